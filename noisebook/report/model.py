@@ -1,0 +1,100 @@
+"""What an author wrote, once it has been read and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from noisebook.build.contract import Cell, Json, Params
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """A place in a file: line and column count from 1, columns in characters."""
+
+    file: str
+    line: int = 1
+    column: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One mistake, told to a person: where, what, what was expected, what to do."""
+
+    position: Position
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.position}: {self.message}" + (f"\n    {self.hint}" if self.hint else "")
+
+
+class BadInput(Exception):
+    """All the problems of all files, in one go."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = sorted(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure of a section.
+
+    ``cells`` are what its generator named for ``params``, in the order in which the page shows them.
+    ``positions`` maps the path of a value in the front matter to where it stands.
+    """
+
+    id: str
+    generator: str
+    params: Params
+    cells: tuple[Cell, ...]
+    position: Position
+    caption: str = ""
+    alt: str = ""
+    layout: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One file of sections/: front matter, and the Markdown body that starts on ``body_line``."""
+
+    path: str
+    slug: str
+    title: str
+    part: str
+    number: str
+    summary: str
+    body: str
+    body_line: int
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """report.yaml and its sections, in reading order.
+
+    ``root`` is the folder that holds report.yaml; every path an author writes is relative to it.
+    """
+
+    root: Path
+    title: str
+    seed: int
+    model: str
+    sections: tuple[Section, ...]
+    subtitle: str = ""
+    authors: tuple[str, ...] = ()
+    description: str = ""
+    language: str = "en"
+    base_url: str = ""
+    store: str = "cache"
+    library: str = ""
+    parts: Mapping[str, str] = field(default_factory=dict)
+    minutes_limit: float = 15.0
+    key_policy: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
