@@ -1,0 +1,92 @@
+"""The lock file: which models and data sets a report means, byte for byte.
+
+``models.lock.json`` stands beside report.yaml. An entry names its kind (``model`` or ``data``), the module
+that loads it, its revision and licence, and the sha256 of each of its files (paths relative to the report's
+folder, unless the loader keeps them elsewhere). Keys are computed from entries, never from what happens to
+be on disk; a loader checks the digests before it uses a file. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+Entry = Mapping[str, Any]
+
+LOCK_NAME = "models.lock.json"
+FORMAT = 1
+
+
+class MissingModel(Exception):
+    """A pinned file is absent or not what was pinned. The message says what to do."""
+
+
+def digest(path: Path) -> str:
+    """The sha256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_lock(root: Path) -> dict[str, Entry]:
+    """The entries of ``root/models.lock.json`` by name; none without a lock file.
+
+    Raises MissingModel if the file is not a lock file of this format.
+    """
+    path = root / LOCK_NAME
+    if not path.exists():
+        return {}
+    try:
+        lock = json.loads(path.read_bytes())
+        if lock["format"] != FORMAT:
+            raise MissingModel(f"{path}: format {lock['format']!r}, this version reads {FORMAT}")
+        entries = dict(lock["entries"])
+        for name, entry in entries.items():
+            if entry["kind"] not in ("model", "data") or not isinstance(entry["loader"], str):
+                raise ValueError(f"entry {name!r}: kind must be model or data, loader a module")
+            dict(entry["files"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise MissingModel(f"{path} is not a lock file: {error!r}") from error
+    return entries
+
+
+def verify(name: str, entry: Entry, folder: Path, only: Iterable[str] | None = None) -> dict[str, Path]:
+    """The files of an entry (or those in ``only``) under ``folder``, each checked against its digest.
+
+    Raises MissingModel, with every file that is absent or altered.
+    """
+    paths = {file: folder / file for file in (entry["files"] if only is None else only)}
+    wrong = [
+        f"  {path}: {'missing' if not path.is_file() else 'not the pinned file'}"
+        for file, path in paths.items()
+        if not path.is_file() or digest(path) != entry["files"][file]
+    ]
+    if wrong:
+        raise MissingModel(f"{name} cannot be used:\n" + "\n".join(wrong) + "\n" + str(entry.get("get", "")))
+    return paths
+
+
+def load(name: str, entry: Entry, root: Path) -> Any:
+    """The model or data set itself: ``load(name, entry, root)`` of the entry's loader module."""
+    if not all(part.isidentifier() for part in entry["loader"].split(".")):
+        raise MissingModel(f"{name}: {entry['loader']!r} is not a module name")
+    return importlib.import_module(entry["loader"]).load(name, entry, root)
+
+
+def pin(root: Path, name: str, files: Mapping[str, Path] | Iterable[str], **fields: Any) -> Entry:
+    """Write the entry ``name`` with the digests of its files as they are now, and give it back.
+
+    ``files`` are paths relative to ``root``, or a mapping from the name in the entry to where the file is.
+    ``fields`` are kind, loader, revision, licence and whatever else the loader reads.
+    """
+    where = files if isinstance(files, Mapping) else {file: root / file for file in files}
+    entry = {**fields, "files": {file: digest(path) for file, path in sorted(where.items())}}
+    lock = {"format": FORMAT, "entries": dict(sorted({**read_lock(root), name: entry}.items()))}
+    temporary = root / f".{LOCK_NAME}.{os.getpid()}"
+    temporary.write_text(json.dumps(lock, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.replace(root / LOCK_NAME)
+    return entry
