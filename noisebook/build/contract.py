@@ -37,8 +37,8 @@ CONTRACT_VERSION = 1
 REPORT_SEED = -1
 """Stands for the report's own seed in :attr:`Cell.seed`."""
 
-type_json = "a JSON value: None, bool, int, float, str, list or dict of these"
 Json = Any
+"""None, bool, int, float, str, or a list or dict of these."""
 
 
 class Params(BaseModel):
@@ -54,7 +54,9 @@ class InputFile:
     kind: Literal["image", "file"] = "file"
 
 
-ImagePath = Annotated[str, InputFile("image"), Field(description="a picture, relative to the report's folder")]
+ImagePath = Annotated[
+    str, InputFile("image"), Field(description="a picture, relative to the report's folder")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +79,16 @@ class Files(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A cell of another generator: ``generator`` with ``params`` gives ``cells``; ``cell`` names one."""
+    """A cell of another generator: ``generator`` with ``params`` gives ``cells``; ``cell`` names one.
+
+    ``local``: its local outputs are read too (a training run goes on from the state of the one before), so it
+    runs again where only its published outputs are.
+    """
 
     generator: str
     params: Mapping[str, Json]
     cell: str
+    local: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +143,16 @@ class Output:
     measured: bool = False
 
 
-def picture(name: str, pixels: NDArray[np.uint8], keep: Literal["published", "local"] = "published") -> Output:
+def picture(
+    name: str, pixels: NDArray[np.uint8], keep: Literal["published", "local"] = "published"
+) -> Output:
     """A PNG of ``pixels``: (H, W) grey or (H, W, 3) RGB, uint8."""
     from PIL import Image
 
     if pixels.dtype.name != "uint8" or pixels.ndim not in (2, 3):
-        raise TypeError(f"picture {name!r}: expected uint8 (H, W) or (H, W, 3), got {pixels.dtype} {pixels.shape}")
+        raise TypeError(
+            f"picture {name!r}: expected uint8 (H, W) or (H, W, 3), got {pixels.dtype} {pixels.shape}"
+        )
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", compress_level=9)
     return Output(name, "image/png", buffer.getvalue(), pixels.shape[1], pixels.shape[0], keep)
@@ -157,10 +168,15 @@ def number(name: str, value: float, unit: str = "", *, measured: bool = False) -
     return Output(name, "application/json", canonical({"value": value, "unit": unit}), measured=measured)
 
 
-def table(name: str, columns: Sequence[str], rows: Iterable[Sequence[Json]], *, measured: bool = False) -> Output:
+def table(
+    name: str, columns: Sequence[str], rows: Iterable[Sequence[Json]], *, measured: bool = False
+) -> Output:
     """A table that the page shows under the figure and offers as data."""
     return Output(
-        name, "application/json", canonical({"columns": list(columns), "rows": [list(row) for row in rows]}), measured=measured
+        name,
+        "application/json",
+        canonical({"columns": list(columns), "rows": [list(row) for row in rows]}),
+        measured=measured,
     )
 
 
@@ -178,7 +194,9 @@ def arrays(
 
 def canonical(value: Json) -> bytes:
     """The one JSON text of a value: sorted keys, no spaces, UTF-8. NaN and infinities are refused."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
 
 
 def derive_seed(seed: int, *identity: Json) -> int:

@@ -1,0 +1,282 @@
+"""Computing what is missing: one group of cells at a time, each cell stored as it is yielded."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import shutil
+import sys
+import time
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Protocol
+
+from noisebook.build.contract import Cell, Json, Output, derive_seed
+from noisebook.build.folders import user_cache
+from noisebook.build.plan import Planned, Work
+from noisebook.build.record import Record, Stored
+from noisebook.build.store import Store, StoreFull
+from noisebook.models.lock import Entry, MissingModel, load
+
+
+class Watcher(Protocol):
+    """Who is told how a build goes."""
+
+    def begin(self, group: Sequence[Planned]) -> None: ...
+    def progress(self, planned: Planned, done: float, total: float, note: str) -> None: ...
+    def finished(self, planned: Planned, record: Record) -> None: ...
+    def failed(self, group: Sequence[Planned], message: str) -> None: ...
+
+
+class Models:
+    """Models and data sets by lock name, loaded once and kept."""
+
+    def __init__(self, root: Path, lock: Mapping[str, Entry]) -> None:
+        self.root, self.lock = root, lock
+        self._loaded: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._loaded:
+            self._loaded[name] = load(name, self.lock[name], self.root)
+        return self._loaded[name]
+
+
+@dataclass(frozen=True, slots=True)
+class NeededCell:
+    """A finished cell as ``run`` reads it."""
+
+    store: Store
+    record: Record
+
+    def _output(self, name: str) -> Stored:
+        output = self.record.output(name)
+        if output is None:
+            known = ", ".join(sorted(output.name for output in self.record.outputs))
+            raise KeyError(f"cell {self.record.key[:12]} has no output {name!r}; it has {known}")
+        return output
+
+    def data(self, name: str) -> bytes:
+        return self.store.open(self._output(name))
+
+    def arrays(self, name: str) -> dict[str, Any]:
+        from safetensors.numpy import load as load_arrays
+
+        return dict(load_arrays(self.data(name)))
+
+
+def scratch_folder(key: str) -> Path:
+    """Where a cell keeps its checkpoints while it runs."""
+    return user_cache() / "scratch" / key
+
+
+class RunContext:
+    """What a generator's ``run`` may ask for: the implementation of ``contract.Context``."""
+
+    def __init__(
+        self, group: Sequence[Planned], models: Models, watcher: Watcher | None, *, draft: bool = False
+    ):
+        self.draft = draft
+        self._planned = {planned.cell.id: planned for planned in group}
+        self._models, self._watcher = models, watcher
+
+    def seed(self, cell: Cell, *identity: Json) -> int:
+        seed = self._planned[cell.id].components["seed"]
+        if seed is None:
+            raise ValueError(f"cell {cell.id!r} says that it has no seed")
+        return derive_seed(seed, *identity)
+
+    def input(self, cell: Cell, name: str) -> Path:
+        return self._planned[cell.id].inputs[name]
+
+    def model(self, cell: Cell, role: str) -> Any:
+        return self._models[self._planned[cell.id].models[role]]
+
+    def needed(self, cell: Cell, name: str) -> NeededCell:
+        planned = self._planned[cell.id].needs[name]
+        record = planned.record
+        if record is None:
+            raise KeyError(f"cell {planned.cell.id!r} of {planned.generator.name} is not in the store")
+        return NeededCell(planned.store, record)
+
+    def scratch(self, cell: Cell) -> Path:
+        folder = scratch_folder(self._planned[cell.id].key)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def progress(self, cell: Cell, done: float, total: float, note: str = "") -> None:
+        if self._watcher is not None:
+            self._watcher.progress(self._planned[cell.id], done, total, note)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a build did."""
+
+    computed: list[Record] = field(default_factory=list)
+    elsewhere: int = 0
+    """Cells that another builder finished meanwhile."""
+    failures: list[tuple[list[Planned], str]] = field(default_factory=list)
+    seconds: float = 0.0
+    bytes: int = 0
+    stopped: bool = False
+
+
+def execute(work: Work, models: Models, watcher: Watcher, *, draft: bool = False, errors: Path) -> Outcome:
+    """Compute every group; a failure stops only what needs it. Ctrl-C ends after the cell at hand is lost.
+
+    ``errors`` is the folder for the tracebacks of generators' own mistakes.
+    """
+    outcome = Outcome()
+    started = time.perf_counter()
+    lost: set[str] = set()
+    try:
+        for group in work.groups:
+            waiting = [p for p in group if not lost.intersection(need.key for need in p.needs.values())]
+            lost.update(planned.key for planned in group if planned not in waiting)
+            if not waiting:
+                continue
+            try:
+                _compute_group(waiting, models, watcher, outcome, draft=draft)
+            except StoreFull:
+                raise
+            except Exception as error:
+                missing = [p for p in waiting if not p.cached]
+                lost.update(planned.key for planned in missing)
+                message = explain_failure(error, waiting[0], errors)
+                outcome.failures.append((missing, message))
+                watcher.failed(missing, message)
+    except KeyboardInterrupt:
+        outcome.stopped = True
+    outcome.seconds = time.perf_counter() - started
+    return outcome
+
+
+def _compute_group(
+    group: Sequence[Planned], models: Models, watcher: Watcher, outcome: Outcome, *, draft: bool
+) -> None:
+    """Compute the cells of a group that no other builder is computing, then wait for the others."""
+    pending = list(group)
+    while pending:
+        with ExitStack() as stack:
+            mine: list[Planned] = []
+            for planned in pending:
+                if stack.enter_context(planned.store.claim(planned.key, timeout=0)):
+                    mine.append(planned)
+            if not mine:
+                with pending[0].store.claim(pending[0].key):
+                    pass
+            fresh = [planned for planned in mine if not arrived(planned)]
+            outcome.elsewhere += len(mine) - len(fresh)
+            if fresh:
+                watcher.begin(fresh)
+                compute(fresh, models, watcher, outcome, draft=draft)
+        pending = [planned for planned in pending if planned not in mine]
+
+
+def arrived(planned: Planned) -> bool:
+    """Whether another builder has finished this cell since the store was scanned."""
+    store = planned.store
+    if store.has(planned.key):
+        return False  # its published outputs are here: it runs for its local ones
+    record = store.get(planned.key)
+    if record is None:
+        return False
+    store.scan()
+    return store.has(planned.key)
+
+
+def compute(
+    group: Sequence[Planned], models: Models, watcher: Watcher, outcome: Outcome, *, draft: bool = False
+) -> None:
+    """Run one generator over ``group`` and store each cell as it comes."""
+    by_id = {planned.cell.id: planned for planned in group}
+    context = RunContext(group, models, watcher, draft=draft)
+    last = time.perf_counter()
+    for cell, outputs in group[0].generator.run([planned.cell for planned in group], context):
+        planned = by_id.pop(cell.id, None)
+        if planned is None:
+            raise ValueError(f"{group[0].generator.name} yielded cell {cell.id!r}, which was not asked for")
+        check_outputs(planned, outputs)
+        now = time.perf_counter()
+        record = planned.store.put(planned.key, planned.components, outputs, provenance(planned, now - last))
+        last = now
+        outcome.computed.append(record)
+        outcome.bytes += sum(output.bytes for output in record.outputs)
+        shutil.rmtree(scratch_folder(planned.key), ignore_errors=True)
+        watcher.finished(planned, record)
+    if by_id:
+        raise ValueError(f"{group[0].generator.name} did not yield {', '.join(map(repr, by_id))}")
+
+
+def check_outputs(planned: Planned, outputs: Iterable[Output]) -> None:
+    """Refuse two outputs of one name: the second would hide the first."""
+    names = [output.name for output in outputs]
+    if len(names) != len(set(names)) or not names:
+        raise ValueError(
+            f"{planned.generator.name}: cell {planned.cell.id!r} must have outputs of different names"
+        )
+
+
+def provenance(planned: Planned, seconds: float) -> dict[str, Json]:
+    """How a cell was made. Never part of its key."""
+    versions = {}
+    for package in ("noisebook", "torch", "diffusers", "transformers", "numpy", "pillow"):
+        if package == "noisebook" or package in sys.modules or package == "pillow":
+            try:
+                versions[package] = metadata.version(package)
+            except metadata.PackageNotFoundError:
+                continue
+    result: dict[str, Json] = {
+        "cell": planned.cell.id,
+        "figure": planned.figure,
+        "seconds": round(seconds, 3),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "versions": versions,
+        "platform": f"{platform.system()} {platform.machine()}",
+        "processor": processor(),
+        "device": "cpu",
+        "models": dict(planned.models),
+        "reached": dict(planned.reached),
+        "command": f"noisebook build --only {planned.figure}",
+    }
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        result["threads"] = torch.get_num_threads()
+        if torch.cuda.is_available():
+            result["device"] = torch.cuda.get_device_name()
+    return result
+
+
+def processor() -> str:
+    """The processor's name as far as the system tells it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def explain_failure(error: Exception, planned: Planned, errors: Path) -> str:
+    """One message for a person; the traceback of a generator's own mistake goes to a file."""
+    if isinstance(error, MissingModel):
+        return str(error)
+    if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
+        return f"out of memory: {error}. Fewer cells at a time: noisebook build --only {planned.figure}"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename) == planned.generator.path] or frames
+    text = "".join(traceback.format_exception(error))
+    errors.mkdir(parents=True, exist_ok=True)
+    path = errors / f"{planned.generator.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.txt"
+    path.write_text(text)
+    return (
+        f"{own[-1].filename}:{own[-1].lineno}: {planned.generator.name}: {type(error).__name__}: {error}\n"
+        f"    the whole traceback is in {path}"
+    )

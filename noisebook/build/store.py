@@ -1,0 +1,263 @@
+"""The store: finished cells, addressed by content.
+
+``cells/<key>.json`` is a record, ``objects/<sha256>`` the bytes of an output. Putting a cell writes its
+objects first and its record last, each by temporary file, fsync and rename: a record stands for a whole cell.
+Published objects lie in the report's own store, local ones in the user's cache folder, shared by all reports.
+Getting checks digests; what does not match is set aside and counts as absent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from noisebook.build.contract import Json, Output, canonical
+from noisebook.build.folders import user_cache, write_atomically
+from noisebook.build.record import Record, Stored
+
+FORMAT = 1
+
+
+class Absent(KeyError):
+    """An output whose bytes are not on this machine (or were damaged and set aside)."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class StoreFull(Exception):
+    """The disk refused to take more. Nothing in the store is damaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the index knows of a record without reading it."""
+
+    generator: str
+    objects: tuple[tuple[str, str], ...]
+    """sha256 and keep of each output."""
+
+
+Signature = list[int]
+
+
+def signature(stat: os.stat_result) -> Signature:
+    """Changes whenever a file is written or replaced; ctime cannot be set back by ordinary means."""
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+
+
+@dataclass(slots=True)
+class Store:
+    """A store in the folder ``place``; ``notes`` keeps what was learnt of its files between builds.
+
+    A file is hashed once and again when its signature changes: a no-op build hashes nothing, and a flipped
+    byte is noticed by the next build.
+    """
+
+    place: Path
+    notes: Path | None = None
+    local: Path = field(default_factory=lambda: user_cache() / "objects")
+    _entries: dict[str, Entry] = field(default_factory=dict)
+    _signatures: dict[str, Signature] = field(default_factory=dict)
+    _scanned: bool = False
+    _dirty: bool = False
+
+    # What is there
+
+    def scan(self) -> None:
+        """Look at every record and object; verify those whose signature is new."""
+        kept: dict[str, Any] = {"cells": {}, "objects": {}}
+        if self.notes is not None and self.notes.exists():
+            try:
+                found = json.loads(self.notes.read_bytes())
+                if found["format"] == FORMAT:
+                    kept = found
+            except (ValueError, KeyError):
+                pass
+        objects: dict[str, Signature] = {}
+        for file in _files(self.place / "objects"):
+            sign = signature(file.stat())
+            if kept["objects"].get(file.name) != sign:
+                self._dirty = True
+                if not self._matches(Path(file.path)):
+                    continue
+            objects[file.name] = sign
+        self._signatures = objects
+        self._entries = {}
+        cells: dict[str, Any] = {}
+        for file in _files(self.place / "cells"):
+            key, sign = file.name.removesuffix(".json"), signature(file.stat())
+            known = kept["cells"].get(key)
+            if known is None or known[0] != sign:
+                self._dirty = True
+                record = self._read_record(key)
+                if record is None:
+                    continue
+                known = [
+                    sign,
+                    record.components.get("generator", ""),
+                    [[o.sha256, o.keep] for o in record.outputs],
+                ]
+            cells[key] = known
+            self._entries[key] = Entry(known[1], tuple((sha, keep) for sha, keep in known[2]))
+        self._scanned = True
+        if self.notes is not None and (self._dirty or cells.keys() != kept["cells"].keys()):
+            write_atomically(
+                self.notes, json.dumps({"format": FORMAT, "cells": cells, "objects": objects}).encode()
+            )
+        self._dirty = False
+
+    @property
+    def entries(self) -> Mapping[str, Entry]:
+        """Every record of the store by key."""
+        if not self._scanned:
+            self.scan()
+        return self._entries
+
+    def has(self, key: str, *, local: bool = False) -> bool:
+        """Whether the cell is finished and its published objects (``local``: all objects) are here."""
+        entry = self.entries.get(key)
+        return entry is not None and all(
+            sha in self._signatures if keep == "published" else (not local or (self.local / sha).exists())
+            for sha, keep in entry.objects
+        )
+
+    # Getting
+
+    def get(self, key: str) -> Record | None:
+        """The record, or None. A damaged one is set aside with a warning."""
+        return self._read_record(key)
+
+    def _read_record(self, key: str) -> Record | None:
+        path = self.place / "cells" / f"{key}.json"
+        try:
+            value = json.loads(path.read_bytes())
+            digest = value.pop("digest")
+            if hashlib.sha256(canonical(value)).hexdigest() != digest or value["key"] != key:
+                raise ValueError("digest")
+            return Record.from_json(value)
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            self._set_aside(path)
+            return None
+
+    def open(self, stored: Stored) -> bytes:
+        """The bytes of an output, checked. Raises :class:`Absent`."""
+        for place in (self.place / "objects", self.local):
+            path = place / stored.sha256
+            try:
+                data = path.read_bytes()
+            except FileNotFoundError:
+                continue
+            if hashlib.sha256(data).hexdigest() == stored.sha256:
+                return data
+            self._set_aside(path)
+        raise Absent(f"{stored.name} ({stored.sha256[:12]}) is not on this machine")
+
+    def _matches(self, path: Path) -> bool:
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() == path.name:
+                return True
+        self._set_aside(path)
+        return False
+
+    def _set_aside(self, path: Path) -> None:
+        aside = self.place / "aside" / path.name
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.replace(aside)
+        except OSError:
+            path.unlink(missing_ok=True)
+        self._signatures.pop(path.name, None)
+        self._entries.pop(path.name.removesuffix(".json"), None)
+        warnings.warn(f"{path} is damaged: set aside in {aside.parent}, computed again", stacklevel=2)
+
+    # Putting
+
+    def put(
+        self, key: str, components: Mapping[str, Json], outputs: list[Output], provenance: Mapping[str, Json]
+    ) -> Record:
+        """Store a finished cell: objects first, the record last. Raises :class:`StoreFull`."""
+        stored = []
+        try:
+            for output in outputs:
+                digest = hashlib.sha256(output.data).hexdigest()
+                folder = self.place / "objects" if output.keep == "published" else self.local
+                path = folder / digest
+                if not (path.exists() and path.stat().st_size == len(output.data) and self._matches(path)):
+                    write_atomically(path, output.data)
+                if output.keep == "published":
+                    self._signatures[digest] = signature(path.stat())
+                stored.append(
+                    Stored(
+                        output.name, output.mime, digest, len(output.data), output.width, output.height,
+                        output.keep, output.measured,
+                    )
+                )  # fmt: skip
+            record = Record(key, components, tuple(stored), provenance)
+            value = json.loads(canonical(record.as_json()))
+            value["digest"] = hashlib.sha256(canonical(value)).hexdigest()
+            write_atomically(
+                self.place / "cells" / f"{key}.json", json.dumps(value, indent=1, sort_keys=True).encode()
+            )
+        except OSError as error:
+            raise StoreFull(
+                f"cannot write to the store: {error.strerror or error} ({error.filename or self.place}). "
+                "Nothing that was finished is lost: make room and build again"
+            ) from error
+        self._entries[key] = Entry(
+            str(components.get("generator", "")), tuple((item.sha256, item.keep) for item in stored)
+        )
+        return record
+
+    # Who computes what
+
+    @contextmanager
+    def claim(self, key: str, timeout: float = -1) -> Iterator[bool]:
+        """Hold the right to compute a cell; False if another builder has it (after ``timeout`` seconds)."""
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self._lock_path(key))
+        try:
+            lock.acquire(timeout=timeout)
+        except Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
+
+    def _lock_path(self, key: str) -> Path:
+        path = self.place / ".locks" / f"{key}.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    # Dropping
+
+    def drop(self, key: str) -> None:
+        """Remove a record; its objects go with :meth:`unreferenced`."""
+        (self.place / "cells" / f"{key}.json").unlink(missing_ok=True)
+        self._entries.pop(key, None)
+
+    def unreferenced(self) -> list[Path]:
+        """Published objects that no record names."""
+        named = {sha for entry in self.entries.values() for sha, _ in entry.objects}
+        return [Path(file.path) for file in _files(self.place / "objects") if file.name not in named]
+
+
+def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """The finished files of a folder; what a killed put left behind begins with a dot."""
+    try:
+        with os.scandir(folder) as entries:
+            yield from (entry for entry in entries if not entry.name.startswith("."))
+    except FileNotFoundError:
+        return
