@@ -1,0 +1,47 @@
+"""A denoiser whose answers are known: pictures that are normal around one mean per prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from noisebook.diffusion.denoiser import Prompt
+from noisebook.diffusion.schedules import squared_cosine
+
+
+class GaussianDenoiser:
+    """The exact posterior mean for x_0 ~ N(μ_prompt, s² I).
+
+    E[ε | x_t] = √(1-ᾱ) (x_t - √ᾱ μ) / (ᾱ s² + 1-ᾱ), so a sample ends distributed as N(μ, s²) up to the
+    discretization of time: the known answer that samplers are tested with.
+    """
+
+    def __init__(
+        self,
+        means: Mapping[Prompt, Tensor],
+        spread: float = 0.1,
+        image_size: int = 64,
+        alphas_cumprod: Tensor | None = None,
+        variance: float | None = None,
+    ) -> None:
+        """Means are broadcast to (3, image_size, image_size); a prompt that is not there has mean 0.
+        ``variance`` is the constant v that it reports, None for a model without one."""
+        self.means, self.spread, self.image_size, self.variance = dict(means), spread, image_size, variance
+        self.alphas_cumprod = squared_cosine() if alphas_cumprod is None else alphas_cumprod
+        self.calls: list[tuple[int, int]] = []
+        """(timestep, rows) of every call."""
+
+    def embed(self, prompts: Sequence[Prompt]) -> Tensor:
+        """The prompts' means, (B, 3, H, W)."""
+        shape = (3, self.image_size, self.image_size)
+        return torch.stack([self.means.get(prompt, torch.zeros(())).expand(shape) for prompt in prompts])
+
+    def predict(self, x_t: Tensor, t: int, conditioning: Tensor) -> tuple[Tensor, Tensor | None]:
+        """See :class:`noisebook.diffusion.denoiser.Denoiser`."""
+        self.calls.append((t, len(x_t)))
+        alpha = float(self.alphas_cumprod[t])
+        gap = x_t - alpha**0.5 * conditioning
+        epsilon = gap * ((1 - alpha) ** 0.5 / (alpha * self.spread**2 + 1 - alpha))
+        return epsilon, None if self.variance is None else torch.full_like(x_t, self.variance)

@@ -1,0 +1,81 @@
+"""One reverse step: where x_s lies, given x_t and an estimate of the clean picture.
+
+t and s are any two timesteps of a strided sequence, t the noisier, given by their ᾱ. Everything here is a
+pure function of (ᾱ_t, ᾱ_s, v): nothing remembers an earlier call. Coefficients are Python floats (float64).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from noisebook.diffusion.schedules import forward, implied_noise
+
+Draw = Callable[[], Tensor]
+"""Standard normal noise of the batch's shape; each call draws anew."""
+
+Step = Callable[[Tensor, Tensor, Tensor | None, float, float, Draw], Tensor]
+"""(x_t, x̂_0, v or None, ᾱ_t, ᾱ_s, draw) -> x_s."""
+
+
+def betas(alpha_t: float, alpha_s: float) -> tuple[float, float]:
+    """(β, β̃) of the strided pair: β = 1 - ᾱ_t/ᾱ_s, and the posterior's β̃ = β (1-ᾱ_s)/(1-ᾱ_t)."""
+    beta = 1 - alpha_t / alpha_s
+    return beta, beta * (1 - alpha_s) / (1 - alpha_t)
+
+
+def mean(x_t: Tensor, x_0: Tensor, alpha_t: float, alpha_s: float) -> Tensor:
+    """Mean of q(x_s | x_t, x_0): √ᾱ_s β/(1-ᾱ_t) x_0 + √α (1-ᾱ_s)/(1-ᾱ_t) x_t with α = ᾱ_t/ᾱ_s = 1-β."""
+    beta, _ = betas(alpha_t, alpha_s)
+    return (math.sqrt(alpha_s) * beta * x_0 + math.sqrt(1 - beta) * (1 - alpha_s) * x_t) / (1 - alpha_t)
+
+
+def log_variance(v: Tensor, alpha_t: float, alpha_s: float) -> Tensor:
+    """Learned range: log σ² = f log β + (1-f) log β̃ with f = (v+1)/2, both of the strided pair.
+
+    With the β of the single timestep t in place of the pair's, σ would be several times too small.
+    """
+    beta, small = betas(alpha_t, alpha_s)
+    fraction = (v + 1) / 2
+    return fraction * math.log(beta) + (1 - fraction) * math.log(small)
+
+
+def ancestral(variance: Literal["learned", "small", "large"] = "learned") -> Step:
+    """Sample from the posterior. ``small`` is β̃, ``large`` is β; ``learned`` is the model's own, or β̃
+    where it has none. The last step (ᾱ_s = 1) adds no noise."""
+
+    def step(
+        x_t: Tensor, x_0: Tensor, v: Tensor | None, alpha_t: float, alpha_s: float, draw: Draw
+    ) -> Tensor:
+        centre = mean(x_t, x_0, alpha_t, alpha_s)
+        if alpha_s >= 1:
+            return centre
+        if variance == "learned" and v is not None:
+            return centre + torch.exp(0.5 * log_variance(v, alpha_t, alpha_s)) * draw()
+        large, small = betas(alpha_t, alpha_s)
+        return centre + math.sqrt(large if variance == "large" else small) * draw()
+
+    return step
+
+
+def ddim(eta: float = 0.0) -> Step:
+    """Song and others' implicit step: deterministic at eta = 0, ancestral with β̃ at eta = 1."""
+
+    def step(
+        x_t: Tensor, x_0: Tensor, v: Tensor | None, alpha_t: float, alpha_s: float, draw: Draw
+    ) -> Tensor:
+        if alpha_s >= 1:
+            return x_0
+        variance = eta**2 * betas(alpha_t, alpha_s)[1]
+        # The noise that still points from x̂_0 to x_t, after thresholding.
+        epsilon = implied_noise(x_t, x_0, alpha_t)
+        # Leave room for the fresh noise: the total stays 1-ᾱ_s.
+        kept = math.sqrt((1 - alpha_s - variance) / (1 - alpha_s))
+        x_s = forward(x_0, alpha_s, kept * epsilon)
+        return x_s + math.sqrt(variance) * draw() if variance else x_s
+
+    return step
