@@ -1,0 +1,278 @@
+"""Reading a text file, and YAML in it, so that everything keeps its place."""
+
+from __future__ import annotations
+
+import bisect
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from noisebook.report.model import Position, Problem
+
+LARGEST = 1_000_000
+"""Bytes that a file of text may have."""
+DEEPEST = 20
+"""Lists in lists (or mappings) that YAML may nest."""
+
+Loc = tuple[str | int, ...]
+
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is ten times faster
+
+
+class Source:
+    """The text of one file, with line feeds for line ends and without a byte order mark.
+
+    ``file`` is its name in messages: relative to the report's folder, with forward slashes.
+    """
+
+    def __init__(self, file: str, text: str) -> None:
+        self.file = file
+        self.text = text
+        self._starts = [0, *(match.end() for match in re.finditer("\n", text))]
+
+    def position(self, offset: int) -> Position:
+        """The line and column of a character."""
+        line = bisect.bisect_right(self._starts, offset)
+        return Position(self.file, line, offset - self._starts[line - 1] + 1)
+
+
+def read(path: Path, file: str, problems: list[Problem]) -> Source | None:
+    """The text of a file, or None and what is wrong with it."""
+    start = Position(file)
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(LARGEST + 1)
+    except FileNotFoundError:
+        problems.append(Problem(start, "there is no such file"))
+        return None
+    except OSError as error:
+        problems.append(Problem(start, f"the file cannot be read: {error.strerror}"))
+        return None
+    if len(data) > LARGEST:
+        problems.append(Problem(start, f"the file is larger than {LARGEST // 1000} kB"))
+        return None
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        problems.append(Problem(start, "the file is UTF-16", "save it as UTF-8"))
+        return None
+    data = data.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        good = Source(file, data[: error.start].decode())
+        message = f"the byte 0x{data[error.start]:02x} is not UTF-8"
+        problems.append(Problem(good.position(len(good.text)), message, "save the file as UTF-8"))
+        return None
+    source = Source(file, text)
+    if not text.strip():
+        problems.append(Problem(start, "the file is empty"))
+        return None
+    if control := _CONTROL.search(text):
+        message = f"the control character U+{ord(control[0]):04X} has no place in a text"
+        problems.append(Problem(source.position(control.start()), message, "delete it"))
+        return None
+    return source
+
+
+@dataclass(slots=True)
+class Document:
+    """A YAML mapping as Python values, and where each of them stands.
+
+    ``keys`` and ``values`` map the path of a value to its key's and its own position.
+    """
+
+    data: dict[str, Any] = field(default_factory=dict)
+    keys: dict[Loc, Position] = field(default_factory=dict)
+    values: dict[Loc, Position] = field(default_factory=dict)
+
+    def key(self, loc: Loc) -> Position:
+        """Where the key of a value stands, else the nearest thing that contains it."""
+        return self.keys.get(loc) or self.value(loc)
+
+    def value(self, loc: Loc) -> Position:
+        """Where a value stands, else the nearest thing that contains it."""
+        while loc not in self.values:
+            loc = loc[:-1]
+        return self.values[loc]
+
+
+def parse_yaml(source: Source, start: int, end: int, problems: list[Problem]) -> Document | None:
+    """The YAML mapping in ``source.text[start:end]``, or None if it is not even YAML.
+
+    Plain values are read by the core schema of YAML 1.2: ``1e-4`` is a number, ``no`` and ``2024-01-01`` are
+    text. Aliases, tags, keys written twice and deep nesting are problems.
+    """
+    reader = _Reader(source, start, problems)
+    try:
+        data = reader.read(yaml.parse(source.text[start:end], Loader=_LOADER))
+    except _Stop:
+        return None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        position = source.position(min(start + mark.index, end) if mark else start)
+        if tab := _indenting_tab(source, position):
+            problems.append(Problem(tab, "a tab cannot indent YAML", "use spaces"))
+        else:
+            said = " ".join(filter(None, (error.context, error.problem)))
+            problems.append(
+                Problem(position, f"this is not YAML: {said}", _HINTS.get(str(error.problem), ""))
+            )
+        return None
+    except yaml.YAMLError as error:  # the reader's, which has no mark
+        problems.append(Problem(source.position(start), f"this is not YAML: {error}"))
+        return None
+    if not isinstance(data, dict):
+        where = reader.document.value(())
+        problems.append(Problem(where, f"expected lines of `key: value`, found {describe(data)}"))
+        return None
+    reader.document.data = data
+    return reader.document
+
+
+def describe(value: object) -> str:
+    """A value as messages show it."""
+    match value:
+        case None:
+            return "nothing"
+        case str():
+            return f"the text {shorten(value)!r}"
+        case bool():
+            return str(value).lower()
+        case int() | float():
+            return f"the number {shorten(repr(value))}"
+        case list():
+            return "a list"
+        case _:
+            return "a mapping of keys to values"
+
+
+def shorten(text: str, length: int = 60) -> str:
+    """At most ``length`` characters of a text."""
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+_HINTS = {
+    "mapping values are not allowed in this context": "a text with a colon in it wants quotes around it",
+    "found unknown escape character": "a backslash is kept as it is within 'single quotes'",
+    "did not find expected ',' or ']'": "is every bracket closed?",
+    "did not find expected ',' or '}'": "is every brace closed?",
+    "did not find expected node content": "a value is missing, or a text wants quotes around it",
+    "found character that cannot start any token": "a text that begins with this wants quotes around it",
+    "found unexpected end of stream": "is every quote and bracket closed?",
+    "did not find expected key": "are all lines indented alike, and all quotes closed?",
+    "could not find expected ':'": "every line is `key: value`, or indented under one that is",
+}
+
+
+def _indenting_tab(source: Source, position: Position) -> Position | None:
+    """The tab that indents this line or the one before, if there is one."""
+    lines = source.text.split("\n")
+    for number in (position.line, position.line - 1):
+        if number >= 1 and (tab := re.match(r" *(\t)", lines[number - 1])):
+            return Position(source.file, number, tab.start(1) + 1)
+    return None
+
+
+class _Stop(Exception):
+    """Nothing more can be read."""
+
+
+class _Reader:
+    """Plain values from YAML's events: nothing is shared between them, and no type but JSON's can arise."""
+
+    def __init__(self, source: Source, start: int, problems: list[Problem]) -> None:
+        self.source, self.start, self.problems = source, start, problems
+        self.document = Document(values={(): source.position(start)})
+
+    def place(self, event: Any) -> Position:
+        return self.source.position(self.start + event.start_mark.index)
+
+    def problem(self, event: Any, message: str, hint: str = "") -> None:
+        self.problems.append(Problem(self.place(event), message, hint))
+
+    def read(self, events: Iterator[Any]) -> Any:
+        value: Any = None
+        documents = 0
+        for event in events:
+            if isinstance(event, yaml.NodeEvent):
+                value = self.node(event, events, ())
+            elif isinstance(event, yaml.DocumentStartEvent):
+                documents += 1
+                if documents > 1:
+                    self.problem(event, "a second YAML document begins here", "only one is read")
+                    raise _Stop
+        return value
+
+    def node(self, event: Any, events: Iterator[Any], loc: Loc) -> Any:
+        self.document.values[loc] = self.place(event)
+        if isinstance(event, yaml.AliasEvent):
+            self.problem(event, f"the alias *{event.anchor} is not allowed", "write the value out")
+            return None
+        if event.tag is not None:
+            self.problem(event, f"the tag {shorten(event.tag)} is not allowed", "values need no tags here")
+        if isinstance(event, yaml.ScalarEvent):
+            return self.scalar(event)
+        if len(loc) >= DEEPEST:
+            self.problem(event, f"values are nested more than {DEEPEST} deep")
+            raise _Stop
+        if isinstance(event, yaml.SequenceStartEvent):
+            values: list[Any] = []
+            while not isinstance(item := next(events), yaml.SequenceEndEvent):
+                values.append(self.node(item, events, (*loc, len(values))))
+            return values
+        mapping: dict[str, Any] = {}
+        while not isinstance(key := next(events), yaml.MappingEndEvent):
+            if not isinstance(key, yaml.ScalarEvent):
+                self.problem(
+                    key, "expected a name as key", "braces and brackets in a text want quotes around it"
+                )
+                raise _Stop
+            at = (*loc, key.value)
+            if key.value in mapping:
+                first = self.document.keys[at].line
+                self.problem(
+                    key, f"the key {shorten(key.value)!r} is written twice", f"first on line {first}"
+                )
+                self.node(next(events), events, (*loc, "\0again"))
+                continue
+            self.document.keys[at] = self.place(key)
+            mapping[key.value] = self.node(next(events), events, at)
+        return mapping
+
+    def scalar(self, event: Any) -> Any:
+        text: str = event.value
+        if _CONTROL.search(text) or _SURROGATE.search(text):
+            self.problem(event, "a control character has no place in a text", "delete its escape sequence")
+            return ""
+        if not event.implicit[0]:  # quoted, or a block of text
+            return text
+        if text in ("", "~", "null", "Null", "NULL"):
+            return None
+        if text in ("true", "True", "TRUE", "false", "False", "FALSE"):
+            return text in ("true", "True", "TRUE")
+        if _INTEGER.fullmatch(text):
+            number = int(text, 0) if text[:2] in ("0x", "0o") else int(text[:40])
+            if abs(number) < 2**63:
+                return number
+            self.problem(event, "a whole number of more than 64 bits")
+            return 0
+        if _FLOAT.fullmatch(text):
+            value = float(text)
+            if abs(value) != float("inf"):
+                return value
+            self.problem(event, f"the number {shorten(text)} is too large")
+            return 0.0
+        if _NOT_FINITE.fullmatch(text):
+            self.problem(event, "expected a finite number", "put quotes around it if it is a text")
+            return 0.0
+        return text
+
+
+_INTEGER = re.compile(r"[-+]?[0-9]+|0x[0-9a-fA-F]{1,40}|0o[0-7]{1,40}")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
