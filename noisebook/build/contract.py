@@ -9,8 +9,14 @@ A generator is one module with three names:
 ``run(cells, context) -> Iterator[tuple[Cell, list[Output]]]``
     computes the cells it is given and yields each as soon as it is finished. Heavy imports stand inside.
 
-It may also have ``check(params, files) -> Iterator[Complaint]``, for what a schema cannot say
-(a mask of another size than its picture).
+It may also have
+
+``check(params, files) -> Iterator[Complaint]``
+    for what a schema cannot say (a mask of another size than its picture).
+``replay(cell, old, context) -> dict``
+    for cells that take hours: repeat enough of the old run (a :class:`Stored` cell, or the scratch folder of
+    an unfinished one) to tell whether today's code does the same, and return the evidence (steps repeated,
+    largest difference); raise :class:`Disagreement` if it does not.
 
 This module is versioned by hand: it is not part of a cell's key, ``CONTRACT_VERSION`` is. Raise it when
 the meaning of stored bytes changes, and every cell runs again.
@@ -206,6 +212,10 @@ def derive_seed(seed: int, *identity: Json) -> int:
     """
     digest = hashlib.sha256(canonical([seed, list(identity)])).digest()
     return int.from_bytes(digest[:8], "big") >> 1
+
+
+class Disagreement(Exception):
+    """Today's code does not repeat what was recorded. The message says where and by how much."""
 
 
 class Stored(Protocol):

@@ -16,8 +16,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
-from noisebook.build.contract import Cell, Json, Output, derive_seed
-from noisebook.build.folders import user_cache
+from noisebook.build.contract import Cell, Json, Output, canonical, derive_seed
+from noisebook.build.folders import user_cache, write_atomically
 from noisebook.build.plan import Planned, Work
 from noisebook.build.record import Record, Stored
 from noisebook.build.store import Store, StoreFull
@@ -69,6 +69,10 @@ class NeededCell:
         return dict(load_arrays(self.data(name)))
 
 
+COMPONENTS = "cell.json"
+"""Beside a cell's checkpoints: what its key was computed from, so that an unfinished run can be adopted."""
+
+
 def scratch_folder(key: str) -> Path:
     """Where a cell keeps its checkpoints while it runs."""
     return user_cache() / "scratch" / key
@@ -104,8 +108,10 @@ class RunContext:
         return NeededCell(planned.store, record)
 
     def scratch(self, cell: Cell) -> Path:
-        folder = scratch_folder(self._planned[cell.id].key)
+        planned = self._planned[cell.id]
+        folder = scratch_folder(planned.key)
         folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / COMPONENTS, canonical(planned.components))
         return folder
 
     def progress(self, cell: Cell, done: float, total: float, note: str = "") -> None:

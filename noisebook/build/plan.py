@@ -69,11 +69,7 @@ class Planned:
     def state(self) -> State:
         if self.cached:
             return "cached"
-        previous = self.previous()
-        same = previous is not None and all(
-            previous.components.get(name) == self.components.get(name) for name in ("params", "seed", "draft")
-        )
-        return "stale" if same else "missing"
+        return "stale" if set(self.store.same_identity(self.components)) - {self.key} else "missing"
 
     @property
     def record(self) -> Record | None:
@@ -81,23 +77,19 @@ class Planned:
         return self.store.get(self.key) if self.cached else None
 
     def previous(self) -> Record | None:
-        """The record of this generator that differs least from what is asked; the newest of equals."""
-        best: tuple[tuple[int, int, str], Record] | None = None
-        for key, entry in self.store.entries.items():
-            if entry.generator != self.generator.name or key == self.key:
-                continue
-            record = self.store.get(key)
-            if record is None:
-                continue
-            changed = differences(record.components, self.components)
-            rank = (
-                -sum(d.component.startswith(("params", "seed")) for d in changed),
-                -len(changed),
-                str(record.provenance.get("finished", "")),
-            )
-            if best is None or rank > best[0]:
-                best = rank, record
-        return None if best is None else best[1]
+        """The record that differs least from what is asked: same parameters first, else same generator."""
+        keys = self.store.same_identity(self.components) or [
+            key for key, entry in self.store.entries.items() if entry.generator == self.generator.name
+        ]
+        records = [record for record in map(self.store.get, keys[-100:]) if record and record.key != self.key]
+        return min(
+            records,
+            key=lambda record: (
+                len(differences(record.components, self.components)),
+                _newest_first(str(record.provenance.get("finished", ""))),
+            ),
+            default=None,
+        )
 
     def because(self) -> list[Difference]:
         """Why this cell is not cached, as differences to the nearest cell that is; [] if it is."""
@@ -122,6 +114,10 @@ class Planned:
                 )
             result.append(difference)
         return result
+
+
+def _newest_first(finished: str) -> list[int]:
+    return [-ord(character) for character in finished]
 
 
 def _short(digest: str | None) -> str | None:

@@ -22,7 +22,7 @@ from noisebook.build.contract import Json, Output, canonical
 from noisebook.build.folders import user_cache, write_atomically
 from noisebook.build.record import Record, Stored
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Absent(KeyError):
@@ -41,8 +41,15 @@ class Entry:
     """What the index knows of a record without reading it."""
 
     generator: str
+    identity: str
     objects: tuple[tuple[str, str], ...]
     """sha256 and keep of each output."""
+
+
+def identity(components: Mapping[str, Json]) -> str:
+    """What stays of a cell when code, inputs or models change: generator, parameters, seed."""
+    text = canonical([components.get(name) for name in ("generator", "params", "seed", "draft")])
+    return hashlib.sha256(text).hexdigest()[:16]
 
 
 Signature = list[int]
@@ -66,6 +73,7 @@ class Store:
     local: Path = field(default_factory=lambda: user_cache() / "objects")
     _entries: dict[str, Entry] = field(default_factory=dict)
     _signatures: dict[str, Signature] = field(default_factory=dict)
+    _by_identity: dict[str, list[str]] | None = None
     _scanned: bool = False
     _dirty: bool = False
 
@@ -103,16 +111,25 @@ class Store:
                 known = [
                     sign,
                     record.components.get("generator", ""),
+                    identity(record.components),
                     [[o.sha256, o.keep] for o in record.outputs],
                 ]
             cells[key] = known
-            self._entries[key] = Entry(known[1], tuple((sha, keep) for sha, keep in known[2]))
-        self._scanned = True
+            self._entries[key] = Entry(known[1], known[2], tuple((sha, keep) for sha, keep in known[3]))
+        self._scanned, self._by_identity = True, None
         if self.notes is not None and (self._dirty or cells.keys() != kept["cells"].keys()):
             write_atomically(
                 self.notes, json.dumps({"format": FORMAT, "cells": cells, "objects": objects}).encode()
             )
         self._dirty = False
+
+    def same_identity(self, components: Mapping[str, Json]) -> list[str]:
+        """Keys of the records with this generator, parameters and seed, whatever made them."""
+        if self._by_identity is None:
+            self._by_identity = {}
+            for key, entry in self.entries.items():
+                self._by_identity.setdefault(entry.identity, []).append(key)
+        return self._by_identity.get(identity(components), [])
 
     @property
     def entries(self) -> Mapping[str, Entry]:
@@ -202,19 +219,31 @@ class Store:
                         output.keep, output.measured,
                     )
                 )  # fmt: skip
-            record = Record(key, components, tuple(stored), provenance)
-            value = json.loads(canonical(record.as_json()))
-            value["digest"] = hashlib.sha256(canonical(value)).hexdigest()
-            write_atomically(
-                self.place / "cells" / f"{key}.json", json.dumps(value, indent=1, sort_keys=True).encode()
-            )
+            return self.refile(key, components, tuple(stored), provenance)
         except OSError as error:
             raise StoreFull(
                 f"cannot write to the store: {error.strerror or error} ({error.filename or self.place}). "
                 "Nothing that was finished is lost: make room and build again"
             ) from error
+
+    def refile(
+        self,
+        key: str,
+        components: Mapping[str, Json],
+        outputs: tuple[Stored, ...],
+        provenance: Mapping[str, Json],
+    ) -> Record:
+        """Write the record of a cell whose objects are in the store."""
+        record = Record(key, components, outputs, provenance)
+        value = json.loads(canonical(record.as_json()))
+        value["digest"] = hashlib.sha256(canonical(value)).hexdigest()
+        path = self.place / "cells" / f"{key}.json"
+        write_atomically(path, json.dumps(value, indent=1, sort_keys=True).encode())
+        self._by_identity = None
         self._entries[key] = Entry(
-            str(components.get("generator", "")), tuple((item.sha256, item.keep) for item in stored)
+            str(components.get("generator", "")),
+            identity(components),
+            tuple((item.sha256, item.keep) for item in outputs),
         )
         return record
 

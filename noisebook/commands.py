@@ -1,0 +1,369 @@
+"""What each command does, in terms of the rooms. Exit status: 0 done, 1 could not finish, 2 bad input."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterable
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import click
+
+from noisebook import progress
+from noisebook.build import fresh
+from noisebook.build.execute import Outcome, execute
+from noisebook.build.plan import Planned, Work, work
+from noisebook.build.registry import GeneratorError
+from noisebook.build.store import StoreFull
+from noisebook.models.lock import MissingModel
+from noisebook.project import Project, find_root
+from noisebook.report.model import BadInput
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+UNFINISHED, BAD_INPUT = 1, 2
+
+
+class Unfinished(click.ClickException):
+    """The command could not do all of its work."""
+
+    exit_code = UNFINISHED
+
+
+def for_people(command: Callable[P, T]) -> Callable[P, T]:
+    """Turn the errors that a person can mend into messages and exit statuses."""
+
+    @wraps(command)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
+        warnings.showwarning = lambda message, *_: click.echo(f"warning: {message}", err=True)
+        try:
+            return command(*args, **kwargs)
+        except BadInput as error:
+            for problem in error.problems:
+                click.echo(str(problem), err=True)
+            count = len(error.problems)
+            click.echo(f"{count} problem{'s' if count > 1 else ''}; nothing was computed", err=True)
+            sys.exit(BAD_INPUT)
+        except GeneratorError as error:
+            click.echo(str(error), err=True)
+            sys.exit(BAD_INPUT)
+        except (StoreFull, MissingModel) as error:
+            raise Unfinished(str(error)) from error
+        except KeyboardInterrupt:
+            click.echo("stopped; everything that was finished is kept", err=True)
+            sys.exit(UNFINISHED)
+
+    return guarded
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="noisebook")
+def cli() -> None:
+    """Reports whose figures are computed."""
+
+
+def project(*, draft: bool = False) -> Project:
+    """The report around the working folder."""
+    return Project(find_root(Path.cwd()), draft=draft)
+
+
+@cli.command()
+@click.option("--frozen", is_flag=True, help="Never compute: fail by name on what is missing.")
+@click.option(
+    "--only", multiple=True, metavar="ID", help="Compute just this figure, section, generator or cell."
+)
+@click.option("--draft", is_flag=True, help="Few steps, small pictures, kept apart: to look at the layout.")
+@click.option("--yes", is_flag=True, help="Compute even if it will take longer than report.yaml's limit.")
+@click.option(
+    "--keep-stale", is_flag=True, help="Show old pictures, marked as stale, where new ones are missing."
+)
+@for_people
+def build(frozen: bool, only: tuple[str, ...], draft: bool, yes: bool, keep_stale: bool) -> None:
+    """Compute what is missing and write the site."""
+    started = time.perf_counter()
+    book = project(draft=draft)
+    before = fresh.look(book.root, fresh.inputs(book.root))[0]
+    todo = work([cell for cells in book.select(only).values() for cell in cells])
+    outcome = Outcome()
+    if todo.cells and frozen:
+        raise Unfinished(missing_message(todo))
+    if todo.cells and not keep_stale:
+        announce(todo)
+        estimate = sum(map(seconds_of, todo.cells))
+        if estimate > 60 * book.report.minutes_limit and not yes and not draft:
+            raise Unfinished(
+                f"this would take about {progress.duration(estimate)}, more than the "
+                f"{book.report.minutes_limit:g} minutes that report.yaml allows unasked: "
+                "add --yes, choose with --only ID, or show old pictures with --keep-stale"
+            )
+        with progress.watcher(len(todo.cells)) as watcher:
+            outcome = execute(
+                todo, book.models, watcher, draft=draft, errors=book.root / ".noisebook" / "errors"
+            )
+    pages = render(book, keep_stale=keep_stale)
+    summary = summarise(book, outcome, pages, time.perf_counter() - started)
+    click.echo(summary)
+    if outcome.stopped:
+        raise KeyboardInterrupt
+    if outcome.failures:
+        raise Unfinished(
+            "\n".join(
+                f"{group[0].figure}: {len(group)} not computed\n  {message}"
+                for group, message in outcome.failures
+            )
+        )
+    if (
+        not draft
+        and not keep_stale
+        and not only
+        and all(c.cached for cells in book.planned.values() for c in cells)
+    ):
+        fresh.remember(book.root, before, [], summarise(book, Outcome(), 0, 0.0))
+
+
+def render(book: Project, *, keep_stale: bool = False) -> int:
+    """Write the site; the number of pages that changed."""
+    from noisebook.render.site import render_site
+
+    return render_site(book.report, book.planned, book.site, keep_stale=keep_stale).written
+
+
+def announce(todo: Work) -> None:
+    """Say what will be computed and why."""
+    for group in todo.groups:
+        first = group[0]
+        reasons = "; ".join(sorted({d.component for d in first.because()})[:4])
+        estimate = progress.duration(sum(map(seconds_of, group)))
+        click.echo(
+            f"{first.figure}: {len(group)} × {first.generator.name}, about {estimate} "
+            f"({first.state}: {reasons})"
+        )
+
+
+def seconds_of(planned: Planned) -> float:
+    """What a cell is expected to cost: what it cost before, else its generator's first guess."""
+    previous = planned.store.same_identity(planned.components)
+    record = planned.store.get(previous[-1]) if previous else None
+    return float(record.provenance["seconds"]) if record else 60 * planned.cell.minutes
+
+
+def missing_message(todo: Work) -> str:
+    """What a frozen build lacks, by name."""
+    lines = [f"  {c.figure}/{c.cell.id} ({c.state}, {c.key[:12]})" for c in todo.cells]
+    return (
+        f"frozen, and {len(lines)} cells are missing:\n"
+        + "\n".join(lines)
+        + "\nnoisebook build computes them "
+        "(noisebook explain ID says why they are missing); commit cache/ afterwards"
+    )
+
+
+def summarise(book: Project, outcome: Outcome, pages: int, seconds: float) -> str:
+    """The last lines of a build."""
+    cells = {c.key: c for group in book.planned.values() for c in group}
+    cached = sum(c.cached for c in cells.values()) - sum(r.key in cells for r in outcome.computed)
+    line = (
+        f"computed {len(outcome.computed)}, cached {cached}, {progress.duration(seconds)}, "
+        f"{progress.size(outcome.bytes)} stored, {pages} pages written: {book.site / 'index.html'}"
+    )
+    missing = sum(not c.cached for c in cells.values())
+    if missing:
+        line += f"\n{missing} cells are missing: their figures say so"
+    if outcome.computed and not book.draft:
+        added = untracked(book.root / book.report.store)
+        line += f"\na commit would add {progress.size(added)} under {book.report.store}/" if added else ""
+    return line
+
+
+def untracked(folder: Path) -> int:
+    """Bytes under ``folder`` that git does not have yet; 0 outside a repository."""
+    try:
+        listed = subprocess.run(
+            ["git", "ls-files", "--others", "--exclude-standard", "-z", "--", "."],
+            cwd=folder, capture_output=True, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.CalledProcessError):
+        return 0
+    return sum((folder / name).stat().st_size for name in listed.stdout.decode().split("\0") if name)
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@for_people
+def status(as_json: bool) -> None:
+    """Say which cells are cached, missing or stale. Computes nothing."""
+    book = project()
+    rows = [
+        {
+            "figure": c.figure,
+            "cell": c.cell.id,
+            "key": c.key,
+            "state": c.state,
+            "because": [{"component": d.component, "old": d.old, "new": d.new} for d in c.because()],
+        }
+        for cells in book.planned.values()
+        for c in cells
+    ]
+    if as_json:
+        click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+        return
+    for figure, cells in book.planned.items():
+        states = [c.state for c in cells]
+        counts = ", ".join(f"{states.count(s)} {s}" for s in ("cached", "stale", "missing") if s in states)
+        click.echo(f"{figure}: {counts}")
+    todo = work([c for cells in book.planned.values() for c in cells])
+    if todo.cells:
+        estimate = progress.duration(sum(map(seconds_of, todo.cells)))
+        click.echo(f"a build would compute {len(todo.cells)} cells, about {estimate}")
+
+
+@cli.command()
+@click.argument("names", nargs=-1, required=True, metavar="ID...")
+@for_people
+def explain(names: tuple[str, ...]) -> None:
+    """Say why cells would run: each reason as a difference, old value and new value."""
+    for cells in project().select(names).values():
+        for c in everything(cells):
+            click.echo(f"{name_of(c)} {c.state} {c.key[:16]}")
+            for d in c.because():
+                click.echo(f"    {d.component}: {show(d.old)} -> {show(d.new)}")
+
+
+def name_of(planned: Planned) -> str:
+    """A cell as a person would look for it."""
+    return f"{planned.figure}/{planned.cell.id} [{planned.generator.name}]"
+
+
+def show(value: Any) -> str:
+    """A component's value, short."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+    return text if len(text) <= 100 else f"{text[:97]}..."
+
+
+def everything(cells: Iterable[Planned]) -> list[Planned]:
+    """The cells and all that they need, needs first, each once."""
+    found: dict[str, Planned] = {}
+
+    def visit(planned: Planned) -> None:
+        if planned.key not in found:
+            for need in planned.needs.values():
+                visit(need)
+            found[planned.key] = planned
+
+    for planned in cells:
+        visit(planned)
+    return list(found.values())
+
+
+@cli.command()
+@click.argument("names", nargs=-1, metavar="[ID...]")
+@click.option("--sample", type=int, help="Only this many cells, evenly spread.")
+@for_people
+def verify(names: tuple[str, ...], sample: int | None) -> None:
+    """Compute cached cells again and compare them with the store; store nothing."""
+    from noisebook.build.verify import verify as verify_cells
+
+    book = project()
+    cells = [c for c in everything(c for cells in book.select(names).values() for c in cells) if c.cached]
+    if sample and sample < len(cells):
+        cells = [cells[i * len(cells) // sample] for i in range(sample)]
+    wrong = 0
+    for verdict in verify_cells(cells, book.models):
+        wrong += not verdict.agrees
+        click.echo(f"{'agrees' if verdict.agrees else 'DIFFERS'} {name_of(verdict.planned)}: {verdict.how}")
+    click.echo(f"{len(cells) - wrong} of {len(cells)} cells agree")
+    if wrong:
+        raise Unfinished(f"{wrong} cells are not what today's code makes")
+
+
+@cli.command()
+@click.argument("names", nargs=-1, required=True, metavar="CELL...")
+@for_people
+def adopt(names: tuple[str, ...]) -> None:
+    """Keep finished work over a harmless edit: repeat a part of it, compare, give it its new key."""
+    from noisebook.build.verify import adopt as adopt_cell
+
+    book = project()
+    refused = []
+    for c in everything(c for cells in book.select(names).values() for c in cells):
+        if c.cached:
+            continue
+        verdict = adopt_cell(c, book.models)
+        click.echo(f"{'adopted' if verdict.agrees else 'refused'} {name_of(c)}: {verdict.how}")
+        if not verdict.agrees:
+            refused.append(c)
+    if refused:
+        raise Unfinished(f"{len(refused)} cells must be computed: noisebook build")
+
+
+@cli.command()
+@click.option("--yes", is_flag=True, help="Drop it; without this, only say what would be dropped.")
+@for_people
+def gc(yes: bool) -> None:
+    """Drop cells that no section uses."""
+    from noisebook.build.housekeeping import collect
+
+    book = project()
+    kept = {c.key for c in everything(c for cells in book.planned.values() for c in cells)}
+    garbage = collect(book.store, kept)
+    for name in garbage.describe():
+        click.echo(f"{'dropped' if yes else 'would drop'} {name}")
+    if yes:
+        garbage.drop()
+    verb = "dropped" if yes else "would drop"
+    click.echo(
+        f"{verb} {len(garbage.cells)} cells and {len(garbage.files)} files, {progress.size(garbage.bytes)}"
+    )
+    if garbage.bytes and not yes:
+        click.echo("noisebook gc --yes does it")
+
+
+@cli.command()
+@click.argument("name")
+@click.option("--generator", "-g", help="Which generator draws its figure.")
+@click.option("--with-generator", is_flag=True, help="Write a new generator of that name too, with its test.")
+@for_people
+def new(name: str, generator: str | None, with_generator: bool) -> None:
+    """Start a section: a file with every parameter explained, ready to build."""
+    from noisebook.build.registry import Registry
+    from noisebook.report.scaffold import new_generator, new_section
+
+    root = find_root(Path.cwd())
+    if with_generator:
+        generator = generator or name.replace("-", "_")
+        for path in new_generator(root, generator):
+            click.echo(f"wrote {path.relative_to(root)}")
+    path = new_section(root, name, generator, Registry(root))
+    click.echo(f"wrote {path.relative_to(root)}\nnext: noisebook build --only {name}")
+
+
+@cli.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8000, show_default=True)
+@for_people
+def serve(host: str, port: int) -> None:
+    """Preview with live reload; a build error is shown in the page."""
+    from noisebook.render.serve import serve as serve_site
+
+    root = find_root(Path.cwd())
+
+    def rebuild() -> None:
+        book = Project(root)
+        todo = work([c for cells in book.planned.values() for c in cells])
+        affordable = sum(map(seconds_of, todo.cells)) <= 60 * book.report.minutes_limit
+        if todo.cells and affordable:
+            announce(todo)
+            with progress.watcher(len(todo.cells)) as watcher:
+                outcome = execute(todo, book.models, watcher, errors=root / ".noisebook" / "errors")
+            if outcome.failures:
+                render(book, keep_stale=True)
+                raise RuntimeError("\n".join(message for _, message in outcome.failures))
+        render(book, keep_stale=True)
+
+    serve_site(root, rebuild, host, port)

@@ -1,0 +1,133 @@
+"""Telling a person how a build goes: a progress bar in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Self
+
+from noisebook.build.plan import Planned
+from noisebook.build.record import Record
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+PLAIN_EVERY = 30.0
+"""Seconds between two plain lines of one cell."""
+
+
+def duration(seconds: float) -> str:
+    """A time for people: ``0.4 s``, ``12 s``, ``3 min``, ``2 h 05 min``."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def size(count: float) -> str:
+    """A number of bytes for people: ``812 B``, ``3.4 kB``, ``12 MB``."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if count >= 10 or unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+class PlainWatcher:
+    """One line when a cell begins, at times while it runs, and when it is done."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.done = total, 0
+        self._told: dict[str, float] = {}
+        self._started: dict[str, float] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        return None
+
+    def begin(self, group: Sequence[Planned]) -> None:
+        now = time.monotonic()
+        print(f"{group[0].figure}: computing {len(group)} with {group[0].generator.name}", flush=True)
+        for planned in group:
+            self._started[planned.key] = self._told[planned.key] = now
+
+    def progress(self, planned: Planned, done: float, total: float, note: str) -> None:
+        now = time.monotonic()
+        if now - self._told.get(planned.key, 0.0) < PLAIN_EVERY or not done:
+            return
+        self._told[planned.key] = now
+        left = (now - self._started[planned.key]) * (total - done) / done
+        print(
+            f"  {planned.cell.id}: {100 * done / total:.0f}%, {duration(left)} left {note}".rstrip(),
+            flush=True,
+        )
+
+    def finished(self, planned: Planned, record: Record) -> None:
+        self.done += 1
+        seconds = float(record.provenance["seconds"])
+        print(
+            f"  [{self.done}/{self.total}] {planned.figure}/{planned.cell.id}: {duration(seconds)}",
+            flush=True,
+        )
+
+    def failed(self, group: Sequence[Planned], message: str) -> None:
+        print(f"  failed: {message}", file=sys.stderr, flush=True)
+
+
+class BarWatcher:
+    """A bar for the build and one for the cell at hand, each with a time estimate."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._bars: Progress
+        self._build: TaskID
+        self._cell: TaskID
+        self._at: str = ""
+
+    def __enter__(self) -> Self:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        self._bars.start()
+        self._build = self._bars.add_task("cells", total=self._total, note="")
+        self._cell = self._bars.add_task("", total=None, visible=False, note="")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bars.stop()
+
+    def begin(self, group: Sequence[Planned]) -> None:
+        self._bars.update(self._build, note=f"{group[0].figure} ({group[0].generator.name})")
+
+    def progress(self, planned: Planned, done: float, total: float, note: str) -> None:
+        if planned.key != self._at:
+            self._at = planned.key
+            self._bars.reset(self._cell, total=total, description=planned.cell.id, visible=True, note=note)
+        self._bars.update(self._cell, completed=done, total=total, note=note)
+
+    def finished(self, planned: Planned, record: Record) -> None:
+        self._bars.advance(self._build)
+        self._bars.console.print(
+            f"{planned.figure}/{planned.cell.id} {duration(float(record.provenance['seconds']))}",
+            highlight=False,
+            markup=False,
+        )
+
+    def failed(self, group: Sequence[Planned], message: str) -> None:
+        self._bars.console.print(f"failed: {message}", style="red", highlight=False, markup=False)
+
+
+def watcher(total: int) -> PlainWatcher | BarWatcher:
+    """The one that suits where the output goes."""
+    return BarWatcher(total) if sys.stdout.isatty() else PlainWatcher(total)

@@ -1,0 +1,153 @@
+"""A report on this machine: what its author wrote, its store, and the plan that joins them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from noisebook.build.execute import Models
+from noisebook.build.plan import PlanError, Planned, Planner
+from noisebook.build.registry import Registry, suggest
+from noisebook.build.store import Store
+from noisebook.report.load import load_report
+from noisebook.report.model import BadInput, Figure, Position, Problem, Report, Section
+
+
+def find_root(start: Path) -> Path:
+    """The nearest folder, upwards from ``start``, that holds a report.yaml."""
+    for folder in (start, *start.parents):
+        if (folder / "report.yaml").is_file():
+            return folder
+    raise BadInput(
+        [
+            Problem(
+                Position("report.yaml"),
+                f"no report.yaml in {start} or above",
+                "go to a report's folder, or start one with: noisebook init FOLDER",
+            )
+        ]
+    )
+
+
+@dataclass(frozen=True)
+class Project:
+    """One report, read and planned. Raises BadInput on construction of its parts."""
+
+    root: Path
+    draft: bool = False
+
+    @cached_property
+    def registry(self) -> Registry:
+        return Registry(self.root)
+
+    @cached_property
+    def report(self) -> Report:
+        return load_report(self.root, self.registry)
+
+    @cached_property
+    def store(self) -> Store:
+        return Store(self.root / self.report.store, self.notes / "store.json")
+
+    @cached_property
+    def notes(self) -> Path:
+        """What may be thrown away at any time."""
+        return self.root / ".noisebook"
+
+    @cached_property
+    def planner(self) -> Planner:
+        return self._planner(self.store, draft=False)
+
+    def _planner(self, store: Store, *, draft: bool) -> Planner:
+        return Planner(
+            self.root,
+            store,
+            self.registry,
+            model=self.report.model,
+            seed=self.report.seed,
+            draft=draft,
+            policy=key_policy(self.report.key_policy),
+        )
+
+    @cached_property
+    def models(self) -> Models:
+        return Models(self.root, self.planner.lock)
+
+    @cached_property
+    def site(self) -> Path:
+        return self.notes / "draft-site" if self.draft else self.root / "site"
+
+    def figures(self) -> Iterable[tuple[Section, Figure]]:
+        return ((section, figure) for section in self.report.sections for figure in section.figures)
+
+    @cached_property
+    def planned(self) -> dict[str, list[Planned]]:
+        """The cells of every figure, in reading order. Of a draft, what is not cached is planned as draft."""
+        result: dict[str, list[Planned]] = {}
+        problems: list[Problem] = []
+        drafts = self._planner(Store(self.notes / "draft", self.notes / "draft.json"), draft=True)
+        for _, figure in self.figures():
+            generator = self.registry.get(figure.generator)
+            try:
+                cells = self.planner.plan(figure.id, generator, figure.cells)
+                if self.draft:
+                    shown = drafts.plan(figure.id, generator, figure.cells)
+                    cells = [cell if cell.cached else other for cell, other in zip(cells, shown, strict=True)]
+                result[figure.id] = cells
+            except PlanError as error:
+                problems.append(Problem(figure.position, str(error)))
+        if problems:
+            raise BadInput(problems)
+        self.planner.save()
+        return result
+
+    def select(self, names: Sequence[str]) -> dict[str, list[Planned]]:
+        """The figures that ``names`` (figures, sections, generators or cells as FIGURE/CELL) mean."""
+        if not names:
+            return self.planned
+        chosen: dict[str, list[Planned]] = {}
+        known: dict[str, None] = {}
+        for section, figure in self.figures():
+            cells = self.planned[figure.id]
+            for name in (figure.id, section.slug, figure.generator):
+                known.setdefault(name)
+            if {figure.id, section.slug, figure.generator}.intersection(names):
+                chosen[figure.id] = cells
+            elif some := [
+                cell for cell in cells if f"{figure.id}/{cell.cell.id}" in names or cell.key in names
+            ]:
+                chosen[figure.id] = some
+        found = {
+            name
+            for section, figure in self.figures()
+            for cell in chosen.get(figure.id, [])
+            for name in (figure.id, section.slug, figure.generator, f"{figure.id}/{cell.cell.id}", cell.key)
+        }
+        unknown = [name for name in names if name not in found]
+        if unknown:
+            raise BadInput(
+                [
+                    Problem(
+                        Position("command line"),
+                        f"nothing is called {name!r}",
+                        suggest(name, tuple(known), "names"),
+                    )
+                    for name in unknown
+                ]
+            )
+        return chosen
+
+
+def key_policy(names: Iterable[str]) -> Mapping[str, str]:
+    """What a report adds to its keys: ``torch`` the installed version, ``device`` the kind of device."""
+    from importlib import metadata
+
+    values: dict[str, str] = {}
+    for name in names:
+        try:
+            values[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            values[name] = os.environ.get(f"NOISEBOOK_{name.upper()}", "")
+    return values
