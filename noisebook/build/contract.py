@@ -164,6 +164,29 @@ def picture(
     return Output(name, "image/png", buffer.getvalue(), pixels.shape[1], pixels.shape[0], keep)
 
 
+def animation(
+    name: str, frames: NDArray[np.uint8], fps: float, keep: Literal["published", "local"] = "published"
+) -> Output:
+    """An endless animation of ``frames``, (N, H, W, 3) uint8, as WebP. Keep it short: some 24 small frames."""
+    from PIL import Image
+
+    if frames.dtype.name != "uint8" or frames.ndim != 4 or frames.shape[-1] != 3 or not len(frames):
+        raise TypeError(f"animation {name!r}: expected uint8 (N, H, W, 3), got {frames.dtype} {frames.shape}")
+    first, *others = (Image.fromarray(frame) for frame in frames)
+    buffer = io.BytesIO()
+    first.save(
+        buffer,
+        "WEBP",
+        save_all=True,
+        append_images=others,
+        duration=round(1000 / fps),
+        loop=0,
+        quality=60,
+        method=4,
+    )
+    return Output(name, "image/webp", buffer.getvalue(), frames.shape[2], frames.shape[1], keep)
+
+
 def vector(name: str, svg: str, width: int, height: int) -> Output:
     """An SVG drawing, ``width`` × ``height`` CSS pixels."""
     return Output(name, "image/svg+xml", svg.encode(), width, height)
