@@ -1,0 +1,157 @@
+"""The files that an author's parameters name: inside the report's folder, there, and whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from noisebook.build.contract import InputFile
+from noisebook.build.registry import suggest
+
+LARGEST_PICTURE = 50_000_000
+"""Pixels that an input picture may have: what is larger is taken for a decompression bomb."""
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
+LARGEST_FILE = 200_000_000
+"""Bytes that an input file may have."""
+
+
+class BadFile(Exception):
+    """What is wrong with a file, and what to do."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message, self.hint = message, hint
+
+
+def inside(root: Path, name: str) -> Path:
+    """The file called ``name``, which no author can place outside ``root``; raises :class:`BadFile`."""
+    if not name.strip():
+        raise BadFile("expected the name of a file, found nothing")
+    pure = PurePosixPath(name)
+    if "\\" in name or PureWindowsPath(name).drive:
+        raise BadFile(f"{name!r} is not written with forward slashes, relative to the report's folder")
+    if pure.is_absolute() or ".." in pure.parts:
+        raise BadFile(f"{name!r} leads out of the report's folder", "copy the file into the folder")
+    path = root / pure
+    try:
+        if not path.resolve().is_relative_to(root.resolve()):
+            raise BadFile(f"{name!r} is a link out of the report's folder", "copy the file into the folder")
+    except (OSError, RuntimeError) as error:
+        raise BadFile(f"{name!r} cannot be followed: {error}") from error
+    return path
+
+
+class InputFiles:
+    """The input files of one report.
+
+    A picture is decoded once: the sizes of whole pictures are remembered in ``.noisebook/pictures.json``,
+    by the digest of their bytes. Losing that file costs time alone.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._memory = root / ".noisebook" / "pictures.json"
+        self._sizes: dict[str, tuple[int, int]] | None = None
+        self._learnt = False
+        self._checked: dict[tuple[str, str], tuple[int, int] | BadFile | None] = {}
+
+    def check(self, name: str, kind: InputFile) -> None:
+        """Raise :class:`BadFile` unless ``name`` is such a file."""
+        key = (name, kind.kind)
+        if key not in self._checked:
+            try:
+                data = self._read(name)
+                self._checked[key] = self._size(name, data) if kind.kind == "image" else None
+            except BadFile as bad:
+                self._checked[key] = bad
+        result = self._checked[key]
+        if isinstance(result, BadFile):
+            raise result
+
+    def image_size(self, path: str) -> tuple[int, int]:
+        """Width and height in pixels, after EXIF rotation."""
+        self.check(path, InputFile("image"))
+        size = self._checked[path, "image"]
+        assert isinstance(size, tuple)
+        return size
+
+    def save(self) -> None:
+        """Remember what was learnt about pictures, where that is possible."""
+        if not self._learnt:
+            return
+        temporary = self._memory.with_name(f"pictures.{os.getpid()}.tmp")
+        try:
+            self._memory.parent.mkdir(exist_ok=True)
+            temporary.write_text(json.dumps(self._known()))
+            temporary.replace(self._memory)
+        except OSError:
+            return  # a folder that cannot be written can still be read
+
+    def _read(self, name: str) -> bytes:
+        path = inside(self.root, name)
+        try:
+            if path.is_dir():
+                raise BadFile(f"{name!r} is a folder, not a file")
+            if path.stat().st_size > LARGEST_FILE:
+                raise BadFile(f"{name!r} is larger than {LARGEST_FILE // 1_000_000} MB")
+            return path.read_bytes()
+        except FileNotFoundError:
+            raise BadFile(f"there is no file {name!r}", self._nearest(path)) from None
+        except (OSError, ValueError) as error:
+            raise BadFile(f"{name!r} cannot be read: {getattr(error, 'strerror', error)}") from error
+
+    def _nearest(self, path: Path) -> str:
+        folder = path.parent
+        while not folder.is_dir():
+            folder = folder.parent
+        near = suggest(path.name, tuple(sorted(each.name for each in folder.iterdir())), "files")
+        if folder == path.parent and near.startswith("did you mean"):
+            return near
+        return f"paths are relative to the folder of report.yaml, {self.root}"
+
+    def _known(self) -> dict[str, tuple[int, int]]:
+        if self._sizes is None:
+            self._sizes = {}
+            try:
+                for digest, (width, height) in json.loads(self._memory.read_bytes()).items():
+                    self._sizes[digest] = int(width), int(height)
+            except (OSError, ValueError, TypeError, AttributeError):
+                pass  # not there, or damaged: learn again
+        return self._sizes
+
+    def _size(self, name: str, data: bytes) -> tuple[int, int]:
+        digest = hashlib.sha256(data).hexdigest()
+        known = self._known()
+        if digest not in known:
+            known[digest] = decode(name, data)
+            self._learnt = True
+        return known[digest]
+
+
+def decode(name: str, data: bytes) -> tuple[int, int]:
+    """Width and height after EXIF rotation of a picture that decodes to its end; else :class:`BadFile`."""
+    import io
+
+    from PIL import ExifTags, Image, UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+                width, height = picture.size
+                if width * height > LARGEST_PICTURE:
+                    raise BadFile(f"{name!r} has {width} × {height} pixels, more than {LARGEST_PICTURE:,}")
+                picture.verify()  # checksums, which decoding may not reach
+            with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+                turned = picture.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+                picture.load()
+    except BadFile:
+        raise
+    except Exception as error:  # decoders of damaged files raise almost anything
+        formats = ", ".join(FORMATS[:-1]) + f" or {FORMATS[-1]}"
+        said = "" if isinstance(error, UnidentifiedImageError) else f" ({error})"
+        raise BadFile(f"{name!r} is not a whole picture{said}", f"pictures are {formats}") from error
+    return (height, width) if turned else (width, height)

@@ -1,0 +1,291 @@
+"""What may stand in report.yaml and in a section's front matter, and how mistakes in them are told."""
+
+from __future__ import annotations
+
+import json
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from noisebook.build.contract import InputFile
+from noisebook.build.registry import suggest
+from noisebook.report.model import Problem
+from noisebook.report.source import Document, Loc, describe, shorten
+
+IDENTIFIER = r"^[a-z0-9][a-z0-9._-]{0,79}$"
+
+Text = Annotated[str, Field(min_length=1, max_length=2000)]
+Id = Annotated[str, Field(pattern=IDENTIFIER)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ReportFile(_Strict):
+    """report.yaml."""
+
+    title: Text = Field(description="the report's title")
+    subtitle: str = Field("", description="a line under the title")
+    authors: tuple[Text, ...] = Field((), description="names, in order")
+    description: str = Field("", description="one or two sentences for search engines and previews")
+    language: str = Field(
+        "en",
+        pattern=r"^[a-zA-Z]{2,3}(-[a-zA-Z0-9]{2,8})*$",
+        description="the text's language, as in HTML: en, de-CH",
+    )
+    seed: int = Field(42, ge=0, lt=2**63, description="the seed of every figure that does not set its own")
+    model: str = Field(
+        "exact",
+        pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]*$",
+        description="the model that draws Part A: exact, net, deepfloyd-xl, any of models.lock.json, or auto",
+    )
+    store: str = Field(
+        "cache", min_length=1, description="where finished cells are kept: a folder here, or a URL"
+    )
+    parts: dict[str, Text] = Field(default_factory=dict, description="letter → title of each part, in order")
+    sections: tuple[Id, ...] = Field(
+        (), description="names of section files without .md, in order; others follow by name"
+    )
+    base_url: str = Field(
+        "",
+        pattern=r"^(https?://[^\s\"'<>]+)?$",
+        description="where the site will stand: https://…; enables its feed",
+    )
+    repository: str = Field(
+        "", pattern=r"^(https?://[^\s\"'<>]+)?$", description="where the report's source stands"
+    )
+    licence: str = Field("", description="the licence of the report's text and figures, by its SPDX name")
+    bibliography: Annotated[str, InputFile("file")] | None = Field(
+        None, description="a BibTeX file, relative to the report's folder"
+    )
+    library: str = Field("", description="the picture library of the exact model; empty is its own")
+    minutes_limit: float = Field(
+        15.0, ge=0, description="minutes of computing that a build starts without asking for --yes"
+    )
+    key_policy: tuple[Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]*$")], ...] = Field(
+        (), description="what a cell's key holds besides: device, or packages whose version matters (torch)"
+    )
+
+
+class Layout(_Strict):
+    """How a figure's cells are arranged. Never part of a key."""
+
+    columns: int | None = Field(default=None, ge=1, le=24, description="cells in a row on a wide screen")
+
+
+class _Drawn(_Strict):
+    params: dict[str, Any] | None = Field(None, description="the generator's parameters")
+    caption: str = Field("", description="what stands under the figure; may hold $math$ and {{ ref(…) }}")
+    alt: str = Field("", description="what the figure shows, for readers who cannot see it")
+    layout: Layout = Field(Layout(), description="how its cells are arranged")
+
+
+class FigureEntry(_Drawn):
+    """One item of `figures:`."""
+
+    id: Id = Field(description="unique in the report: small letters, digits, . - _")
+    generator: str = Field(description="which generator draws it")
+
+
+class SectionFile(_Drawn):
+    """A section's front matter: one figure in short form, or a list of them, or none."""
+
+    title: Text = Field(description="the section's title")
+    part: str = Field("", description="the letter of its part, one of report.yaml's parts")
+    number: Annotated[str, Field(max_length=20)] = Field(
+        "", description='shown before the title, in quotes: "A1.1"'
+    )
+    summary: str = Field("", description="a sentence for the table of contents")
+    generator: str | None = Field(None, description="which generator draws the section's one figure")
+    figures: tuple[FigureEntry, ...] | None = Field(None, description="several figures, each with an id")
+
+
+Model = typing.TypeVar("Model", bound=BaseModel)
+
+
+def validate(
+    model: type[Model], data: Any, document: Document, at: Loc, problems: list[Problem], noun: str = "keys"
+) -> Model | None:
+    """``data``, which stands at ``at`` in the document, as ``model``; or None and its problems.
+
+    ``noun`` is what the model's fields are called in messages.
+    """
+    try:
+        return model.model_validate_json(json.dumps(data))
+    except ValidationError as error:
+        told = {problem.position for problem in problems}
+        for item in error.errors(include_url=False, include_context=True, include_input=False):
+            problem = _problem(model, data, document, at, item, noun)
+            if problem.position not in told:
+                problems.append(problem)
+        return None
+
+
+def _problem(
+    model: type[BaseModel],
+    data: Any,
+    document: Document,
+    at: Loc,
+    item: Mapping[str, Any],
+    noun: str,
+) -> Problem:
+    kind: str = item["type"]
+    loc: Loc = item["loc"]
+    path, value, field, owner = _follow(model, data, loc)
+    position = document.value((*at, *path))
+    context = item.get("ctx", {})
+    hint = f"{field[0]}: {field[1]}" if field and field[1] else ""
+    if kind == "missing":
+        name = str(loc[-1])
+        known = owner.model_fields.get(name) if owner else None
+        return Problem(
+            position, f"the key {name!r} is missing", f"{name}: {known.description}" if known else ""
+        )
+    if kind == "extra_forbidden":
+        name = str(loc[-1])
+        known_names = tuple(owner.model_fields) if owner else ()
+        return Problem(
+            document.key((*at, *path)), f"unknown key {shorten(name)!r}", suggest(name, known_names, noun)
+        )
+    found = describe(value)
+    if kind in _EXPECTED:
+        message = f"expected {_EXPECTED[kind]}, found {found}"
+        if kind == "string_type" and isinstance(value, int | float):
+            hint = "put quotes around it"
+    elif kind in _BOUNDS:
+        bound = next(iter(context.values()))
+        message = f"must be {_BOUNDS[kind]} {bound}, found {found}"
+    elif kind in ("literal_error", "enum"):
+        message = f"expected {context['expected']}, found {found}"
+        names = tuple(
+            option.strip("'") for option in str(context["expected"]).replace(" or ", ", ").split(", ")
+        )
+        near = suggest(value, names, "values") if isinstance(value, str) else ""
+        hint = near if near.startswith("did you mean") else hint
+    elif kind == "string_pattern_mismatch":
+        message = f"{found} is not what is expected here"
+        hint = hint or f"expected text like {context['pattern']}"
+    elif kind in ("string_too_short", "too_short"):
+        least = context.get("min_length")
+        message = "must not be empty" if least == 1 else f"must have at least {least} items, found {found}"
+    elif kind in ("string_too_long", "too_long"):
+        unit = "characters" if kind.startswith("string") else "items"
+        message = f"must have at most {context.get('max_length')} {unit}"
+    else:
+        message = str(item["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
+        message = message[:1].lower() + message[1:]
+    return Problem(position, shorten(message, 300), shorten(hint, 300))
+
+
+_EXPECTED = {
+    "string_type": "a text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "set_type": "a list",
+    "frozen_set_type": "a list",
+    "dict_type": "keys with values",
+    "model_type": "keys with values",
+    "model_attributes_type": "keys with values",
+    "none_required": "nothing",
+}
+_BOUNDS = {
+    "greater_than": "more than",
+    "greater_than_equal": "at least",
+    "less_than": "less than",
+    "less_than_equal": "at most",
+    "multiple_of": "a multiple of",
+}
+
+
+def _follow(
+    model: type[BaseModel], data: Any, loc: Loc
+) -> tuple[Loc, Any, tuple[str, str | None] | None, type[BaseModel] | None]:
+    """The part of ``loc`` that is in ``data``, the value there, its field, and the model around that.
+
+    Pydantic's locations also name branches of unions, which no author wrote.
+    """
+    path: Loc = ()
+    value = data
+    field: tuple[str, str | None] | None = None
+    here: type[BaseModel] | None = model
+    owner: type[BaseModel] | None = model
+    for step in loc:
+        if isinstance(value, dict) and step in value and isinstance(step, str):
+            owner = here
+            info = owner.model_fields.get(step) if owner else None
+            if info:
+                field = (step, info.description)
+            here = _model_in(info.annotation) if info else None
+            value = value[step]
+            path = (*path, step)
+        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
+            value = value[step]
+            path = (*path, step)
+        elif here:
+            owner = here
+    return path, value, field, owner
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model that an annotation speaks of, if it is one, or a list of them, or an optional one."""
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return annotation if issubclass(annotation, BaseModel) else None
+    return next(filter(None, map(_model_in, typing.get_args(annotation))), None)
+
+
+def input_files(
+    value: Any, annotation: Any = None, metadata: Any = (), at: Loc = ()
+) -> Iterator[tuple[Loc, str, InputFile]]:
+    """Every file that parameters name: where in them, its path, and what it should be."""
+    if isinstance(value, BaseModel):
+        for name, info in type(value).model_fields.items():
+            yield from input_files(getattr(value, name, None), info.annotation, info.metadata, (*at, name))
+        return
+    if typing.get_origin(annotation) is Annotated:
+        annotation, *more = typing.get_args(annotation)
+        yield from input_files(value, annotation, (*metadata, *more), at)
+        return
+    mark = next((item for item in metadata if isinstance(item, InputFile)), None)
+    if isinstance(value, str):
+        if mark:
+            yield at, value, mark
+        elif typing.get_origin(annotation) in (types.UnionType, typing.Union):
+            options = typing.get_args(annotation)
+            literals = [
+                each
+                for option in options
+                if typing.get_origin(option) is Literal
+                for each in typing.get_args(option)
+            ]
+            if value not in literals:
+                for option in options:
+                    if typing.get_origin(option) is Annotated:
+                        yield from input_files(value, option, (), at)
+        return
+    if typing.get_origin(annotation) in (types.UnionType, typing.Union):
+        for option in typing.get_args(annotation):
+            kind = typing.get_origin(option) or option
+            if isinstance(kind, type) and isinstance(value, kind):
+                yield from input_files(value, option, metadata, at)
+                return
+    arguments = typing.get_args(annotation)
+    if isinstance(value, Mapping):
+        inner = arguments[1] if len(arguments) == 2 else None
+        for key, item in value.items():
+            yield from input_files(item, inner, (), (*at, str(key)))
+    elif isinstance(value, list | tuple | set | frozenset):
+        fixed = isinstance(value, tuple) and arguments and arguments[-1] is not ...
+        for index, item in enumerate(value):
+            inner = arguments[index] if fixed and index < len(arguments) else next(iter(arguments), None)
+            yield from input_files(item, inner, (), (*at, index))
