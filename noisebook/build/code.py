@@ -123,7 +123,10 @@ def _imports(node: ast.Import | ast.ImportFrom, module: str) -> dict[str, tuple[
     if node.level:
         package = module.split(".")[: -node.level]
         origin = ".".join([*package, *([node.module] if node.module else [])])
-    return {alias.asname or alias.name: (origin, alias.name) for alias in node.names}
+    return {
+        f"*{origin}" if alias.name == "*" else alias.asname or alias.name: (origin, alias.name)
+        for alias in node.names
+    }
 
 
 def _statement(node: ast.stmt, module: str) -> Statement:
@@ -137,20 +140,53 @@ def _statement(node: ast.stmt, module: str) -> Statement:
             binds = []
     elif type(node).__name__ == "TypeAlias":
         binds.append(node.name.id)  # type: ignore[attr-defined]
-    uses: set[str] = set()
     local: dict[str, tuple[str, str]] = {}
-    dotted: set[int] = set()
     for child in ast.walk(node):
         if isinstance(child, ast.Import | ast.ImportFrom):
             local.update(_imports(child, module))
-        elif isinstance(child, ast.Attribute) and isinstance(child.value, ast.Name):
-            uses.add(f"{child.value.id}.{child.attr}")
-            dotted.add(id(child.value))
-        elif isinstance(child, ast.Name) and id(child) not in dotted:
-            uses.add(child.id)
+    uses = _free(node)
     stripped = _WithoutFirstPartyImports(module).visit(node)
     digest = hashlib.sha256(serialise(stripped).encode()).hexdigest()
     return Statement(tuple(binds), tuple(sorted(uses)), local, not binds, digest)
+
+
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+def _free(node: ast.AST) -> set[str]:
+    """Names that ``node`` takes from outside, as ``name`` or ``name.attribute``; rather too many than too few."""
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        return {f"{node.value.id}.{node.attr}"}
+    if isinstance(node, ast.Name):
+        return {node.id}
+    if isinstance(node, _FUNCTIONS):
+        body = node.body if isinstance(node.body, list) else [node.body]
+        outside = [child for child in ast.iter_child_nodes(node) if child not in body]
+        inside: set[str] = set().union(*map(_free, body))
+        bound = {argument.arg for argument in ast.walk(node.args) if isinstance(argument, ast.arg)}
+        bound |= set().union(*map(_bound, body))
+        bound -= {name for child in ast.walk(node) if isinstance(child, ast.Global) for name in child.names}
+        return {name for name in inside if name.partition(".")[0] not in bound}.union(*map(_free, outside))
+    names: set[str] = set().union(*map(_free, ast.iter_child_nodes(node)))
+    if isinstance(node, _COMPREHENSIONS):
+        bound = set().union(*(_bound(generator.target) for generator in node.generators))
+        names = {name for name in names if name.partition(".")[0] not in bound}
+    return names
+
+
+def _bound(node: ast.AST) -> set[str]:
+    """Names that ``node`` assigns in its own scope. Imports are left out: their names are followed."""
+    if isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
+        return set() if isinstance(node, ast.Lambda) else {node.name}
+    if isinstance(node, _COMPREHENSIONS):
+        return set()
+    if isinstance(node, ast.Name):
+        return {node.id} if isinstance(node.ctx, ast.Store) else set()
+    names: set[str] = set().union(*map(_bound, ast.iter_child_nodes(node)))
+    if isinstance(node, ast.ExceptHandler) and node.name:
+        names.add(node.name)
+    return names
 
 
 class _WithoutFirstPartyImports(ast.NodeTransformer):
@@ -309,6 +345,10 @@ class CodeReader:
                     yield from resolve(whole, attribute)
                 else:
                     yield from follow(target, inner)
+            if imported is None:
+                for target, inner in summary.imports.values():
+                    if inner == "*":
+                        yield from resolve(target, head)
             if imported is None or head not in local:
                 for index, statement in enumerate(summary.statements):
                     if head in statement.binds:
