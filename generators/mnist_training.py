@@ -1,0 +1,231 @@
+"""Train a network on MNIST; every checkpoint is a cell that goes on from the one before."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Literal, Self
+
+from pydantic import Field, model_validator
+
+from noisebook.build import contract
+from noisebook.build.contract import Cell, Context, Json, Need, Output, Result, Stored
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from noisebook.diffusion.mnist.training import Training
+
+SECONDS_BETWEEN_CHECKPOINTS = 180
+DRAFT_DIGITS = 1_000
+STEPS_REPLAYED = 20
+STATE, NEAR_END = "state.safetensors", "near_end.safetensors"
+SAFETENSORS = "application/x-safetensors"
+REPLAY_TOLERANCE = 1e-3
+"""Largest relative difference of a loss, for another processor's rounding; on the same one there is none."""
+
+
+class Params(contract.Params):
+    """What is learnt, and how; the defaults are the denoiser's."""
+
+    objective: Literal["denoise", "time", "class"] = Field(
+        "denoise", description="learn the clean digit; or the noise, given the time; or given time and class"
+    )
+    width: int = Field(128, ge=4, le=512, multiple_of=4, description="channels at full resolution, D")
+    batch: int = Field(256, ge=2, le=4096, description="digits in a step")
+    epochs: int = Field(5, ge=1, le=1000, description="passes over the training digits")
+    checkpoints: list[int] = Field(
+        [1, 5], min_length=1, description="epochs whose weights are kept, ascending; the last is `epochs`"
+    )
+    learning_rate: float = Field(1e-4, gt=0, le=1, description="Adam's, in the first epoch")
+    decay: float = Field(
+        1.0, gt=0, le=1, description="what the learning rate falls to over all epochs, a factor"
+    )
+    sigma: float = Field(0.5, ge=0, le=10, description="noise for `denoise`, a standard deviation")
+    timesteps: int = Field(300, ge=1, le=10_000, description="T, for `time` and `class`")
+    beta_first: float = Field(1e-4, gt=0, lt=1, description="β_1")
+    beta_last: float = Field(0.02, gt=0, lt=1, description="β_T")
+    drop: float = Field(0.1, ge=0, le=1, description="probability of withholding the class")
+    average: float = Field(0.0, ge=0, lt=1, description="decay of the weights' moving average; 0 for none")
+    digits: int = Field(60_000, ge=2, le=60_000, description="training digits used, from the first")
+    test_digits: int = Field(2_000, ge=1, le=10_000, description="test digits on which each epoch is judged")
+
+    @model_validator(mode="after")
+    def _checkpoints_end_the_run(self) -> Self:
+        if self.checkpoints != sorted({*self.checkpoints, self.epochs}) or self.checkpoints[0] < 1:
+            raise ValueError(f"checkpoints must ascend from 1 or more and end with epochs, {self.epochs}")
+        return self
+
+
+def cells(params: Params) -> list[Cell]:
+    """One cell for each checkpoint."""
+    recipe = params.model_dump(exclude={"checkpoints"})
+    unused = {
+        "denoise": {"timesteps", "beta_first", "beta_last", "drop"},
+        "time": {"sigma", "drop"},
+        "class": {"sigma"},
+    }[params.objective]
+    recipe = {name: value for name, value in recipe.items() if name not in unused}
+    result = []
+    for before, epoch in zip([0, *params.checkpoints], params.checkpoints, strict=False):
+        result.append(
+            Cell(
+                id=f"epoch={epoch}",
+                label=f"epoch {epoch}",
+                alt=f"Weights after {epoch} of {params.epochs} epochs.",
+                params={**recipe, "epoch": epoch},
+                models={"data": "mnist"},
+                needs={"previous": Need("mnist_training", params.model_dump(), f"epoch={before}", local=True)}
+                if before
+                else {},
+                minutes=(epoch - before) * params.digits * params.width**2 / 18e6,
+            )
+        )
+    return result
+
+
+def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
+    """Train up to each cell's epoch; a checkpoint in the scratch folder is taken up."""
+    import torch
+    from accelerate import notebook_launcher
+
+    for cell in sorted(cells, key=lambda cell: int(cell.params["epoch"])):
+        folder = context.scratch(cell)
+        if cell.needs and not (folder / STATE).exists():
+            _write(folder / STATE, context.needed(cell, "previous").data("state"))
+        devices = torch.cuda.device_count()
+        if devices > 1:
+            notebook_launcher(_train, (cell, context, folder), num_processes=devices)
+        else:
+            _train(cell, context, folder)
+        yield cell, _outputs(cell, folder)
+
+
+def _train(cell: Cell, context: Context, folder: Path) -> None:
+    """Leave the state after the cell's epoch in ``folder``; one of possibly several processes."""
+    from safetensors.torch import load_file, save
+
+    training, tests = _prepared(cell, context)
+    if (folder / STATE).exists():
+        training.restore(load_file(folder / STATE))
+    first = training.accelerator.is_main_process
+    steps = int(cell.params["epoch"]) * training.steps_per_epoch
+    written = monotonic()
+    while training.step < steps:
+        loss = training.train_step()
+        if training.step % training.steps_per_epoch == 0:
+            training.test(*tests)
+        if not first:
+            continue
+        context.progress(cell, training.step, steps, f"loss {loss:.4f}")
+        if training.step == steps - STEPS_REPLAYED:
+            _write(folder / NEAR_END, save(training.state()))
+        if training.step == steps or monotonic() - written > SECONDS_BETWEEN_CHECKPOINTS:
+            _write(folder / STATE, save(training.state()))
+            written = monotonic()
+    training.accelerator.wait_for_everyone()
+
+
+def _prepared(cell: Cell, context: Context) -> tuple[Training, tuple[Tensor, Tensor]]:
+    """The run before its first step, and the digits and labels that it is judged on."""
+    import torch
+    from accelerate import Accelerator
+
+    from noisebook.diffusion.mnist.training import Recipe, Training
+
+    recipe = {name: value for name, value in cell.params.items() if name != "epoch"}
+    digits, test_digits = recipe.pop("digits"), recipe.pop("test_digits")
+    if context.draft:
+        digits, test_digits = min(digits, DRAFT_DIGITS), min(test_digits, DRAFT_DIGITS)
+    data = context.model(cell, "data")
+    training = Training(
+        Recipe(**recipe),
+        torch.tensor(data.train_digits[:digits]),
+        torch.tensor(data.train_labels[:digits]),
+        lambda *purpose: context.seed(cell, "mnist_training", *purpose),
+        Accelerator(),
+    )
+    return training, (
+        torch.tensor(data.test_digits[:test_digits]),
+        torch.tensor(data.test_labels[:test_digits]),
+    )
+
+
+def _outputs(cell: Cell, folder: Path) -> list[Output]:
+    """The published weights are in half precision; exact resume takes the state, which stays local."""
+    import numpy as np
+    from safetensors.numpy import load
+
+    data = (folder / STATE).read_bytes()
+    state = load(data)
+    last = cell.params["epoch"] == cell.params["epochs"]
+    keep: Literal["published", "local"] = "published" if last else "local"
+    outputs = [
+        contract.arrays("loss", {name: state[f"{name}_loss"] for name in ("train", "test")}),
+        contract.number("test loss", float(state["test_loss"][-1])),
+        contract.number("training time", float(state["seconds"]), "s", measured=True),
+        Output("state", SAFETENSORS, data, keep="local"),
+    ]
+    for kind in ("weights", "average"):
+        tensors = {
+            name.removeprefix(f"{kind}/"): value.astype(np.float16) if value.ndim else value
+            for name, value in state.items()
+            if name.startswith(f"{kind}/")
+        }
+        if tensors:
+            outputs.append(contract.arrays(kind, tensors, keep))
+    if (folder / NEAR_END).exists():
+        outputs.append(Output("near end", SAFETENSORS, (folder / NEAR_END).read_bytes(), keep="local"))
+    return outputs
+
+
+def replay(cell: Cell, old: Stored | Path, context: Context) -> dict[str, Json]:
+    """Repeat the first steps of a recorded run, and its last ones where their start is on this machine.
+
+    Args:
+        old: the finished cell, or the scratch folder of a run that was broken off.
+
+    Raises:
+        Disagreement: a loss differs by more than rounding.
+    """
+    from safetensors.torch import load, load_file
+
+    near_end = None
+    if isinstance(old, Path):
+        recorded = load_file(old / STATE)["train_loss"].tolist()
+    else:
+        recorded = old.arrays("loss")["train"].tolist()
+        with suppress(KeyError, OSError):
+            near_end = load(old.data("near end"))
+    training, _ = _prepared(cell, context)
+    evidence = {"first steps": _repeat(training, recorded)}
+    if near_end is not None:
+        training.restore(near_end)
+        evidence["last steps"] = _repeat(training, recorded)
+    return evidence
+
+
+def _repeat(training: Training, recorded: list[float]) -> str:
+    """Take the next steps and hold their losses against the recorded ones."""
+    worst = 0.0
+    expected = recorded[training.step :][:STEPS_REPLAYED]
+    for loss in expected:
+        step = training.step
+        now = training.train_step()
+        worst = max(worst, abs(now - loss) / max(abs(loss), 1e-12))
+        if not worst <= REPLAY_TOLERANCE:
+            raise contract.Disagreement(f"the loss of step {step + 1} was {loss:.6g} and is now {now:.6g}")
+    return f"{len(expected)}, largest relative difference of a loss {worst:.1g}"
+
+
+def _write(path: Path, data: bytes) -> None:
+    """All or nothing, whatever happens meanwhile."""
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
