@@ -167,7 +167,7 @@ def picture(
 def animation(
     name: str, frames: NDArray[np.uint8], fps: float, keep: Literal["published", "local"] = "published"
 ) -> Output:
-    """An endless animation of ``frames``, (N, H, W, 3) uint8, as WebP. Keep it short: some 24 small frames."""
+    """An endless animation of ``frames``, (N, H, W, 3) uint8, as WebP; keep it short, some 24 frames."""
     from PIL import Image
 
     if frames.dtype.name != "uint8" or frames.ndim != 4 or frames.shape[-1] != 3 or not len(frames):
