@@ -1,0 +1,145 @@
+"""Hybrid images: one thing from near, another from far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from noisebook.build.contract import (
+    Cell,
+    Complaint,
+    Context,
+    Files,
+    Result,
+    animation,
+    picture,
+)
+from noisebook.build.contract import (
+    Params as Base,
+)
+
+from ._sampling import Guidance, Process, Prompt, Samples, Task, branches, drawn, even_kernel
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from noisebook.diffusion.denoiser import Denoiser
+    from noisebook.diffusion.estimates import Estimate
+
+
+class Pair(Base):
+    """What a picture shows from far, and from near."""
+
+    far: Prompt
+    near: Prompt
+
+
+class Params(Process):
+    """ε = lowpass(ε_far) + highpass(ε_near), each guided first."""
+
+    pairs: Annotated[list[Pair], Field(min_length=1, description="two prompts for each picture")] = Field(
+        default=[
+            Pair(far="a lithograph of a skull", near="a lithograph of waterfalls"),
+            Pair(far="an oil painting of an old man", near="an oil painting of people around a campfire"),
+            Pair(far="a photo of a dog", near="an oil painting of a snowy mountain village"),
+        ]
+    )
+    kernel: int = Field(default=33, ge=1, le=63, description="taps of the Gaussian at 64 pixels, odd")
+    sigma: float = Field(default=2.0, gt=0, le=32, description="its standard deviation at 64 pixels, pixels")
+    guidance: Guidance = 7.0
+    samples: Samples = Field(default=[0])
+
+
+def check(params: Params, files: Files) -> Iterator[Complaint]:
+    """An even kernel."""
+    yield from even_kernel(params.kernel)
+
+
+def cells(params: Params) -> list[Cell]:
+    """Each picture twice: near (full size) and far (scaled down)."""
+    found = []
+    for p, pair in enumerate(params.pairs):
+        for sample in params.samples:
+            row = f"{p}" + (f"-s={sample}" if len(params.samples) > 1 else "")
+            asked: dict[str, Any] = params.process() | {
+                "far": pair.far,
+                "near": pair.near,
+                "lowpass": [params.kernel, float(params.sigma)],
+                "guidance": float(params.guidance),
+                "sample": sample,
+            }
+            for show, prompt in (("near", pair.near), ("far", pair.far)):
+                size = "at full size" if show == "near" else "scaled down, as if from far"
+                found.append(
+                    Cell(
+                        f"{row}-{show}",
+                        f"{show}: {prompt}",
+                        f"A hybrid image {size}, drawn to show {prompt}.",
+                        {**asked, "show": show},
+                        models={"stage1": params.model},
+                        minutes=0.6,
+                    )
+                )
+    return found
+
+
+def distant(x: NDArray[np.float32], factor: float) -> NDArray[np.uint8]:
+    """(3, H, W) in [-1, 1] as it looks ``factor`` times as far away, on white: (H, W, 3) uint8."""
+    import numpy as np
+    from PIL import Image
+
+    from noisebook.models.pictures import to_bytes
+
+    size = x.shape[-1]
+    small = Image.fromarray(to_bytes(x)).resize((round(size / factor),) * 2, Image.Resampling.LANCZOS)
+    paper = Image.new("RGB", (size, size), "white")
+    paper.paste(small, ((size - small.width) // 2,) * 2)
+    return np.asarray(paper)
+
+
+def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
+    """One process for each picture; its far reading is the same picture, scaled down."""
+    import numpy as np
+
+    from noisebook.build.contract import canonical
+    from noisebook.diffusion.estimates import split
+    from noisebook.diffusion.filters import blur, scaled_blur
+    from noisebook.models.pictures import to_bytes
+
+    def describe(cell: Cell, denoiser: object) -> Task:
+        params = cell.params
+        return Task(
+            context.seed(cell, "sample", params["sample"]),
+            (params["far"], params["near"]),
+            params["guidance"],
+        )
+
+    for key in sorted({canonical(cell.params["lowpass"]) for cell in cells}):
+        seen = [cell for cell in cells if canonical(cell.params["lowpass"]) == key]
+        kernel, sigma = seen[0].params["lowpass"]
+
+        def combine(
+            denoiser: Denoiser, tasks: list[Task], kernel: int = kernel, sigma: float = sigma
+        ) -> Estimate:
+            size, width = scaled_blur(denoiser.image_size, kernel, sigma)
+            far, near = branches(denoiser, tasks)
+            return split(far, near, lambda x: blur(x, size, width))
+
+        for same, process in drawn(seen, context, describe, combine):
+            for cell in same:
+                if cell.params["show"] == "near":
+                    away = [distant(process.end, 4 ** (k / 12)) for k in range(13)]
+                    shrinking = np.stack([away[0]] * 5 + away + [away[-1]] * 5)
+                    yield (
+                        cell,
+                        [
+                            picture("picture", to_bytes(process.end)),
+                            animation("shrinking", shrinking, fps=8),
+                            *process.outputs(),
+                        ],
+                    )
+                else:
+                    yield cell, [picture("picture", distant(process.end, 4))]

@@ -1,0 +1,68 @@
+"""One-step denoising: the model's estimate of the clean picture from one call, at several noise levels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from noisebook.build.contract import Cell, Context, ImagePath, Json, Result, number, picture
+
+from ._sampling import NEUTRAL, Guidance, Modelled, Prompt, Timestep, batches, stem
+
+
+class Params(Modelled):
+    """x̂_0 = (x_t - √(1-ᾱ_t) ε) / √ᾱ_t with one estimate of ε."""
+
+    picture: ImagePath = Field(default="images/tower.jpg", description="the clean picture")
+    timesteps: Annotated[list[Timestep], Field(min_length=1, description="noise levels")] = Field(
+        default=[250, 500, 750]
+    )
+    prompt: Prompt = NEUTRAL
+    guidance: Guidance = 1.0
+
+
+def cells(params: Params) -> list[Cell]:
+    """Clean, noisy and estimate, for each level."""
+    name = stem(params.picture)
+    shared: dict[str, Any] = {"inputs": {"picture": params.picture}, "models": {"stage1": params.model}}
+    found = []
+    for t in params.timesteps:
+        asked: dict[str, Json] = {"t": t, "prompt": params.prompt, "guidance": params.guidance}
+        for show, label, alt in (
+            ("clean", "clean", f"The test picture {name}."),
+            ("noisy", f"noisy, t = {t}", f"{name} with the noise of timestep {t}."),
+            ("estimate", "one-step estimate", f"The model's one-step estimate of {name} from timestep {t}."),
+        ):
+            found.append(Cell(f"{show}-t={t}", label, alt, {**asked, "show": show}, **shared))
+    return found
+
+
+def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
+    """One network call per level; clean and noisy pictures need none. x̂_0 is only clamped for display."""
+    import torch
+
+    from noisebook.diffusion.estimates import guided
+    from noisebook.diffusion.metrics import psnr, ssim
+    from noisebook.diffusion.schedules import clean
+    from noisebook.models.pictures import to_bytes
+
+    from ._noisy import noisy_picture
+
+    for same in (same for batch in batches(cells) for same in batch):
+        first = same[0]
+        t, denoiser = int(first.params["t"]), context.model(first, "stage1")
+        x_0, x_t = noisy_picture(first, context, denoiser.alphas_cumprod, denoiser.image_size)
+        for cell in same:
+            show = cell.params["show"]
+            shown = {"clean": x_0, "noisy": x_t}.get(show)
+            if shown is None:
+                with torch.inference_mode():
+                    ask = guided(denoiser, [cell.params["prompt"]], cell.params["guidance"])
+                    epsilon, _ = ask(x_t[None], t, (0,))
+                shown = clean(x_t[None], epsilon, float(denoiser.alphas_cumprod[t]))[0].clamp(-1, 1)
+            outputs = [picture("picture", to_bytes(shown))]
+            if show != "clean":
+                outputs += [number("PSNR", psnr(shown, x_0), "dB"), number("SSIM", ssim(shown, x_0))]
+            yield cell, outputs

@@ -1,0 +1,115 @@
+"""Image-to-image: noise a picture to one of several levels, and let the model find its way back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from noisebook.build.contract import (
+    Cell,
+    Complaint,
+    Context,
+    Files,
+    ImagePath,
+    Result,
+    picture,
+)
+from noisebook.build.contract import (
+    Params as Base,
+)
+
+from ._sampling import (
+    NEUTRAL,
+    Guidance,
+    Process,
+    Prompt,
+    Samples,
+    Start,
+    Task,
+    drawn,
+    source,
+    start_complaints,
+    stem,
+)
+
+
+class Edit(Base):
+    """One picture, and what it should become."""
+
+    picture: ImagePath
+    prompt: Prompt = NEUTRAL
+
+
+class Params(Process):
+    """SDEdit: one row per edit and sample, one column per start, then the original."""
+
+    edits: Annotated[
+        list[Edit], Field(min_length=1, description="pictures with their prompts, one row each")
+    ] = Field(default=[Edit(picture="images/tower.jpg")])
+    i_start: Annotated[list[Start], Field(min_length=1)] = Field(default=[1, 3, 5, 7, 10, 20])
+    guidance: Guidance = 7.0
+    samples: Samples = Field(default=[0])
+
+
+def check(params: Params, files: Files) -> Iterator[Complaint]:
+    """A start beyond the timesteps."""
+    yield from start_complaints(params, params.i_start)
+
+
+def cells(params: Params) -> list[Cell]:
+    """Rows over i_start that end with the original; all of a row share their noise."""
+    found = []
+    for k, edit in enumerate(params.edits):
+        name = stem(edit.picture)
+        shared: dict[str, Any] = {"inputs": {"picture": edit.picture}, "models": {"stage1": params.model}}
+        for sample in params.samples:
+            row = f"{k}-{name}" + (f"-s={sample}" if len(params.samples) > 1 else "")
+            for start in params.i_start:
+                t = params.first_timestep - start * params.stride
+                asked: dict[str, Any] = params.process() | {
+                    "prompt": edit.prompt,
+                    "guidance": float(params.guidance),
+                    "i_start": start,
+                    "sample": sample,
+                }
+                alt = f"{name}, noised to timestep {t} and denoised towards “{edit.prompt}”."
+                found.append(
+                    Cell(f"{row}-i={start}", f"i_start = {start}", alt, asked, **shared, minutes=0.3)
+                )
+            found.append(
+                Cell(
+                    f"{row}-original",
+                    "original",
+                    f"The original picture {name}.",
+                    {"i_start": None},
+                    **shared,
+                    seed=None,
+                )
+            )
+    return found
+
+
+def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
+    """Samples join the batch at their own timestep."""
+    from noisebook.models.pictures import to_bytes
+
+    def describe(cell: Cell, denoiser: Any) -> Task:
+        params = cell.params
+        return Task(
+            context.seed(cell, "sample", params["sample"]),
+            (params["prompt"],),
+            params["guidance"],
+            source(cell, context, denoiser.image_size),
+            params["i_start"],
+        )
+
+    for cell in cells:
+        if cell.params["i_start"] is None:
+            size = context.model(cell, "stage1").image_size
+            yield cell, [picture("picture", to_bytes(source(cell, context, size)))]
+    edited = [cell for cell in cells if cell.params["i_start"] is not None]
+    for same, process in drawn(edited, context, describe):
+        for cell in same:
+            yield cell, [picture("picture", to_bytes(process.end)), *process.outputs()]

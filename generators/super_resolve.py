@@ -1,0 +1,102 @@
+"""Stage II: pictures from text, enlarged by a second model that knows the text as well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from noisebook.build.contract import Cell, Context, Need, Result, number, picture
+
+from . import text_to_image
+from ._sampling import Guidance, Modelled, Prompt, Samples, Task, drawn
+from .text_to_image import Steps
+
+
+class Params(Modelled):
+    """Stage I's picture is enlarged, given some noise of its own, and shown to the network at every step."""
+
+    prompts: Annotated[list[Prompt], Field(min_length=1, description="one picture each")] = Field(
+        default=[
+            "an oil painting of a snowy mountain village",
+            "a man wearing a hat",
+            "a rocket ship",
+        ]
+    )
+    stage1_steps: Steps = 100
+    stage1_guidance: Guidance = 7.0
+    num_inference_steps: Steps = 50
+    guidance: Guidance = 4.0
+    noise_level: int = Field(
+        default=250, ge=0, le=999, description="timestep of the noise that is added to the enlarged picture"
+    )
+    samples: Samples = Field(default=[0])
+
+
+def cells(params: Params) -> list[Cell]:
+    """One per prompt and sample; each needs its stage I picture."""
+    first = {
+        "prompts": list(params.prompts),
+        "num_inference_steps": [params.stage1_steps],
+        "guidance": params.stage1_guidance,
+        "samples": list(params.samples),
+        "model": params.model,
+    }
+    return [
+        Cell(
+            f"p{p}-s={sample}",
+            prompt,
+            f"Drawn from the text “{prompt}” and enlarged by the second stage.",
+            {
+                "prompt": prompt,
+                "num_inference_steps": params.num_inference_steps,
+                "guidance": float(params.guidance),
+                "noise_level": params.noise_level,
+                "sample": sample,
+                # Stage II's dynamic threshold has a largest s of 1: a plain clamp.
+                "thresholding": "static",
+            },
+            models={"stage2": params.model},
+            needs={
+                "small": Need("text_to_image", first, text_to_image.cell_id(p, params.stage1_steps, sample))
+            },
+            minutes=1.0,
+        )
+        for p, prompt in enumerate(params.prompts)
+        for sample in params.samples
+    ]
+
+
+def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
+    """Pure noise at the large size, guided by text and by the small picture."""
+    import io
+
+    import numpy as np
+    import torch
+    from PIL import Image
+
+    from noisebook.diffusion.denoiser import Enlarge
+    from noisebook.diffusion.sampling import draw_noise, generators
+    from noisebook.models.pictures import from_bytes, to_bytes
+
+    def describe(cell: Cell, denoiser: Any) -> Task:
+        params, size = cell.params, denoiser.image_size
+        pixels = np.asarray(
+            Image.open(io.BytesIO(context.needed(cell, "small").data("picture"))).convert("RGB")
+        )
+        noise = draw_noise(
+            generators([context.seed(cell, "augmentation", params["sample"])]), (3, size, size)
+        )[0]
+        prompt = Enlarge(params["prompt"], torch.from_numpy(from_bytes(pixels)), noise, params["noise_level"])
+        return Task(context.seed(cell, "enlarged", params["sample"]), (prompt,), params["guidance"])
+
+    for same, process in drawn(cells, context, describe, role="stage2", size=4):
+        for cell in same:
+            yield (
+                cell,
+                [
+                    picture("picture", to_bytes(process.end)),
+                    number("seconds", process.seconds, "s", measured=True),
+                ],
+            )

@@ -1,0 +1,83 @@
+"""Pictures from text, over prompts and numbers of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from noisebook.build.contract import Cell, Context, Result, number, picture
+
+from ._sampling import Guidance, Modelled, Prompt, Samples, Task, drawn
+
+Steps = Annotated[int, Field(ge=1, le=1000, description="network steps, in equal strides down to t = 0")]
+
+
+class Params(Modelled):
+    """Stage I: from pure noise at the model's own timesteps for each number of steps."""
+
+    prompts: Annotated[list[Prompt], Field(min_length=1, description="one picture each")] = Field(
+        default=[
+            "an oil painting of a snowy mountain village",
+            "a man wearing a hat",
+            "a rocket ship",
+        ]
+    )
+    num_inference_steps: Annotated[list[Steps], Field(min_length=1, description="one row each")] = Field(
+        default=[100]
+    )
+    guidance: Guidance = 7.0
+    samples: Samples = Field(default=[0])
+    thresholding: Literal["none", "static", "dynamic"] = Field(
+        default="dynamic", description="what to do with estimates of the clean picture that leave [-1, 1]"
+    )
+
+
+def cell_id(prompt: int, steps: int, sample: int) -> str:
+    """The id of one picture: the prompt's place in the list, number of steps, sample."""
+    return f"p{prompt}-n={steps}-s={sample}"
+
+
+def cells(params: Params) -> list[Cell]:
+    """One per number of steps, prompt and sample, in that order."""
+    several = len(params.num_inference_steps) > 1
+    return [
+        Cell(
+            cell_id(p, steps, sample),
+            f"{prompt}, {steps} steps" if several else prompt,
+            f"Drawn from the text “{prompt}” in {steps} steps.",
+            {
+                "prompt": prompt,
+                "num_inference_steps": steps,
+                "guidance": float(params.guidance),
+                "sample": sample,
+                "thresholding": params.thresholding,
+            },
+            models={"stage1": params.model},
+            minutes=0.01 * steps,
+        )
+        for steps in params.num_inference_steps
+        for p, prompt in enumerate(params.prompts)
+        for sample in params.samples
+    ]
+
+
+def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
+    """Pictures with as many steps are drawn together; the seconds are the batch's, per picture."""
+    from noisebook.models.pictures import to_bytes
+
+    def describe(cell: Cell, denoiser: Any) -> Task:
+        params = cell.params
+        return Task(context.seed(cell, "sample", params["sample"]), (params["prompt"],), params["guidance"])
+
+    for same, process in drawn(cells, context, describe):
+        for cell in same:
+            yield (
+                cell,
+                [
+                    picture("picture", to_bytes(process.end)),
+                    number("seconds", process.seconds, "s", measured=True),
+                    *process.outputs(),
+                ],
+            )
