@@ -15,6 +15,7 @@ import ast
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -369,7 +370,8 @@ class CodeReader:
             statement = summary.statements[index]
             here = order[origin, index]
             lines.append(f"{here} {statement.digest}")
-            names[f"{origin}.{statement.binds[0] if statement.binds else index}"] = statement.digest
+            place = re.sub(rf"^{REPORT_PACKAGE}\w*", "generators", origin)
+            names[f"{place}.{statement.binds[0] if statement.binds else index}"] = statement.digest
             for used in statement.uses:
                 edges = [str(target) for target in use(summary, statement.imports, origin, used)]
                 if edges:
