@@ -68,9 +68,9 @@ def cli() -> None:
     """Reports whose figures are computed."""
 
 
-def project(*, draft: bool = False) -> Project:
+def project(*, draft: bool = False, store: str | None = None) -> Project:
     """The report around the working folder."""
-    return Project(find_root(Path.cwd()), draft=draft)
+    return Project(find_root(Path.cwd()), draft=draft, place=store)
 
 
 @cli.command()
@@ -80,14 +80,17 @@ def project(*, draft: bool = False) -> Project:
 )
 @click.option("--draft", is_flag=True, help="Few steps, small pictures, kept apart: to look at the layout.")
 @click.option("--yes", is_flag=True, help="Compute even if it will take longer than report.yaml's limit.")
+@click.option("--store", metavar="PLACE", help="Another store than report.yaml names.")
 @click.option(
     "--keep-stale", is_flag=True, help="Show old pictures, marked as stale, where new ones are missing."
 )
 @for_people
-def build(frozen: bool, only: tuple[str, ...], draft: bool, yes: bool, keep_stale: bool) -> None:
+def build(
+    frozen: bool, only: tuple[str, ...], draft: bool, yes: bool, store: str | None, keep_stale: bool
+) -> None:
     """Compute what is missing and write the site."""
     started = time.perf_counter()
-    book = project(draft=draft)
+    book = project(draft=draft, store=store)
     before = fresh.look(book.root, fresh.inputs(book.root))[0]
     todo = work([cell for cells in book.select(only).values() for cell in cells])
     outcome = Outcome()
@@ -176,7 +179,7 @@ def summarise(book: Project, outcome: Outcome, pages: int, seconds: float) -> st
     if missing:
         line += f"\n{missing} cells are missing: their figures say so"
     if outcome.computed and not book.draft:
-        added = untracked(book.root / book.report.store)
+        added = untracked(book.store.place)
         line += f"\na commit would add {progress.size(added)} under {book.report.store}/" if added else ""
     return line
 

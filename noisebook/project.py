@@ -38,6 +38,8 @@ class Project:
 
     root: Path
     draft: bool = False
+    place: str | None = None
+    """Another store than report.yaml names."""
 
     @cached_property
     def registry(self) -> Registry:
@@ -49,7 +51,8 @@ class Project:
 
     @cached_property
     def store(self) -> Store:
-        return Store(self.root / self.report.store, self.notes / "store.json")
+        notes = self.notes / ("store.json" if self.place is None else "other-store.json")
+        return Store(self.root / (self.place or self.report.store), notes)
 
     @cached_property
     def notes(self) -> Path:
