@@ -143,13 +143,15 @@ def decode(name: str, data: bytes) -> tuple[int, int]:
             with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
                 width, height = picture.size
                 if width * height > LARGEST_PICTURE:
-                    raise BadFile(f"{name!r} has {width} × {height} pixels, more than {LARGEST_PICTURE:,}")
+                    raise Image.DecompressionBombError
                 picture.verify()  # checksums, which decoding may not reach
             with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
                 turned = picture.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
                 picture.load()
     except BadFile:
         raise
+    except Image.DecompressionBombError as error:
+        raise BadFile(f"{name!r} has more than {LARGEST_PICTURE:,} pixels") from error
     except Exception as error:  # decoders of damaged files raise almost anything
         formats = ", ".join(FORMATS[:-1]) + f" or {FORMATS[-1]}"
         said = "" if isinstance(error, UnidentifiedImageError) else f" ({error})"

@@ -148,10 +148,16 @@ class _Draft:
             return
         self.document = parse_yaml(source, opening.end() + 1, closing.start(), self.problems)
         if self.document:
+            unread = list(self.problems)
             self.front = validate(SectionFile, self.document.data, self.document, (), self.problems)
             for loc, raw in self.entries():
                 self.read_figure(loc, raw, registry, files)
             self.check_form()
+            # A value that could not be read has been told of; what stands in for it is not the author's.
+            places = {problem.position for problem in unread}
+            self.problems[:] = unread + [
+                each for each in self.problems[len(unread) :] if each.position not in places
+            ]
         self.body_start = min(closing.end() + 1, len(source.text))
         self.read_body()
 

@@ -109,7 +109,7 @@ def new_section(root: Path, name: str, generator: str | None, registry: Registry
             _refuse(f"sections/{name}.md", error.message, error.hint)
         lines += [f"generator: {generator}", "params:"]
         for key, field in found.Params.model_fields.items():
-            lines += [f"  # {key}: {field.description or 'not described'}", *_bounds(field)]
+            lines.append(f"  # {field.description or key}{_bounds(field)}")
             if field.is_required():
                 lines.append(f"  {key}: {_yaml(_example(root, field.annotation, field.metadata))}")
             else:
@@ -141,8 +141,8 @@ def _yaml(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _bounds(field: FieldInfo) -> list[str]:
-    """A comment on what values are allowed, as far as the schema says."""
+def _bounds(field: FieldInfo) -> str:
+    """What values are allowed, as far as the schema says."""
     words = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
     said = [
         f"{text} {getattr(item, name)}"
@@ -152,7 +152,7 @@ def _bounds(field: FieldInfo) -> list[str]:
     ]
     if typing.get_origin(field.annotation) is Literal:
         said.append("one of " + ", ".join(map(str, typing.get_args(field.annotation))))
-    return [f"  #   {', '.join(said)}"] if said else []
+    return f" ({', '.join(said)})" if said else ""
 
 
 def _example(root: Path, annotation: Any, metadata: Any = ()) -> Any:

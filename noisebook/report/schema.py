@@ -120,7 +120,7 @@ def validate(
         told = {problem.position for problem in problems}
         for item in error.errors(include_url=False, include_context=True, include_input=False):
             problem = _problem(model, data, document, at, item, noun)
-            if problem.position not in told:
+            if problem and problem.position not in told:
                 problems.append(problem)
         return None
 
@@ -132,7 +132,7 @@ def _problem(
     at: Loc,
     item: Mapping[str, Any],
     noun: str,
-) -> Problem:
+) -> Problem | None:
     kind: str = item["type"]
     loc: Loc = item["loc"]
     path, value, field, owner = _follow(model, data, loc)
@@ -171,6 +171,8 @@ def _problem(
         hint = hint or f"expected text like {context['pattern']}"
     elif kind in ("string_too_short", "too_short"):
         least = context.get("min_length")
+        if isinstance(value, list) and len(value) >= least:
+            return None  # its items are wrong, and each has been told of
         message = "must not be empty" if least == 1 else f"must have at least {least} items, found {found}"
     elif kind in ("string_too_long", "too_long"):
         unit = "characters" if kind.startswith("string") else "items"
