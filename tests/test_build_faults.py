@@ -1,0 +1,281 @@
+"""Killing, racing, corrupting and filling: nothing that was finished is lost, damaged or computed twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from noisebook.build.store import Store
+
+from .conftest import Book
+
+VALUES = list(range(12))
+
+KILL_INSIDE_PUT = """
+import os, random, signal
+chance = random.Random({seed})
+left = chance.randrange(1, 60)
+def wrap(name):
+    real = getattr(os, name)
+    def wrapped(*arguments, **keywords):
+        global left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*arguments, **keywords)
+    setattr(os, name, wrapped)
+for name in ("fsync", "replace", "open"):
+    wrap(name)
+"""
+"""SIGKILL at a random system call of a put: before or after a write, an fsync, a rename."""
+
+
+def check_store(book: Book) -> set[str]:
+    """Every entry is whole: no record or object is damaged, every record's objects are there."""
+    store = Store(book.root / "cache", None, book.cache / "objects")
+    store.scan()
+    assert not (book.root / "cache" / "aside").exists(), "a kill must not damage an entry"
+    assert all(store.has(key) for key in store.entries)
+    return set(store.entries)
+
+
+def ids(book: Book, keys: set[str]) -> set[str]:
+    return {
+        json.loads((book.root / "cache" / "cells" / f"{key}.json").read_text())["provenance"]["cell"]
+        for key in keys
+    }
+
+
+def kill_rounds(book: Book, rounds: int, seed: int) -> None:
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    book.tiles(VALUES)
+    killed = 0
+    for number in range(rounds):
+        finished = ids(book, check_store(book)) if (book.root / "cache").exists() else set()
+        book.computed()
+        inside = number % 3 == 0
+        prelude = KILL_INSIDE_PUT.format(seed=chance.random()) if inside else ""
+        process = book.start("build", prelude=prelude, TILE_PAUSE="0.02")
+        if not inside:
+            deadline = time.monotonic() + chance.uniform(0.3, 1.6)
+            while process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.005)
+            process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=60)
+        killed += process.returncode == -signal.SIGKILL
+        again = finished.intersection(book.computed())
+        assert not again, f"computed twice: {again}"
+        if check_store(book) and len(check_store(book)) == len(VALUES):
+            for path in chance.sample(sorted((book.root / "cache" / "cells").glob("[!.]*")), 8):
+                path.unlink()
+    assert killed >= rounds // 3, "the rounds must really kill"
+    book.computed()
+    left = len(VALUES) - len(check_store(book))
+    book.build()
+    assert len(book.computed()) == left
+    assert len(check_store(book)) == len(VALUES)
+    assert (book.root / "site" / "index.html").exists()
+
+
+def test_kill_at_random_moments(book: Book) -> None:
+    kill_rounds(book, 20, seed=int(os.environ.get("FAULT_SEED", "42")))
+
+
+@pytest.mark.soak
+def test_kill_at_random_moments_for_long(book: Book) -> None:
+    kill_rounds(book, 200, seed=random.randrange(2**32))
+
+
+def test_two_builds_at_once(book: Book) -> None:
+    book.tiles(VALUES)
+    builds = [book.start("build", TILE_PAUSE="0.05") for _ in range(2)]
+    for process in builds:
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 0, out + err
+    assert sorted(book.computed()) == sorted(f"v={value}" for value in VALUES)
+    assert len(check_store(book)) == len(VALUES)
+
+
+def test_a_flipped_byte_is_computed_again(book: Book) -> None:
+    book.build()
+    book.computed()
+    for folder in ("cells", "objects"):
+        path = next(iter(sorted((book.root / "cache" / folder).glob("[!.]*"))))
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 4
+        path.write_bytes(data)
+        done = book.run("build")
+        assert done.returncode == 0, done.stderr
+        assert "damaged" in done.stderr
+        assert len(book.computed()) >= 1
+    assert "computed 0" in book.build()
+
+
+def test_two_runs_give_the_same_bytes(book: Book, tmp_path: Path) -> None:
+    def state() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in sorted((book.root / "cache" / "objects").iterdir())}
+
+    book.build()
+    first = state()
+    for path in (book.root / "cache").rglob("*"):
+        if path.is_file():
+            path.unlink()
+    book.tiles([3, 2, 1])
+    book.build()
+    assert state() == first
+
+
+def test_ctrl_c_ends_cleanly(book: Book) -> None:
+    book.tiles(VALUES)
+    process = book.start("build", TILE_PAUSE="0.3")
+    cells = book.root / "cache" / "cells"
+    while process.poll() is None and (not cells.exists() or len(list(cells.glob("[!.]*"))) < 2):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "Traceback" not in err and "everything that was finished is kept" in err
+    finished = check_store(book)
+    assert 2 <= len(finished) < len(VALUES)
+    book.computed()
+    book.build()
+    assert len(book.computed()) == len(VALUES) - len(finished)
+
+
+def test_a_full_disk_is_told_and_harms_nothing(book: Book) -> None:
+    book.tiles([1])
+    book.build()
+    book.tiles([1, 2])
+    prelude = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (60, 60))"
+    done = book.run("build", prelude=prelude)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr and "make room" in done.stderr
+    assert len(check_store(book)) == 1
+    book.build()
+    assert len(check_store(book)) == 2
+
+
+def test_nothing_to_do_computes_and_writes_nothing(book: Book) -> None:
+    book.build()
+    before = {path: path.stat().st_mtime_ns for path in (book.root / "site").rglob("*")}
+    book.computed()
+    assert "computed 0" in book.build()
+    assert book.computed() == []
+    assert {path: path.stat().st_mtime_ns for path in (book.root / "site").rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    "victim", ["site/index.html", "sections/tiles.md", "report.yaml", "cache", "generators/_paint.py"]
+)
+def test_the_fast_answer_sees_every_change(book: Book, victim: str) -> None:
+    book.build()
+    book.build()
+    path = book.root / victim
+    if path.is_dir():
+        next((path / "objects").iterdir()).unlink()
+    elif victim == "site/index.html":
+        path.write_text("spoilt")
+    else:
+        path.write_text(
+            path.read_text().replace("Grey", "Gray").replace("grey", "gray").replace("256", "255")
+        )
+    book.build()
+    if victim == "site/index.html":
+        assert "spoilt" not in path.read_text()
+    if victim == "cache":
+        assert book.computed()
+    if victim == "sections/tiles.md":
+        assert "Tiles of gray" in (book.root / "site" / "tiles.html").read_text()
+
+
+def test_frozen_names_what_is_missing_and_needs_no_torch(book: Book) -> None:
+    book.build()
+    prelude = "sys.modules['torch'] = None"
+    book.edit("report.yaml", "Grey", "Greyer")
+    assert book.run("build", "--frozen", prelude=prelude).returncode == 0
+    book.tiles([1, 9])
+    done = book.run("build", "--frozen", prelude=prelude)
+    assert done.returncode == 1
+    assert "tiles/v=9" in done.stderr and "tiles/v=1 " not in done.stderr
+    assert "9" not in ids(book, check_store(book))
+
+
+def test_a_generators_mistake_stops_only_its_own_figures(book: Book) -> None:
+    broken = (
+        (book.root / "generators" / "tile.py")
+        .read_text()
+        .replace("for cell in cells:", "for cell in cells[:1]:", 1)
+    )
+    book.write(
+        "generators/broken.py",
+        broken.replace("yield cell, [", "raise ValueError('no such grey')\n        yield cell, ["),
+    )
+    book.write("sections/broken.md", "---\ntitle: B\ngenerator: broken\nparams: {values: [5]}\n---\n")
+    done = book.run("build")
+    assert done.returncode == 1
+    assert re.search(r"broken\.py:\d+: broken: ValueError: no such grey", done.stderr)
+    assert "Traceback" not in done.stderr
+    assert len(check_store(book)) == 3
+
+
+def test_exit_status_of_bad_input(book: Book) -> None:
+    book.edit("sections/tiles.md", "values:", "valeus:")
+    done = book.run("build")
+    assert done.returncode == 2
+    assert "sections/tiles.md:5:3" in done.stderr and "values" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_status_and_explain_for_programs(book: Book) -> None:
+    book.build()
+    book.tiles([1, 2, 4])
+    rows = json.loads(book.run("status", "--json").stdout)
+    assert [(row["figure"], row["cell"], row["state"]) for row in rows] == [
+        ("tiles", "v=1", "cached"),
+        ("tiles", "v=2", "cached"),
+        ("tiles", "v=4", "missing"),
+    ]
+    assert rows[0]["because"] == [] and rows[2]["because"]
+    told = book.run("explain", "tiles").stdout
+    assert "params.value: " in told and "-> 4" in told
+
+
+def test_keep_stale_shows_the_old_picture_marked(book: Book) -> None:
+    book.build()
+    book.edit("generators/_paint.py", "value % 256", "(value + 100) % 256")
+    book.build("--keep-stale")
+    page = (book.root / "site" / "tiles.html").read_text()
+    assert "stale" in page and ".png" in page
+    assert len(book.computed()) == 3, "only the first build computed"
+
+
+def test_gc_says_and_then_does(book: Book) -> None:
+    book.build()
+    book.tiles([1, 2])
+    told = book.run("gc").stdout
+    assert "would drop 1 cells" in told and len(check_store(book)) == 3
+    book.run("gc", "--yes")
+    assert len(check_store(book)) == 2
+    assert "computed 0" in book.build()
+
+
+def test_verify_and_adopt(book: Book) -> None:
+    book.build()
+    assert "3 of 3 cells agree" in book.run("verify").stdout
+    book.edit("generators/_paint.py", "value % 256", "(value * 40) % 256")
+    assert book.run("adopt", "tiles").returncode == 1
+    book.edit("generators/_paint.py", "(value * 40) % 256", "int(value) % 256")
+    book.computed()
+    told = book.run("adopt", "tiles")
+    assert told.returncode == 0 and told.stdout.count("adopted") == 3
+    assert "computed 0, cached 3" in book.build()
+    records = [json.loads(path.read_text()) for path in (book.root / "cache" / "cells").glob("[!.]*.json")]
+    assert sum("evidence" in record["provenance"].get("adopted", {}) for record in records) == 3
