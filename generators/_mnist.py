@@ -1,0 +1,135 @@
+"""What the MNIST figures share: which digits they show, how, and how a trained network reaches them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from noisebook.build.contract import Cell, Context, Json, Need, Output, Stored, vector
+
+from .mnist_training import Params as Training
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from noisebook.diffusion.mnist.unet import UNet
+
+FIRST_OF_EACH_CLASS = [3, 2, 1, 18, 4, 8, 11, 0, 61, 7]
+SIGMAS = [0, 0.2, 0.4, 0.6, 0.8, 1]
+SCALE, GAP = 3, 2
+
+Digits = Annotated[
+    list[Annotated[int, Field(ge=0, lt=10_000)]],
+    Field(min_length=1, max_length=24, description="test digits to show, by index; the first of each class"),
+]
+Sigma = Annotated[float, Field(ge=0, le=10, description="standard deviation of the noise")]
+
+
+def after(training: Training, epoch: int) -> Need:
+    """The training cell of an epoch. Only the last epoch's weights are published."""
+    return Need("mnist_training", training.model_dump(), f"epoch={epoch}", local=epoch != training.epochs)
+
+
+def unknown_epochs(training: Training, epochs: Sequence[int]) -> str:
+    """What to say about epochs that the training run keeps no checkpoint of; empty if there are none."""
+    missing = [str(epoch) for epoch in epochs if epoch not in training.checkpoints]
+    kept = ", ".join(map(str, training.checkpoints))
+    return f"the run keeps no checkpoint of epoch {', '.join(missing)}; it keeps {kept}" if missing else ""
+
+
+def test_digits(cell: Cell, context: Context) -> Tensor:
+    """The cell's test digits, (N, 1, 28, 28), in [0, 1]."""
+    import torch
+
+    chosen = context.model(cell, "data").test_digits[list(cell.params["digits"])]
+    return torch.tensor(chosen)[:, None].float() / 255
+
+
+def noise_for(cell: Cell, context: Context) -> Tensor:
+    """(N, 1, 28, 28): each digit's own noise, the same at every level and in every figure."""
+    from noisebook.diffusion.sampling import draw_noise, generators
+
+    seeds = [context.seed(cell, "mnist test noise", index) for index in cell.params["digits"]]
+    return draw_noise(generators(seeds), (1, 28, 28))
+
+
+def network(trained: Stored, params: dict[str, Json], weights: str = "weights") -> UNet:
+    """The network of a training cell; ``params`` are the training's."""
+    import torch
+
+    from noisebook.diffusion.mnist.denoiser import load_unet
+
+    tensors = {name: torch.tensor(value) for name, value in trained.arrays(weights).items()}
+    timed = params["objective"] != "denoise"
+    return load_unet(
+        tensors, params["width"], timed=timed, classes=10 if params["objective"] == "class" else 0
+    )
+
+
+def strip(*rows: Tensor) -> NDArray[np.uint8]:
+    """Rows of digits, each (N, 1, 28, 28), clipped to [0, 1] for the eye, as one enlarged grey picture."""
+    import numpy as np
+
+    side = 28 * SCALE
+    step = side + GAP * SCALE
+    sheet = np.full((len(rows) * step - GAP * SCALE, len(rows[0]) * step - GAP * SCALE), 128, np.uint8)
+    for i, row in enumerate(rows):
+        pixels = (row[:, 0].clamp(0, 1) * 255).round().byte().numpy()
+        for j, digit in enumerate(pixels):
+            enlarged = digit.repeat(SCALE, 0).repeat(SCALE, 1)
+            sheet[i * step : i * step + side, j * step : j * step + side] = enlarged
+    return sheet
+
+
+def chart(name: str, draw: Any, width: int = 720, height: int = 320, panels: int = 1) -> Output:
+    """An SVG by matplotlib on a white card: the same bytes for the same numbers.
+
+    Args:
+        draw: called with the axes, one or ``panels`` of them.
+        width, height: CSS pixels.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    style = {
+        "svg.hashsalt": "noisebook",
+        "font.size": 9,
+        "axes.grid": True,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "grid.alpha": 0.25,
+        "grid.linewidth": 0.6,
+        "lines.linewidth": 1.4,
+    }
+    with matplotlib.rc_context(style):
+        figure: Figure = Figure((width / 96, height / 96), layout="constrained")
+        draw(*figure.subplots(1, panels, squeeze=False)[0])
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", dpi=96, metadata={"Date": None, "Creator": None})
+    return vector(name, buffer.getvalue(), width, height)
+
+
+def loss_curve(name: str, recorded: dict[str, NDArray[Any]]) -> Output:
+    """Training loss of every step, its running mean, and the test loss of every epoch, on a log scale."""
+    import numpy as np
+
+    train, test = recorded["train"], recorded["test"]
+    per_epoch = len(train) / len(test)
+    window = max(1, len(train) // 100)
+    mean = np.convolve(train, np.ones(window) / window, "valid")
+
+    def draw(axes: Any) -> None:
+        steps = np.arange(1, len(train) + 1) / per_epoch
+        axes.semilogy(steps, train, color="#9db7d5", linewidth=0.5, label="training, each step")
+        axes.semilogy(steps[window - 1 :], mean, color="#1f5fa8", label=f"training, mean of {window} steps")
+        axes.semilogy(np.arange(1, len(test) + 1), test, "o", color="#c4451c", markersize=4, label="test")
+        axes.set(xlabel="epoch", ylabel="mean square error")
+        axes.legend(frameon=False)
+
+    return chart(name, draw)

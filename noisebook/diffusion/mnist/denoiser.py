@@ -1,0 +1,51 @@
+"""A trained MNIST network as a denoiser, for the one sampling loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from noisebook.diffusion.mnist.schedule import alphas_cumprod
+from noisebook.diffusion.mnist.unet import UNet
+
+
+def load_unet(weights: Mapping[str, Tensor], width: int, *, timed: bool = False, classes: int = 0) -> UNet:
+    """A network with these weights (any float type; computed in fp32), ready to be asked: BatchNorm fixed."""
+    network = UNet(width, timed=timed, classes=classes)
+    network.load_state_dict(dict(weights))
+    network.to(memory_format=torch.channels_last)
+    return network.eval().requires_grad_(False)
+
+
+class MnistDenoiser:
+    """ε of noisy digits, by a time-conditioned network; a prompt is a class, 0 … 9, or None.
+
+    Pixels are in [0, 1]; timesteps run from T to 1, and ᾱ_0 = 1 is the clean digit. The network is told t/T,
+    as in training.
+    """
+
+    image_size = 28
+
+    def __init__(self, network: UNet, timesteps: int, beta_first: float, beta_last: float) -> None:
+        if not network.timed:
+            raise ValueError("a network that is not told the time cannot sample")
+        self.network = network
+        self.timesteps = timesteps
+        self.alphas_cumprod = alphas_cumprod(timesteps, beta_first, beta_last)
+
+    def embed(self, prompts: Sequence[int | None]) -> Tensor | None:
+        """One-hot classes, (B, classes); a row of zeros for None. None for a network without classes."""
+        if not self.network.classes:
+            return None
+        rows = torch.zeros(len(prompts), self.network.classes)
+        for row, prompt in zip(rows, prompts, strict=True):
+            if prompt is not None:
+                row[prompt] = 1
+        return rows
+
+    def predict(self, x_t: Tensor, t: int, conditioning: Tensor | None) -> tuple[Tensor, None]:
+        """See :class:`noisebook.diffusion.denoiser.Denoiser`; x_t is (B, 1, 28, 28)."""
+        time = torch.full((len(x_t),), t / self.timesteps)
+        return self.network(x_t, time, conditioning), None
