@@ -1,0 +1,107 @@
+"""The files of a site: what it should hold, written atomically, and what it held before."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from pathlib import Path
+
+NOTES = ".noisebook.json"
+"""The names of the files that we wrote, so that only they are ever removed."""
+
+
+class Site:
+    """Collects files by name, then writes what differs and removes what is left over from before."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self._files: dict[str, bytes | None] = {}
+        try:
+            found = json.loads((out / NOTES).read_bytes())["files"]
+            self._before = {name: digest for name, digest in found.items() if _inside(name)}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            self._before = {}
+
+    def has(self, name: str) -> bool:
+        """Whether an asset, whose name tells its content, stands there already."""
+        return self._files.get(name) is not None or (name in self._before and (self.out / name).is_file())
+
+    def keep(self, name: str) -> str:
+        """Keep a file that :meth:`has` found."""
+        self._files.setdefault(name, None)
+        return name
+
+    def add(self, name: str, data: bytes) -> str:
+        """Put a file at ``name``, relative to the site's root."""
+        self._files[name] = data
+        return name
+
+    def add_hashed(self, stem: str, suffix: str, data: bytes) -> str:
+        """Put an asset whose name holds a hash of its content."""
+        return self.add(f"assets/{stem}.{hashlib.sha256(data).hexdigest()[:12]}{suffix}", data)
+
+    def write(self) -> list[str]:
+        """Assets first, then pages, then what is no longer wanted goes. Returns the pages that changed."""
+        digests: dict[str, str] = {}
+        changed: list[str] = []
+        for name in sorted(self._files, key=lambda name: (not name.startswith("assets/"), name)):
+            data = self._files[name]
+            if data is None:
+                digests[name] = self._before[name]
+                continue
+            digests[name] = hashlib.sha256(data).hexdigest()
+            path = self.out / name
+            try:
+                if path.stat().st_size == len(data) and path.read_bytes() == data:
+                    continue
+            except OSError:
+                pass
+            _replace(path, data)
+            if name.endswith(".html"):
+                changed.append(name)
+        if digests != self._before:
+            _replace(self.out / NOTES, json.dumps({"files": digests}, indent=0, sort_keys=True).encode())
+        for name in self._before.keys() - digests.keys():
+            (self.out / name).unlink(missing_ok=True)
+        return changed
+
+
+def _inside(name: object) -> bool:
+    return isinstance(name, str) and not name.startswith("/") and ".." not in name.split("/")
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """A whole file or none. No fsync: a site can be written again."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def thumbnail(data: bytes, largest: int) -> bytes:
+    """The picture, smoothly scaled so that no side has more than ``largest`` pixels, as WebP."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data)) as picture:
+        picture.thumbnail((largest, largest), Image.Resampling.LANCZOS)
+        buffer = io.BytesIO()
+        picture.convert("RGB").save(buffer, "WEBP", quality=84, method=4)
+    return buffer.getvalue()
+
+
+def still(data: bytes) -> tuple[bytes, bool]:
+    """The last frame of an animation as PNG, and whether there are several frames."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data)) as picture:
+        frames = int(getattr(picture, "n_frames", 1))
+        picture.seek(frames - 1)
+        buffer = io.BytesIO()
+        picture.convert("RGB").save(buffer, "PNG", optimize=True)
+    return buffer.getvalue(), frames > 1

@@ -1,0 +1,34 @@
+"""What a site has only if report.yaml says where it will stand: a site map, a feed, robots.txt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from html import escape
+
+from noisebook.report.model import Report, Section
+
+
+def files(report: Report, pages: Sequence[tuple[str, Section]]) -> Iterator[tuple[str, bytes]]:
+    """Names and contents."""
+    base = report.base_url.rstrip("/")
+    addresses = [f"{base}/", *(f"{base}/{href}" for href, _ in pages)]
+    urls = "".join(f"<url><loc>{escape(address)}</loc></url>\n" for address in addresses)
+    yield (
+        "sitemap.xml",
+        '<?xml version="1.0" encoding="UTF-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n'
+        f"{urls}</urlset>\n".encode(),
+    )
+    yield "robots.txt", f"User-agent: *\nAllow: /\nSitemap: {base}/sitemap.xml\n".encode()
+    items = "".join(
+        f"<item><title>{escape(' '.join(filter(None, [section.number, section.title])))}</title>"
+        f"<link>{escape(f'{base}/{href}')}</link><guid>{escape(f'{base}/{href}')}</guid>"
+        f"<description>{escape(section.summary)}</description></item>\n"
+        for href, section in pages
+    )
+    yield (
+        "feed.xml",
+        '<?xml version="1.0" encoding="UTF-8"?>\n<rss version="2.0"><channel>\n'
+        f"<title>{escape(report.title)}</title><link>{escape(base)}/</link>"
+        f"<description>{escape(report.description or report.subtitle or report.title)}</description>\n"
+        f"{items}</channel></rss>\n".encode(),
+    )

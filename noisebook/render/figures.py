@@ -1,0 +1,397 @@
+"""From planned cells and their records to what a page shows of a figure."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from noisebook.build.contract import Json
+from noisebook.build.plan import Planned
+from noisebook.build.record import Record, Stored
+from noisebook.build.store import Absent
+from noisebook.progress import duration, size
+from noisebook.render.assets import Site, still, thumbnail
+from noisebook.render.styles import Styles
+from noisebook.report.model import Figure
+
+PIXELATED = 128
+"""Pictures of at most so many pixels a side are enlarged pixel by pixel."""
+ENLARGED = 256
+"""… to at most so many CSS pixels."""
+CARD = 320
+"""Pixels of a thumbnail's longer side."""
+LARGEST_DOWNLOAD = 25_000_000
+"""Bytes; larger outputs stay in the store."""
+ACRONYMS = {"psnr", "ssim", "mse", "snr", "fid", "lpips", "l2", "flops"}
+SUFFIXES = {
+    "image/png": ".png",
+    "image/jpeg": ".jpg",
+    "image/webp": ".webp",
+    "image/gif": ".gif",
+    "image/svg+xml": ".svg",
+    "video/mp4": ".mp4",
+    "application/json": ".json",
+    "application/x-safetensors": ".safetensors",
+    "text/csv": ".csv",
+    "text/plain": ".txt",
+}
+
+
+@dataclass(slots=True)
+class File:
+    """One output as a file of the site. ``path`` is empty if its bytes are not published."""
+
+    name: str
+    mime: str
+    path: str
+    sha256: str
+    bytes: int
+    width: int | None
+    height: int | None
+    download: str
+
+    @property
+    def size(self) -> str:
+        return size(self.bytes)
+
+
+@dataclass(slots=True)
+class Picture:
+    """A picture to show: ``src`` is what the page shows, ``full`` what a click opens."""
+
+    src: str
+    full: str
+    width: int
+    height: int
+    alt: str
+    pixelated: bool = False
+    vector: bool = False
+    css: str = ""
+    video: str = ""
+    poster: str = ""
+    animated: bool = False
+    natural: int = 0
+
+
+@dataclass(slots=True)
+class Table:
+    name: str
+    columns: list[str]
+    rows: list[list[Json]]
+    csv: str
+    numeric: list[bool]
+
+
+@dataclass(slots=True)
+class CellView:
+    """A cell as the page shows it."""
+
+    id: str
+    label: str
+    key: str
+    state: str
+    params: Mapping[str, Json]
+    pictures: list[Picture] = field(default_factory=list)
+    numbers: list[tuple[str, str]] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+    files: list[File] = field(default_factory=list)
+    provenance: Mapping[str, Json] = field(default_factory=dict)
+    seed: Json = None
+    models: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class FigureView:
+    """A figure as the page shows it."""
+
+    id: str
+    number: int
+    generator: str
+    kind: str
+    columns: int
+    cells: list[CellView]
+    caption: Any = ""
+    alt: str = ""
+    params: list[tuple[str, str]] = field(default_factory=list)
+    made: list[tuple[str, str]] = field(default_factory=list)
+    css: str = ""
+    wide: bool = False
+
+    @property
+    def states(self) -> set[str]:
+        return {cell.state for cell in self.cells}
+
+    @property
+    def stale(self) -> int:
+        return sum(cell.state == "stale" for cell in self.cells)
+
+    @property
+    def missing(self) -> int:
+        return sum(cell.state == "missing" for cell in self.cells)
+
+    @property
+    def pictures(self) -> list[Picture]:
+        return [picture for cell in self.cells for picture in cell.pictures]
+
+    @property
+    def numbers(self) -> bool:
+        return any(cell.numbers for cell in self.cells)
+
+    @property
+    def tables(self) -> list[Table]:
+        return [table for cell in self.cells for table in cell.tables]
+
+
+def view(
+    figure: Figure, number: int, planned: Sequence[Planned], site: Site, styles: Styles, *, keep_stale: bool
+) -> FigureView:
+    """Everything about one figure; its files are added to ``site``."""
+    cells = [_cell(figure, item, site, styles, keep_stale=keep_stale) for item in planned]
+    pictures = [picture for cell in cells for picture in cell.pictures]
+    kind = str(figure.layout.get("kind", "grid"))
+    per_cell = max((len(cell.pictures) for cell in cells), default=1) or 1
+    columns = int(figure.layout.get("columns") or _columns(kind, len(cells), per_cell, pictures))
+    widest = max((picture.width for picture in pictures), default=ENLARGED)
+    css = styles.name(f"--n:{columns};--p:{_on_phones(columns, pictures)};--cell:{widest}px")
+    return FigureView(
+        id=figure.id,
+        number=number,
+        generator=planned[0].generator.name if planned else figure.generator,
+        kind=kind,
+        columns=columns,
+        cells=cells,
+        alt=figure.alt,
+        params=[(name, words(value)) for name, value in figure.params.model_dump(mode="json").items()],
+        made=_made(cells),
+        css=css,
+        wide=widest * columns > 720,
+    )
+
+
+def _columns(kind: str, cells: int, per_cell: int, pictures: Sequence[Picture]) -> int:
+    """A sensible number of columns where the author gives none."""
+    if any(picture.vector or picture.width > 480 for picture in pictures):
+        return 1 if cells * per_cell == 1 else 2
+    if kind == "pairs" or (kind == "grid" and cells == 4):
+        return 2
+    if kind in ("row", "filmstrip", "compare", "scrubber") or cells <= 7:
+        return min(cells, 8)
+    return next((n for n in (5, 6, 4, 7) if cells % n == 0), 6)
+
+
+def _on_phones(columns: int, pictures: Sequence[Picture]) -> int:
+    """Columns where some 330 CSS pixels are all there is."""
+    largest = max((picture.natural for picture in pictures), default=PIXELATED)
+    if largest > PIXELATED:
+        return 1 if largest > 480 or any(picture.vector for picture in pictures) else min(columns, 2)
+    return min(columns, 5 if largest <= 32 else 2)
+
+
+def _cell(figure: Figure, planned: Planned, site: Site, styles: Styles, *, keep_stale: bool) -> CellView:
+    record, state = planned.record, "cached"
+    if record is not None and planned.components.get("draft"):
+        state = "draft"
+    if record is None:
+        stale = keep_stale and planned.state == "stale"
+        record, state = (planned.previous(), "stale") if stale else (None, "missing")
+    cell = planned.cell
+    result = CellView(cell.id, cell.label, planned.key, state if record else "missing", dict(cell.params))
+    components = record.components if record else planned.components
+    result.seed = components.get("seed")
+    if record is None:
+        return result
+    result.key = record.key
+    result.provenance = {name: value for name, value in record.provenance.items() if name != "reached"}
+    result.models = dict(record.provenance.get("models", {}))
+    shown = [output for output in record.outputs if output.keep == "published"]
+    main = [output for output in shown if output.name == "picture"] or [
+        output for output in shown if output.mime.startswith(("image/", "video/"))
+    ]
+    moving = [output for output in shown if output.name.startswith("animation")]
+    if moving:
+        best = min(
+            moving,
+            key=lambda output: (
+                ("video/mp4", "image/webp").index(output.mime)
+                if output.mime in ("video/mp4", "image/webp")
+                else 2
+            ),
+        )
+        main = [best]
+    for output in shown:
+        file = _file(figure, planned, record, output, site)
+        if file is None:
+            continue
+        result.files.append(file)
+        if output in main:
+            alt = cell.alt or figure.alt or cell.label
+            picture = _picture(planned, record, output, file, alt, site, styles)
+            if picture:
+                result.pictures.append(picture)
+        elif output.mime == "application/json":
+            _numbers(json.loads(planned.store.open(output)), output, file, site, result)
+    return result
+
+
+def _file(figure: Figure, planned: Planned, record: Record, output: Stored, site: Site) -> File | None:
+    suffix = SUFFIXES.get(output.mime, ".bin")
+    path = f"assets/{output.sha256[:16]}{suffix}"
+    if output.bytes > LARGEST_DOWNLOAD:
+        path = ""
+    elif site.has(path):
+        site.keep(path)
+    else:
+        try:
+            site.add(path, planned.store.open(output))
+        except Absent:
+            return None
+    name = f"{figure.id}-{planned.cell.id}" + ("" if output.name == "picture" else f"-{output.name}")
+    return File(
+        output.name,
+        output.mime,
+        path,
+        output.sha256,
+        output.bytes,
+        output.width,
+        output.height,
+        name + suffix,
+    )
+
+
+def _picture(
+    planned: Planned, record: Record, output: Stored, file: File, alt: str, site: Site, styles: Styles
+) -> Picture | None:
+    width, height = output.width or 0, output.height or 0
+    if not (width and height):
+        return None
+    result = Picture(file.path, file.path, width, height, alt, natural=width)
+    if output.mime == "image/svg+xml":
+        result.vector = True
+        return result
+    if output.mime == "video/mp4":
+        result.animated, result.video = True, file.path
+        poster = record.output("picture") or record.output("poster")
+        result.poster = f"assets/{poster.sha256[:16]}{SUFFIXES.get(poster.mime, '.png')}" if poster else ""
+    elif output.mime in ("image/webp", "image/gif"):
+        poster_name = f"assets/{output.sha256[:16]}-still.png"
+        if site.has(poster_name):
+            result.animated, result.poster = True, site.keep(poster_name)
+        else:
+            last, several = still(planned.store.open(output))
+            if several:
+                result.animated, result.poster = True, site.add(poster_name, last)
+    if max(width, height) <= PIXELATED:
+        factor = max(1, ENLARGED // max(width, height))
+        result.pixelated = True
+        result.css = styles.name(f"--w:{width}px;--max:{width * factor}px")
+        result.width, result.height = width * factor, height * factor
+    else:
+        result.css = styles.name(f"--max:{width}px")
+    return result
+
+
+def _numbers(value: Any, output: Stored, file: File, site: Site, cell: CellView) -> None:
+    """A number goes beside the picture, a table under the figure."""
+    if isinstance(value, Mapping) and isinstance(value.get("value"), int | float):
+        cell.numbers.append((title(output.name), f"{number(value['value'])} {value.get('unit', '')}".strip()))
+    elif (
+        isinstance(value, Mapping)
+        and isinstance(value.get("columns"), list)
+        and isinstance(value.get("rows"), list)
+    ):
+        columns, rows = [str(column) for column in value["columns"]], value["rows"]
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
+        path = site.add(f"assets/{output.sha256[:16]}.csv", text.getvalue().encode())
+        numeric = [
+            all(isinstance(row[i], int | float) for row in rows if i < len(row)) for i in range(len(columns))
+        ]
+        shown = [
+            [number(item) if isinstance(item, int | float) else words(item) for item in row] for row in rows
+        ]
+        cell.tables.append(Table(title(output.name), columns, shown, path, numeric))
+
+
+def card(picture: Picture, data: bytes, site: Site) -> Picture:
+    """A small version for the front page."""
+    if picture.vector or picture.pixelated or max(picture.width, picture.height) <= CARD:
+        return picture
+    source = picture.poster or picture.src
+    name = f"{source.rpartition('.')[0]}-{CARD}.webp"
+    if not site.has(name):
+        site.add(name, thumbnail(data, CARD))
+    scale = CARD / max(picture.width, picture.height)
+    return Picture(
+        site.keep(name), picture.full, max(1, round(picture.width * scale)), max(1, round(picture.height * scale)),
+        picture.alt, css=picture.css,
+    )  # fmt: skip
+
+
+def _made(cells: Sequence[CellView]) -> list[tuple[str, str]]:
+    """What the cells' provenance says, each fact once."""
+    done = [cell for cell in cells if cell.provenance]
+
+    def distinct(values: Sequence[Json]) -> str:
+        return ", ".join(dict.fromkeys(words(value) for value in values if value not in (None, "", {})))
+
+    versions: dict[str, list[str]] = {}
+    for cell in done:
+        for package, version in dict(cell.provenance.get("versions", {})).items():
+            if version not in versions.setdefault(package, []):
+                versions[package].append(str(version))
+    seconds = sum(float(cell.provenance.get("seconds", 0)) for cell in done)
+    finished = sorted(
+        str(cell.provenance["finished"])[:10] for cell in done if cell.provenance.get("finished")
+    )
+    models = sorted({f"{role}: {name}" for cell in done for role, name in cell.models.items()})
+    rows = [
+        ("Weights and data", ", ".join(models)),
+        ("Seed", distinct([cell.seed for cell in cells])),
+        ("Time", f"{duration(seconds)} in all" if done else ""),
+        ("Device", distinct([cell.provenance.get("device") for cell in done])),
+        ("Processor", distinct([cell.provenance.get("processor") for cell in done])),
+        ("Threads", distinct([cell.provenance.get("threads") for cell in done])),
+        ("Python", distinct([cell.provenance.get("python") for cell in done])),
+        ("Versions", ", ".join(f"{name} {' / '.join(found)}" for name, found in sorted(versions.items()))),
+        ("Made on", " to ".join(dict.fromkeys([finished[0], finished[-1]])) if finished else ""),
+    ]
+    return [(name, value) for name, value in rows if value]
+
+
+def title(name: str) -> str:
+    """``psnr`` is PSNR, ``test_loss`` test loss."""
+    return " ".join(word.upper() if word in ACRONYMS else word for word in name.replace("_", " ").split())
+
+
+def number(value: float) -> str:
+    """Four significant digits at most; thousands are whole."""
+    if isinstance(value, bool) or isinstance(value, int) or value == int(value):
+        return f"{value:,.0f}".replace(",", "\u202f") if abs(value) >= 10_000 else f"{value:.0f}"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}".replace(",", "\u202f") if abs(value) >= 10_000 else f"{value:.0f}"
+    if abs(value) < 1e-3:
+        mantissa, exponent = f"{value:.2e}".split("e")
+        superscript = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+        return f"{mantissa}\u2009×\u200910{superscript}"
+    return f"{value:.3g}" if abs(value) < 1 else f"{value:.4g}"
+
+
+def words(value: Json) -> str:
+    """A parameter's value for a person."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None:
+        return "–"
+    if isinstance(value, float | int):
+        return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, list | tuple):
+        return ", ".join(map(words, value))
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {words(item)}" for name, item in value.items())
+    return str(value)
