@@ -61,10 +61,15 @@ class InputFiles:
     def check(self, name: str, kind: InputFile) -> None:
         """Raise :class:`BadFile` unless ``name`` is such a file."""
         key = (name, kind.kind)
+        if kind.kind == "file" and (name, "image") in self._checked:
+            key = (name, "image")
         if key not in self._checked:
             try:
-                data = self._read(name)
-                self._checked[key] = self._size(name, data) if kind.kind == "image" else None
+                if kind.kind == "image":
+                    self._checked[key] = self._size(name, self._read(name, LARGEST_FILE))
+                else:
+                    self._read(name, 1)
+                    self._checked[key] = None
             except BadFile as bad:
                 self._checked[key] = bad
         result = self._checked[key]
@@ -90,14 +95,15 @@ class InputFiles:
         except OSError:
             return  # a folder that cannot be written can still be read
 
-    def _read(self, name: str) -> bytes:
+    def _read(self, name: str, length: int) -> bytes:
         path = inside(self.root, name)
         try:
             if path.is_dir():
                 raise BadFile(f"{name!r} is a folder, not a file")
             if path.stat().st_size > LARGEST_FILE:
                 raise BadFile(f"{name!r} is larger than {LARGEST_FILE // 1_000_000} MB")
-            return path.read_bytes()
+            with path.open("rb") as stream:
+                return stream.read(length)
         except FileNotFoundError:
             raise BadFile(f"there is no file {name!r}", self._nearest(path)) from None
         except (OSError, ValueError) as error:

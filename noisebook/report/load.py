@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from noisebook.build.contract import Cell, Params, canonical
+from noisebook.build.contract import Cell, InputFile, Params, canonical
 from noisebook.build.registry import Generator, GeneratorError, Registry, UnknownGenerator, origin, suggest
 from noisebook.report.body import Fault, Span, label_faults, math_fault, scan
 from noisebook.report.files import BadFile, InputFiles, inside
@@ -232,12 +232,11 @@ class _Draft:
         cells = self.ask(generator, "cells", lambda: _checked_cells(generator.cells(checked)))
         if cells is None:
             return
-        for cell in cells:
-            for path in cell.inputs.values():
-                try:
-                    inside(self.root, path)
-                except BadFile as bad:
-                    problems.append(Problem(document.value(at), bad.message, bad.hint))
+        for path in sorted({path for cell in cells for path in cell.inputs.values()}):
+            try:
+                files.check(path, InputFile())
+            except BadFile as bad:
+                problems.append(Problem(document.value(at), bad.message, bad.hint))
         self.drawn[loc] = (generator, checked, cells)
 
     def ask(self, generator: Generator, function: str, call: Callable[[], Any]) -> Any:
