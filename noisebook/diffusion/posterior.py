@@ -46,14 +46,14 @@ def log_variance(v: Tensor, alpha_t: float, alpha_s: float) -> Tensor:
 
 def ancestral(variance: Literal["learned", "small", "large"] = "learned") -> Step:
     """Sample from the posterior. ``small`` is β̃, ``large`` is β; ``learned`` is the model's own, or β̃
-    where it has none. The last step (ᾱ_s = 1) adds no noise."""
+    where it has none. The last step, to ᾱ_s = 1, is the mean, x̂_0, without noise."""
 
     def step(
         x_t: Tensor, x_0: Tensor, v: Tensor | None, alpha_t: float, alpha_s: float, draw: Draw
     ) -> Tensor:
-        centre = mean(x_t, x_0, alpha_t, alpha_s)
         if alpha_s >= 1:
-            return centre
+            return x_0
+        centre = mean(x_t, x_0, alpha_t, alpha_s)
         if variance == "learned" and v is not None:
             return centre + torch.exp(0.5 * log_variance(v, alpha_t, alpha_s)) * draw()
         large, small = betas(alpha_t, alpha_s)
