@@ -1,0 +1,118 @@
+"""The denoiser that needs no training: the posterior mean over a finite library of pictures.
+
+If x_0 is one of N pictures L_i with prior p_i, the best estimate of x_0 from x_t = √ᾱ x_0 + √(1-ᾱ) ε is
+Σ_i w_i L_i with w_i ∝ p_i exp(-‖y - L_i‖² / 2σ²), y = x_t/√ᾱ and σ² = (1-ᾱ)/ᾱ. Taken whole it can only
+give the library back. Taken locally, each place weighs the library by a window around it, and the window
+shrinks as the noise does: pieces of different pictures join into new ones. This is the local score machine
+of Kamb and Ganguli ("An analytic theory of creativity in convolutional diffusion models", 2024).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """How far a place looks around, and how sure it is.
+
+    Lengths are pixels of a picture of 64; they scale with the picture.
+
+    Attributes:
+        base, slope: the window is base + slope·σ wide, and the whole picture from ``whole`` of noise on.
+        whole: σ above which the window is the whole picture.
+        temperature: divides the evidence (not the prior): above 1, more pictures stay in play.
+        keep: how many pictures each estimate considers closely, chosen by low-resolution distances that
+            bound the others' share; 0 considers all.
+    """
+
+    base: float = 5.0
+    slope: float = 9.0
+    whole: float = 4.0
+    temperature: float = 1.0
+    keep: int = 96
+
+    def width(self, sigma: float, size: int) -> int:
+        """The window's width in pixels, odd, or ``size`` for the whole picture."""
+        if sigma >= self.whole:
+            return size
+        width = round((self.base + self.slope * sigma) * size / 64) | 1
+        return width if width < size else size
+
+
+def box_sum(x: Tensor, width: int) -> Tensor:
+    """Sums of ``x`` (..., H, W) over odd windows centred on each place, clipped at the picture's edges.
+
+    Running sums: the cost does not depend on the width. Sums are taken in float64 where the rounding of
+    float32 would be felt; differences of running float32 sums over 256 pixels keep about 5 digits.
+    """
+    for dim in (-1, -2):
+        size = x.shape[dim]
+        reach = min(width // 2, size - 1)
+        total = functional.pad(x.cumsum(dim), (1, 0) if dim == -1 else (0, 0, 1, 0))
+        index = torch.arange(size)
+        upper = total.index_select(dim, (index + reach + 1).clamp(max=size))
+        x = upper - total.index_select(dim, (index - reach).clamp(min=0))
+    return x
+
+
+def pooled(x: Tensor, cell: int) -> Tensor:
+    """Means over cells of ``cell`` × ``cell`` pixels."""
+    return x if cell == 1 else functional.avg_pool2d(x, cell)
+
+
+def whole_logits(y: Tensor, pictures: Tensor, norms: Tensor, sigma: float, temperature: float = 1.0) -> Tensor:
+    """Evidence -‖y_b - L_i‖²/2σ² up to a constant for each b: (B, N) for y (B, C, H, W), pictures (N, C, H, W)
+    and their squared norms (N,)."""
+    return (y.flatten(1) @ pictures.flatten(1).T - norms / 2) / (sigma**2 * temperature)
+
+
+def local_logits(y: Tensor, pictures: Tensor, sigma: float, width: int, cell: int, temperature: float = 1.0) -> Tensor:
+    """Evidence of each picture at each place, (N, H/cell, W/cell), for one y (C, H, W).
+
+    Squared distances are summed over a window of ``width`` pixels around each cell of ``cell`` pixels.
+    """
+    distance = pooled((pictures - y).square_().sum(1, keepdim=True), cell)[:, 0] * cell**2
+    cells = max(1, round(width / cell)) | 1
+    return box_sum(distance, cells) / (-2 * sigma**2 * temperature)
+
+
+def promising(y: Tensor, coarse: Tensor, prior: Tensor, sigma: float, windows: Windows, size: int, keep: int) -> Tensor:
+    """Indices of the ``keep`` pictures that some place could choose, judged at low resolution.
+
+    ``coarse`` is the library in cells of size/8 pixels. Noise and detail within a cell add nearly the same to
+    every picture's distance, and cancel in the softmax.
+    """
+    cell = size // coarse.shape[-1]
+    distance = (coarse - pooled(y[None], cell)).square().sum(1) * cell**2
+    cells = max(1, round(windows.width(sigma, size) / cell)) | 1
+    logits = prior[:, None, None] - box_sum(distance, cells) / (2 * sigma**2 * windows.temperature)
+    behind = (logits - logits.amax(0, keepdim=True)).amax((1, 2))
+    return behind.topk(min(keep, len(behind))).indices.sort().values
+
+
+def mix(logits: Tensor, pictures: Tensor, least: float = 1e-4) -> Tensor:
+    """Σ_i softmax_i(logits) L_i at each place: logits (N, h, w), pictures (N, C, H, W) -> (C, H, W).
+
+    Weights of a coarser grid are interpolated; they stay positive and sum to 1. A picture whose weight stays
+    below ``least`` everywhere is left out.
+    """
+    weights = torch.softmax(logits, 0)
+    kept = (weights.amax((1, 2)) > least).nonzero()[:, 0]
+    weights, pictures = weights[kept], pictures[kept]
+    weights = weights / weights.sum(0)
+    if weights.shape[-1] != pictures.shape[-1]:
+        weights = functional.interpolate(
+            weights[None], size=pictures.shape[-2:], mode="bilinear", align_corners=False
+        )[0]
+    return (weights[:, None] * pictures).sum(0)
+
+
+def noise_of(alpha: float) -> float:
+    """σ = √((1-ᾱ)/ᾱ): the noise of x_t/√ᾱ."""
+    return math.sqrt((1 - alpha) / alpha)

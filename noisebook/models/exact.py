@@ -1,0 +1,349 @@
+"""``exact``: text to pictures with no training, by the closed form over a library of pictures.
+
+A prompt becomes a bank: a few hundred variants (places, sizes, mirror images, backdrops) of the pictures whose
+names are nearest to its words, treated as its style word says, each with a prior. The estimate of the noise is
+the bank's posterior mean over windows (:mod:`noisebook.diffusion.exact`). Without words the bank is a fixed
+sample of the whole library.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from noisebook.build.contract import derive_seed
+from noisebook.diffusion import exact
+from noisebook.diffusion.denoiser import Enlarge, Prompt
+from noisebook.diffusion.exact import Windows
+from noisebook.diffusion.schedules import implied_noise, squared_cosine
+from noisebook.models.library import Library, open_library
+from noisebook.models.lock import Entry
+from noisebook.models.styles import SKIES, TREATMENTS, backdrop
+from noisebook.models.text import SHIPPED, Text
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that determines the pictures besides library, prompt and noise.
+
+    Attributes:
+        variants: pictures in a prompt's bank.
+        sample: pictures in the bank without words, drawn from the whole library.
+        names: how many names a prompt may reach.
+        certainty: log prior per unit of cosine similarity between the prompt and a picture's name.
+        share: log prior of a prompt's own bank within the library without words.
+        far: similarity below which a prompt counts as far from anything known.
+        windows, enlarging: how far a place looks around, in stage I and in stage II.
+        faith: standard deviation of the small picture that stage II trusts, per channel.
+    """
+
+    variants: int = 480
+    sample: int = 1000
+    names: int = 10
+    certainty: float = 40.0
+    share: float = -5.0
+    far: float = 0.35
+    windows: Windows = Windows()
+    enlarging: Windows = Windows(base=7.0, slope=9.0)
+    faith: float = 0.15
+
+
+STYLE_WORDS: dict[str, str] = {
+    "oil": r"oil (?:painting|paint|on canvas)|painting",
+    "lithograph": r"lithograph|etching|engraving|woodcut",
+    "pencil": r"pencil (?:drawing|sketch)|sketch|line drawing|charcoal drawing",
+    "photo": r"photo(?:graph)?|picture|image",
+    "render": r"3d (?:render(?:ing)?|model)|render(?:ing)?",
+    "flat": r"flat (?:icon|design|illustration)",
+    "cartoon": r"cartoon|emoji|illustration",
+    "icon": r"icon|pictogram|symbol",
+    "drawing": r"drawing|clip ?art",
+}
+PRAISE = r"(?:(?:very |extremely )?(?:high[ -](?:quality|resolution)|good|beautiful|detailed|professional|simple|nice)[ ,]+)*"
+SKY_WORDS: dict[str, str] = {
+    "night": r"night|midnight|starry|space|galaxy|moonlit",
+    "sunset": r"sunset|dusk|dawn|sunrise|evening",
+    "snow": r"snow|snowy|winter|ice|arctic",
+    "sea": r"sea|ocean|beach|coast|harbou?r|lake",
+    "forest": r"forest|jungle|woods|garden|meadow",
+    "desert": r"desert|dunes?|savanna",
+    "sky": r"sky|clouds?|flying",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A prompt taken apart: how, what, and in front of what. An empty subject asks for anything."""
+
+    style: str
+    subject: str
+    sky: str = ""
+
+
+def understand(prompt: str) -> Request:
+    """Take a prompt apart: "an oil painting of an old man" is oil, "an old man"."""
+    words = re.sub(r"\s+", " ", prompt).strip()
+    style = "plain"
+    for name, pattern in STYLE_WORDS.items():
+        pattern = rf"(?:\b(?:in the style of )?(?:an?|the) )?\b{PRAISE}(?:{pattern})s?\b(?: of)?[ ,]*"
+        shorter, count = re.subn(pattern, " ", words, count=1, flags=re.IGNORECASE)
+        if count:
+            style, words = name, re.sub(r"\s+", " ", shorter).strip(" ,.")
+            break
+    sky = next((kind for kind, p in SKY_WORDS.items() if re.search(rf"\b(?:{p})\b", words, re.IGNORECASE)), "")
+    return Request(style, words, sky)
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One picture of a bank: which, how large, where (pixels of 64 from the centre), on what."""
+
+    picture: int
+    scale: float
+    right: float
+    down: float
+    mirror: bool
+    ground: str
+    seed: int
+    style: str
+
+
+@dataclass(eq=False)
+class Bank:
+    """Pictures with priors. Tensors are made on first use, for each size."""
+
+    library: Library
+    variants: list[Variant]
+    prior: Tensor
+    """log p_i, (N,); sums to 1."""
+
+    nearest: float = 1.0
+    """Cosine similarity of the prompt to the nearest name."""
+
+    _drawn: dict[int, Tensor] = field(default_factory=dict)
+
+    def pictures(self, size: int) -> Tensor:
+        """(N, 3, size, size) in [-1, 1]."""
+        if size not in self._drawn:
+            self._drawn[size] = render(self.library, self.variants, size) * 2 - 1
+        return self._drawn[size]
+
+    @cached_property
+    def norms(self) -> Tensor:
+        """Squared lengths at 64 pixels, (N,)."""
+        return self.pictures(64).flatten(1).square().sum(1)
+
+    @cached_property
+    def coarse(self) -> Tensor:
+        """Means over cells of 8 × 8, (N, 3, 8, 8)."""
+        return exact.pooled(self.pictures(64), 8)
+
+
+def render(library: Library, variants: Sequence[Variant], size: int) -> Tensor:
+    """The variants' pictures, (N, 3, size, size) in [0, 1]."""
+    wanted = sorted({variant.picture for variant in variants})
+    sources = dict(zip(wanted, library.rgba(wanted, 256), strict=True))
+    out = torch.empty(len(variants), 3, size, size)
+    for row, variant in enumerate(variants):
+        source = sources[variant.picture]
+        source = source.flip(2) if variant.mirror else source
+        piece = library.pictures[variant.picture].kind == "piece"
+        side = max(4, round(size * variant.scale))
+        small = functional.interpolate(source[None], size=(side, side), mode="bilinear", antialias=True)[0]
+        top = round((size - side) / 2 + variant.down * size / 64)
+        left = round((size - side) / 2 + variant.right * size / 64)
+        if not piece:
+            # A scene always fills its frame: what would leave a gap is moved back.
+            top, left = min(0, max(size - side, top)), min(0, max(size - side, left))
+        ground = backdrop(variant.ground if piece else "white", size, variant.seed).clone()
+        y0, x0, y1, x1 = max(0, top), max(0, left), min(size, top + side), min(size, left + side)
+        cut = small[:, y0 - top : y1 - top, x0 - left : x1 - left]
+        if piece and variant.ground in ("soft", "dark"):
+            shadow = torch.zeros(1, 1, size, size)
+            shadow[0, 0, y0:y1, x0:x1] = cut[3]
+            reach = max(1, round(2.5 * size / 64))
+            shadow = functional.avg_pool2d(shadow, 2 * reach + 1, 1, reach)
+            ground *= 1 - 0.35 * torch.roll(shadow[0], (reach, reach // 2), (1, 2))
+        ground[:, y0:y1, x0:x1] = ground[:, y0:y1, x0:x1] * (1 - cut[3]) + cut[:3]
+        out[row] = ground
+    for style in {variant.style for variant in variants}:
+        rows = [row for row, variant in enumerate(variants) if variant.style == style]
+        for part in torch.tensor(rows).split(64):
+            out[part] = TREATMENTS.get(style, TREATMENTS["plain"])(out[part])
+    return out.clamp(0, 1)
+
+
+class Exact:
+    """The embedded denoiser, stage I (64 pixels, from text) or stage II (256 pixels, from text and a picture).
+
+    Attributes:
+        image_size: 64 or 256.
+        alphas_cumprod: DeepFloyd's cosine schedule, float64 (1000,).
+    """
+
+    def __init__(self, library: Library, text: Text, image_size: int = 64, settings: Settings | None = None) -> None:
+        self.library, self.text, self.image_size = library, text, image_size
+        self.settings = settings or Settings()
+        self.alphas_cumprod = squared_cosine()
+        self._banks: dict[tuple[str, str], Bank] = {}
+
+    @cached_property
+    def _names(self) -> Tensor:
+        return torch.from_numpy(self.text.vectors(self.library.names))
+
+    def similarity(self, prompt: str) -> float:
+        """Cosine similarity of the prompt's subject to the nearest known name; 1 for a prompt without one."""
+        subject = understand(prompt).subject
+        return self._similarities(subject).max().item() if subject else 1.0
+
+    def notes(self, prompt: str) -> dict[str, Any]:
+        """What a reader should know about how a prompt was understood: nearest names, similarity, a warning."""
+        request = understand(prompt)
+        if not request.subject:
+            return {"style": request.style, "subject": "", "nearest": [], "similarity": 1.0, "far": False}
+        similar = self._similarities(request.subject)
+        best = similar.topk(min(3, len(similar)))
+        return {
+            "style": request.style,
+            "subject": request.subject,
+            "nearest": [self.library.names[i] for i in best.indices.tolist()],
+            "similarity": round(best.values[0].item(), 3),
+            "far": best.values[0].item() < self.settings.far,
+        }
+
+    def _similarities(self, subject: str) -> Tensor:
+        return self._names @ torch.from_numpy(self.text.vectors([subject]))[0]
+
+    def bank(self, prompt: str) -> Bank:
+        """The pictures that a prompt asks for."""
+        request = understand(prompt)
+        if request not in self._banks:
+            self._banks[request] = self._asked(request) if request.subject else self._anything(request)
+        return self._banks[request]
+
+    def _anything(self, request: Request) -> Bank:
+        generator = torch.Generator().manual_seed(derive_seed(0, "anything", request.style))
+        count = min(self.settings.sample, 4 * len(self.library.pictures))
+        order = torch.randperm(len(self.library.pictures), generator=generator).tolist()
+        variants = [
+            self._variant(order[i % len(order)], request, generator) for i in range(count)
+        ]
+        return Bank(self.library, variants, torch.full((count,), -math.log(count)))
+
+    def _asked(self, request: Request) -> Bank:
+        settings = self.settings
+        similar = self._similarities(request.subject)
+        best = similar.topk(min(settings.names, len(similar)))
+        log_prior = torch.log_softmax(best.values * settings.certainty, 0)
+        # Names that are unlikely get few variants, but keep their prior.
+        effort = torch.softmax(best.values * settings.certainty * 0.7, 0)
+        generator = torch.Generator().manual_seed(derive_seed(0, "bank", request.style, request.subject))
+        variants: list[Variant] = []
+        prior: list[float] = []
+        for index, log_p, part in zip(best.indices.tolist(), log_prior.tolist(), effort.tolist(), strict=True):
+            pictures = self.library.by_name[self.library.names[index]]
+            weights = [self._fits(i, request.style) for i in pictures]
+            count = round(part * settings.variants)
+            if count == 0:
+                continue
+            for k in range(count):
+                chosen = _quantile(weights, (k + 0.5) / count)
+                variants.append(self._variant(pictures[chosen], request, generator))
+            prior += [log_p - math.log(count)] * count
+        logs = torch.tensor(prior)
+        return Bank(self.library, variants, logs - logs.logsumexp(0), best.values[0].item())
+
+    def _fits(self, picture: int, style: str) -> float:
+        """How much of a style's variants come from this picture's drawing style."""
+        drawn = self.library.pictures[picture].style
+        if style in ("photo", "render"):
+            return 6.0 if drawn == "3d" else 1.0
+        return 20.0 if drawn == style else 1.0
+
+    def _variant(self, picture: int, request: Request, generator: torch.Generator) -> Variant:
+        a, b, c, d, e, f = torch.rand(6, generator=generator).tolist()
+        seed = int(e * 24)
+        if self.library.pictures[picture].kind == "scene":
+            return Variant(picture, 1 + 0.25 * a, 16 * (b - 0.5), 16 * (c - 0.5), d < 0.5, "white", seed, request.style)
+        ground = {"photo": "soft", "render": "soft", "oil": "dark"}.get(request.style, "white")
+        if request.sky and request.style not in ("lithograph", "pencil"):
+            ground = request.sky
+        return Variant(picture, 0.72 + 0.28 * a, 10 * (b - 0.5), 10 * (c - 0.5), d < 0.5, ground, seed, request.style)
+
+    def embed(self, prompts: Sequence[Prompt]) -> list[Prompt]:
+        """The prompts; their banks are made once and kept."""
+        return list(prompts)
+
+    def predict(self, x_t: Tensor, t: int, conditioning: Sequence[Prompt]) -> tuple[Tensor, None]:
+        """See :class:`noisebook.diffusion.denoiser.Denoiser`."""
+        if len(conditioning) != len(x_t):
+            raise ValueError(f"{len(x_t)} pictures, {len(conditioning)} prompts")
+        alpha = float(self.alphas_cumprod[t])
+        sigma = exact.noise_of(alpha)
+        y = x_t.float() / math.sqrt(alpha)
+        x_0 = torch.stack([self._estimate(row, sigma, prompt) for row, prompt in zip(y, conditioning, strict=True)])
+        return implied_noise(x_t, x_0, alpha), None
+
+    def _estimate(self, y: Tensor, sigma: float, prompt: Prompt) -> Tensor:
+        banks = self._mixture(prompt)
+        return estimate(y, sigma, banks, self.settings.windows)
+
+    def _mixture(self, prompt: str) -> list[tuple[Bank, float]]:
+        """The banks behind a prompt, with log shares."""
+        beside = getattr(prompt, "beside", "")
+        bank = self.bank(str(prompt))
+        if prompt or not beside or not understand(beside).subject:
+            return [(bank, 0.0)]
+        return [(bank, 0.0), (self.bank(beside), self.settings.share)]
+
+
+def estimate(y: Tensor, sigma: float, banks: Sequence[tuple[Bank, float]], windows: Windows) -> Tensor:
+    """x̂_0 of one picture (3, 64, 64)."""
+    size = y.shape[-1]
+    width = windows.width(sigma, size)
+    if width >= size:
+        logits = torch.cat([
+            bank.prior + share + exact.whole_logits(y[None], bank.pictures(size), bank.norms, sigma, windows.temperature)[0]
+            for bank, share in banks
+        ])
+        weights = torch.softmax(logits, 0)
+        parts = weights.split([len(bank.prior) for bank, _ in banks])
+        return sum(torch.einsum("n,nchw->chw", part, bank.pictures(size)) for part, (bank, _) in zip(parts, banks, strict=True))
+    prior = torch.cat([bank.prior + share for bank, share in banks])
+    coarse = torch.cat([bank.coarse for bank, _ in banks])
+    chosen = exact.promising(y, coarse, prior, sigma, windows, size, windows.keep or len(prior))
+    prior = prior[chosen]
+    library, first = [], 0
+    for bank, _ in banks:
+        here = chosen[(chosen >= first) & (chosen < first + len(bank.prior))] - first
+        library.append(bank.pictures(size)[here])
+        first += len(bank.prior)
+    pictures = torch.cat(library)
+    cell = 4 if width >= 24 else 2 if width >= 12 else 1
+    logits = prior[:, None, None] + exact.local_logits(y, pictures, sigma, width, cell, windows.temperature)
+    return exact.mix(logits, pictures)
+
+
+def _quantile(weights: Sequence[float], place: float) -> int:
+    """The index at which the running share of ``weights`` passes ``place`` in 0 … 1."""
+    total, so_far = sum(weights), 0.0
+    for index, weight in enumerate(weights):
+        so_far += weight / total
+        if place <= so_far:
+            return index
+    return len(weights) - 1
+
+
+def load(name: str, entry: Entry, root: Path) -> Exact:
+    """``exact/stage1`` or ``exact/stage2`` of a lock file. Raises MissingModel or BadPicture."""
+    size = 256 if name.endswith("stage2") else 64
+    return Exact(open_library(name, entry, root), Text(root / SHIPPED), size)

@@ -1,0 +1,173 @@
+"""A library of named pictures: the shipped one, or anyone's folder.
+
+Pictures are of two kinds: a ``piece`` has a transparent ground and can stand anywhere; a ``scene`` fills its frame.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from noisebook.models.lock import Entry, MissingModel, digest
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SMALLEST = 16
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+WHERE = "library"
+"""Key of a lock entry that names a folder of pictures in place of the shipped library."""
+
+
+class BadPicture(Exception):
+    """A picture of a library cannot be used: which one, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One picture: what it shows, how it is drawn, and where its bytes are."""
+
+    name: str
+    style: str
+    kind: Literal["piece", "scene"]
+    file: str
+
+
+class Library:
+    """Pictures by index. Nothing is decoded before it is asked for."""
+
+    def __init__(self, path: Path, pictures: Sequence[Picture]) -> None:
+        """``path`` is a zip file, or a folder, that holds the pictures' files."""
+        if not pictures:
+            raise BadPicture(f"{path}: no pictures")
+        self.path, self.pictures = path, tuple(pictures)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The distinct names, sorted."""
+        return tuple(sorted({picture.name for picture in self.pictures}))
+
+    @cached_property
+    def by_name(self) -> dict[str, list[int]]:
+        """Name → indices of its pictures."""
+        out: dict[str, list[int]] = {name: [] for name in self.names}
+        for index, picture in enumerate(self.pictures):
+            out[picture.name].append(index)
+        return out
+
+    def rgba(self, indices: Sequence[int], size: int) -> Tensor:
+        """(N, 4, size, size) float32 in [0, 1]: colours multiplied by alpha, and alpha.
+
+        Raises BadPicture for one that cannot be read.
+        """
+        import numpy as np
+        import torch
+        from PIL import Image, ImageOps, UnidentifiedImageError
+
+        out = torch.empty(len(indices), 4, size, size)
+        archive = zipfile.ZipFile(self.path) if self.path.is_file() else None
+        for row, index in enumerate(indices):
+            file = self.pictures[index].file
+            try:
+                data = archive.read(file) if archive else (self.path / file).read_bytes()
+                image = Image.open(io.BytesIO(data))
+                if min(image.size) < SMALLEST:
+                    raise BadPicture(f"{self.path}/{file}: {image.width}×{image.height} pixels, at least {SMALLEST} are needed")
+                image = ImageOps.exif_transpose(image)
+                if image.mode.startswith("I;16"):
+                    image = image.point(lambda value: value / 256).convert("L")
+                if image.width != image.height:
+                    image = ImageOps.fit(image, (min(image.size),) * 2)
+                image = image.convert("RGBA")
+            except (OSError, ValueError, KeyError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+                raise BadPicture(f"{self.path}/{file}: not a picture that can be read ({error})") from None
+            values = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255
+            values[:, :3] *= values[:, 3:]
+            if values.shape[-1] != size:
+                values = torch.nn.functional.interpolate(values, size=(size, size), mode="bilinear", antialias=True)
+            out[row] = values[0]
+        if archive:
+            archive.close()
+        return out
+
+
+def shipped(path: Path) -> Library:
+    """The library that :mod:`noisebook.models.dataset` wrote."""
+    with zipfile.ZipFile(path) as archive:
+        index = json.loads(archive.read("index.json"))
+    return Library(path, [Picture(**record) for record in index["pictures"]])
+
+
+def write(path: Path, pictures: Sequence[tuple[Picture, bytes]]) -> None:
+    """A zip of the pictures and their index: the same input gives the same bytes."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        index = {"pictures": [asdict(picture) for picture, _ in pictures]}
+        entries = [("index.json", json.dumps(index, indent=0, ensure_ascii=False).encode())]
+        for name, data in entries + [(picture.file, data) for picture, data in pictures]:
+            info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            info.compress_type = zipfile.ZIP_DEFLATED if name == "index.json" else zipfile.ZIP_STORED
+            archive.writestr(info, data)
+
+
+def name_of(file: Path) -> str:
+    """What a file's name says: ``red_apple-02.png`` is "red apple"."""
+    words = re.sub(r"[_\-.+]+", " ", file.stem)
+    return re.sub(r"\s+", " ", re.sub(r"\b\d+\b", " ", words)).strip().lower()
+
+
+def folder(path: Path) -> Library:
+    """The pictures of a folder and its subfolders, named by their files.
+
+    Raises BadPicture with every file that is broken, too small or without a name, or if there are none.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    if not path.is_dir():
+        raise BadPicture(f"{path}: no such folder of pictures")
+    pictures, wrong = [], []
+    for file in sorted(path.rglob("*")):
+        if file.suffix.lower() not in SUFFIXES or not file.is_file():
+            continue
+        name = name_of(file)
+        if not name:
+            wrong.append(f"{file}: its name says nothing of what it shows")
+        try:
+            with Image.open(file) as image:
+                size, clear = image.size, image.has_transparency_data
+                image.load()
+        except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+            wrong.append(f"{file}: not a picture that can be read ({error})")
+            continue
+        if min(size) < SMALLEST:
+            wrong.append(f"{file}: {size[0]}×{size[1]} pixels, at least {SMALLEST} are needed")
+        pictures.append(Picture(name, "own", "piece" if clear else "scene", file.relative_to(path).as_posix()))
+    if wrong:
+        raise BadPicture("\n".join(wrong))
+    if not pictures:
+        raise BadPicture(f"{path}: no pictures ({', '.join(sorted(SUFFIXES))})")
+    return Library(path, pictures)
+
+
+def with_folder(entry: Entry, root: Path, where: str) -> Entry:
+    """The lock entry ``entry`` with the pictures of ``root/where`` as its library: its files and their digests."""
+    path = root / where
+    if not path.is_dir():
+        raise MissingModel(f"{path}: no such folder of pictures")
+    files = [f for f in sorted(path.rglob("*")) if f.suffix.lower() in SUFFIXES and f.is_file()]
+    digests = {f.relative_to(root).as_posix() if f.is_relative_to(root) else str(f): digest(f) for f in files}
+    return {**entry, WHERE: where, "files": digests}
+
+
+def open_library(name: str, entry: Entry, root: Path) -> Library:
+    """The library of a lock entry, its files checked against their digests."""
+    from noisebook.models.lock import verify
+
+    paths = verify(name, entry, root)
+    return folder(root / entry[WHERE]) if WHERE in entry else shipped(next(iter(paths.values())))
