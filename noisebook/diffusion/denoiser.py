@@ -65,8 +65,21 @@ class Enlarge:
     level: int = 250
 
 
+class Unasked(str):
+    """The empty text that stands beside a prompt in guidance. To a network it is "" and nothing else; a closed
+    form, which can weigh only a part of all pictures, has to have those of ``beside`` among them."""
+
+    beside: str
+
+    def __new__(cls, beside: str) -> Unasked:
+        """"" that remembers ``beside``."""
+        text = super().__new__(cls, "")
+        text.beside = str(beside)
+        return text
+
+
 def unconditional(prompt: Prompt) -> Prompt:
-    """The same request without its subject: "" for text, None for a class."""
+    """The same request without its subject: "" for text (see :class:`Unasked`), None for a class."""
     if isinstance(prompt, Enlarge):
-        return replace(prompt, text="")
-    return "" if isinstance(prompt, str) else None
+        return replace(prompt, text=Unasked(prompt.text))
+    return Unasked(prompt) if isinstance(prompt, str) else None
