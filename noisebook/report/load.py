@@ -16,7 +16,7 @@ from noisebook.report.model import BadInput, Figure, Position, Problem, Report, 
 from noisebook.report.schema import IDENTIFIER, ReportFile, SectionFile, input_files, validate
 from noisebook.report.source import Document, Loc, Source, parse_yaml, read, shorten
 
-RESERVED = ("index", "404", "manifest")
+RESERVED = ("index", "404", "manifest", "references", "credits", "validation", "live")
 """Names that the site needs for itself."""
 
 _FENCE = re.compile(r"^---[ \t]*$", re.MULTILINE)

@@ -1,0 +1,133 @@
+"""What `noisebook new` writes, and that the documentation shows what works."""
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from noisebook.build.registry import Registry
+from noisebook.report.model import BadInput
+from noisebook.report.scaffold import GENERATOR, new_generator, new_section
+from noisebook.report.schema import FigureEntry, Layout, ReportFile, SectionFile
+from tests.test_report_load import load, make_report
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def test_the_documented_example_is_the_one_that_is_written_and_works(tmp_path):
+    page = (DOCS / "generators.md").read_text()
+    example = page.partition("```python\n")[2].partition("```")[0]
+    assert example == GENERATOR
+    code = [line for line in example.splitlines() if re.match(r"\s*[^\s#\"]", line)]
+    assert len(code) <= 16, "a newcomer copies a dozen lines, and imports"
+
+    section = page.partition("```yaml\n")[2].partition("```")[0]
+    root = make_report(tmp_path, waves=f"---\n{section}---\n")
+    (root / "generators/waves.py").write_text(example)
+    figure = load(root).sections[0].figures[0]
+    generator = Registry(root).get("waves")
+    drawn = list(generator.run(figure.cells, context=None))
+    assert [cell.id for cell, _ in drawn] == ["f=1", "f=2", "f=3", "f=4"]
+    assert len({outputs[0].data for _, outputs in drawn}) == 4
+    assert all((outputs[0].width, outputs[0].height) == (64, 64) for _, outputs in drawn)
+
+
+def test_the_documented_section_is_right(tmp_path):
+    page = (DOCS / "sections.md").read_text()
+    text = page.partition("```markdown\n")[2].partition("\n```")[0] + "\n"
+    root = make_report(tmp_path, forward=text)
+    (root / "images/tower.jpg").write_bytes((root / "images/tower.png").read_bytes())
+    if "forward" not in Registry(root).names():
+        pytest.skip("noisebook is installed without its generators")
+    assert load(root).sections[0].figures[0].id == "forward"
+
+
+@pytest.mark.parametrize("model", [ReportFile, SectionFile, FigureEntry, Layout])
+def test_every_key_is_documented_and_described(model):
+    page = (DOCS / "sections.md").read_text()
+    for name, field in model.model_fields.items():
+        assert f"`{name}`" in page and field.description
+
+
+@pytest.mark.parametrize("generator", ["dots", "needy"])
+def test_a_new_section_builds_at_once_and_explains_every_parameter(tmp_path, generator):
+    root = make_report(tmp_path)
+    path = new_section(root, "my-section", generator, Registry(root))
+    text = path.read_text()
+    figure = load(root).sections[0].figures[0]
+    assert figure.generator == generator and "My section" in text
+    for name, field in Registry(root).get(generator).Params.model_fields.items():
+        assert field.description in text and f"{name}: " in text
+
+
+def test_its_defaults_are_the_generators_own(tmp_path):
+    root = make_report(tmp_path)
+    path = new_section(root, "one", "dots", Registry(root))
+    before = load(root).sections[0].figures[0].params
+    path.write_text(re.sub(r"^  # (\w+: )", r"  \1", path.read_text(), flags=re.MULTILINE))
+    assert yaml.safe_load(path.read_text().split("---")[1])["params"]["counts"] == [1, 2]
+    assert load(root).sections[0].figures[0].params.model_dump() == before.model_dump()
+
+
+def test_every_shipped_generator_can_be_started_with(tmp_path):
+    root = make_report(tmp_path)
+    registry = Registry(Path(__file__).parents[1])
+    for name in registry.names():
+        text = new_section(root, name.replace("_", "-"), name, registry).read_text()
+        assert yaml.safe_load(text.split("---")[1])["generator"] == name
+
+
+def test_a_section_of_words(tmp_path):
+    root = make_report(tmp_path)
+    new_section(root, "words", None, Registry(root))
+    assert load(root).sections[0].figures == ()
+
+
+def test_a_new_generator_comes_with_a_test_that_passes(tmp_path):
+    root = make_report(tmp_path)
+    module, test = new_generator(root, "swirls")
+    new_section(root, "swirls", "swirls", Registry(root))
+    assert [cell.id for cell in load(root).sections[0].figures[0].cells] == ["f=1", "f=2", "f=4"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(test)]
+    result = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    assert result.returncode == 0 and "2 passed" in result.stdout, result.stdout + result.stderr
+    assert importlib.util.find_spec("swirls") is None and module.name == "swirls.py"
+
+
+@pytest.mark.parametrize("name", ["../out", "A", "a b", "index", "", "a/b", ".hidden"])
+def test_names_that_no_section_can_have(tmp_path, name):
+    root = make_report(tmp_path)
+    with pytest.raises(BadInput, match="cannot name a section"):
+        new_section(root, name, None, Registry(root))
+    assert not list((root / "sections").iterdir()) and not (tmp_path.parent / "out.md").exists()
+
+
+@pytest.mark.parametrize("name", ["../out", "a-b", "Upper", "_x", "1a", ""])
+def test_names_that_no_generator_can_have(tmp_path, name):
+    with pytest.raises(BadInput, match="cannot name a generator"):
+        new_generator(make_report(tmp_path), name)
+
+
+def test_nothing_is_overwritten(tmp_path):
+    root = make_report(tmp_path)
+    path = new_section(root, "one", None, Registry(root))
+    path.write_text("mine")
+    with pytest.raises(BadInput, match="exists already"):
+        new_section(root, "one", None, Registry(root))
+    with pytest.raises(BadInput, match="already"):
+        new_generator(root, "dots")
+    (root / "tests").mkdir()
+    (root / "tests/test_waves.py").write_text("mine")
+    with pytest.raises(BadInput, match="exists already"):
+        new_generator(root, "waves")
+    assert path.read_text() == "mine" and not (root / "generators/waves.py").exists()
+
+
+def test_an_unknown_generator_is_told(tmp_path):
+    root = make_report(tmp_path)
+    with pytest.raises(BadInput, match="did you mean 'dots'"):
+        new_section(root, "one", "dotz", Registry(root))
