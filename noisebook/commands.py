@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -55,6 +56,10 @@ def for_people(command: Callable[P, T]) -> Callable[P, T]:
             sys.exit(BAD_INPUT)
         except (StoreFull, MissingModel) as error:
             raise Unfinished(str(error)) from error
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS):
+                raise
+            raise Unfinished(f"cannot write {error.filename or ''}: {error.strerror}: make room") from error
         except KeyboardInterrupt:
             click.echo("stopped; everything that was finished is kept", err=True)
             sys.exit(UNFINISHED)

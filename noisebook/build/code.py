@@ -14,12 +14,13 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from noisebook.build.folders import write_note
 
 FORMAT = 1
 EXCLUDED = frozenset({"noisebook.build.contract"})
@@ -272,10 +273,7 @@ class CodeReader:
         """Keep what was read for the next build."""
         if self.cache_file is None or self._used.keys() == self._kept.keys():
             return
-        self.cache_file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.cache_file.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(self._used))
-        temporary.replace(self.cache_file)
+        write_note(self.cache_file, json.dumps(self._used).encode())
 
     def reach(self, module: str, symbol: str) -> Reach:
         """Everything that ``module.symbol`` reaches. Raises KeyError if the module does not define it."""

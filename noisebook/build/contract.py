@@ -221,11 +221,12 @@ def arrays(
     return Output(name, "application/x-safetensors", save(dict(tensors), dict(metadata or {})), keep=keep)
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
 def canonical(value: Json) -> bytes:
     """The one JSON text of a value: sorted keys, no spaces, UTF-8. NaN and infinities are refused."""
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode()
+    return _CANONICAL.encode(value).encode()
 
 
 def derive_seed(seed: int, *identity: Json) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
@@ -143,7 +144,7 @@ def execute(work: Work, models: Models, watcher: Watcher, *, draft: bool = False
     try:
         for group in work.groups:
             waiting = [p for p in group if not lost.intersection(need.key for need in p.needs.values())]
-            lost.update(planned.key for planned in group if planned not in waiting)
+            lost.update({planned.key for planned in group} - {planned.key for planned in waiting})
             if not waiting:
                 continue
             try:
@@ -162,6 +163,10 @@ def execute(work: Work, models: Models, watcher: Watcher, *, draft: bool = False
     return outcome
 
 
+CLAIM = 100
+"""Cells that one builder claims at a time: each holds a file open, and another builder takes the next."""
+
+
 def _compute_group(
     group: Sequence[Planned], models: Models, watcher: Watcher, outcome: Outcome, *, draft: bool
 ) -> None:
@@ -173,6 +178,8 @@ def _compute_group(
             for planned in pending:
                 if stack.enter_context(planned.store.claim(planned.key, timeout=0)):
                     mine.append(planned)
+                    if len(mine) == CLAIM:
+                        break
             if not mine:
                 with pending[0].store.claim(pending[0].key):
                     pass
@@ -181,19 +188,16 @@ def _compute_group(
             if fresh:
                 watcher.begin(fresh)
                 compute(fresh, models, watcher, outcome, draft=draft)
-        pending = [planned for planned in pending if planned not in mine]
+        done = {planned.key for planned in mine}
+        pending = [planned for planned in pending if planned.key not in done]
 
 
 def arrived(planned: Planned) -> bool:
     """Whether another builder has finished this cell since the store was scanned."""
     store = planned.store
-    if store.has(planned.key):
-        return False  # its published outputs are here: it runs for its local ones
-    record = store.get(planned.key)
-    if record is None:
-        return False
-    store.scan()
-    return store.has(planned.key)
+    if not store.has(planned.key, local=True):
+        store.look(planned.key)
+    return store.has(planned.key, local=True)
 
 
 def compute(
@@ -230,13 +234,11 @@ def check_outputs(planned: Planned, outputs: Iterable[Output]) -> None:
 
 def provenance(planned: Planned, seconds: float) -> dict[str, Json]:
     """How a cell was made. Never part of its key."""
-    versions = {}
-    for package in ("noisebook", "torch", "diffusers", "transformers", "numpy", "pillow"):
-        if package == "noisebook" or package in sys.modules or package == "pillow":
-            try:
-                versions[package] = metadata.version(package)
-            except metadata.PackageNotFoundError:
-                continue
+    versions = {
+        package: found
+        for package in ("noisebook", "torch", "diffusers", "transformers", "numpy", "pillow")
+        if (package in ("noisebook", "pillow") or package in sys.modules) and (found := version(package))
+    }
     result: dict[str, Json] = {
         "cell": planned.cell.id,
         "figure": planned.figure,
@@ -259,6 +261,16 @@ def provenance(planned: Planned, seconds: float) -> dict[str, Json]:
     return result
 
 
+@cache
+def version(package: str) -> str | None:
+    """The installed version of a package, or None."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+@cache
 def processor() -> str:
     """The processor's name as far as the system tells it."""
     try:

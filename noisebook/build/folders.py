@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -34,3 +35,9 @@ def write_atomically(path: Path, data: bytes) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_note(path: Path, data: bytes) -> None:
+    """Keep something that may be lost: a full disk only makes the next build slower."""
+    with contextlib.suppress(OSError):
+        write_atomically(path, data)

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from noisebook.build.code import CodeReader
 from noisebook.build.contract import CONTRACT_VERSION, REPORT_SEED, Cell, Json, Need, canonical
+from noisebook.build.folders import write_note
 from noisebook.build.record import Record
 from noisebook.build.registry import SHIPPED, Generator, Registry
 from noisebook.build.store import Store, signature
@@ -78,9 +79,7 @@ class Planned:
 
     def previous(self) -> Record | None:
         """The record that differs least from what is asked: same parameters first, else same generator."""
-        keys = self.store.same_identity(self.components) or [
-            key for key, entry in self.store.entries.items() if entry.generator == self.generator.name
-        ]
+        keys = self.store.same_identity(self.components) or self.store.same_generator(self.generator.name)
         records = [record for record in map(self.store.get, keys[-100:]) if record and record.key != self.key]
         return min(
             records,
@@ -177,8 +176,7 @@ class Digests:
     def save(self) -> None:
         """Keep what was learnt."""
         if self._dirty:
-            self.notes.parent.mkdir(parents=True, exist_ok=True)
-            self.notes.write_text(json.dumps(self._kept))
+            write_note(self.notes, json.dumps(self._kept).encode())
 
 
 class Planner:

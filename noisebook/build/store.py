@@ -14,15 +14,15 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from noisebook.build.contract import Json, Output, canonical
-from noisebook.build.folders import user_cache, write_atomically
+from noisebook.build.folders import user_cache, write_atomically, write_note
 from noisebook.build.record import Record, Stored
 
-FORMAT = 2
+FORMAT = 3
 
 
 class Absent(KeyError):
@@ -44,6 +44,18 @@ class Entry:
     identity: str
     objects: tuple[tuple[str, str], ...]
     """sha256 and keep of each output."""
+    seconds: float
+    """What the cell cost."""
+
+    @classmethod
+    def of(cls, record: Record) -> Entry:
+        """What to keep of a record."""
+        return cls(
+            str(record.components.get("generator", "")),
+            identity(record.components),
+            tuple((output.sha256, output.keep) for output in record.outputs),
+            float(record.provenance.get("seconds", 0.0)),
+        )
 
 
 def identity(components: Mapping[str, Json]) -> str:
@@ -73,7 +85,8 @@ class Store:
     local: Path = field(default_factory=lambda: user_cache() / "objects")
     _entries: dict[str, Entry] = field(default_factory=dict)
     _signatures: dict[str, Signature] = field(default_factory=dict)
-    _by_identity: dict[str, list[str]] | None = None
+    _by_identity: dict[str, list[str]] = field(default_factory=dict)
+    _by_generator: dict[str, list[str]] = field(default_factory=dict)
     _scanned: bool = False
     _dirty: bool = False
 
@@ -108,28 +121,49 @@ class Store:
                 record = self._read_record(key)
                 if record is None:
                     continue
-                known = [
-                    sign,
-                    record.components.get("generator", ""),
-                    identity(record.components),
-                    [[o.sha256, o.keep] for o in record.outputs],
-                ]
+                known = [sign, *astuple(Entry.of(record))]
             cells[key] = known
-            self._entries[key] = Entry(known[1], known[2], tuple((sha, keep) for sha, keep in known[3]))
-        self._scanned, self._by_identity = True, None
+            _, generator, identified, outputs, seconds = known
+            self._entries[key] = Entry(
+                generator, identified, tuple((sha, keep) for sha, keep in outputs), seconds
+            )
+        self._scanned = True
+        self._forget_groups()
         if self.notes is not None and (self._dirty or cells.keys() != kept["cells"].keys()):
-            write_atomically(
+            write_note(
                 self.notes, json.dumps({"format": FORMAT, "cells": cells, "objects": objects}).encode()
             )
         self._dirty = False
 
+    def look(self, key: str) -> None:
+        """Take in a record that another builder has put since the scan."""
+        record = self._read_record(key)
+        if record is None:
+            return
+        for output in record.outputs:
+            path = self.place / "objects" / output.sha256
+            if output.sha256 not in self._signatures and path.exists() and self._matches(path):
+                self._signatures[output.sha256] = signature(path.stat())
+        self._entries[key] = Entry.of(record)
+        self._forget_groups()
+
     def same_identity(self, components: Mapping[str, Json]) -> list[str]:
         """Keys of the records with this generator, parameters and seed, whatever made them."""
-        if self._by_identity is None:
-            self._by_identity = {}
+        if not self._by_identity:
             for key, entry in self.entries.items():
                 self._by_identity.setdefault(entry.identity, []).append(key)
         return self._by_identity.get(identity(components), [])
+
+    def same_generator(self, name: str) -> list[str]:
+        """Keys of the records that a generator made."""
+        if not self._by_generator:
+            for key, entry in self.entries.items():
+                self._by_generator.setdefault(entry.generator, []).append(key)
+        return self._by_generator.get(name, [])
+
+    def _forget_groups(self) -> None:
+        self._by_identity.clear()
+        self._by_generator.clear()
 
     @property
     def entries(self) -> Mapping[str, Entry]:
@@ -239,12 +273,8 @@ class Store:
         value["digest"] = hashlib.sha256(canonical(value)).hexdigest()
         path = self.place / "cells" / f"{key}.json"
         write_atomically(path, json.dumps(value, indent=1, sort_keys=True).encode())
-        self._by_identity = None
-        self._entries[key] = Entry(
-            str(components.get("generator", "")),
-            identity(components),
-            tuple((item.sha256, item.keep) for item in outputs),
-        )
+        self._entries[key] = Entry.of(record)
+        self._forget_groups()
         return record
 
     # Who computes what
