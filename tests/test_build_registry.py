@@ -116,7 +116,7 @@ def test_an_edited_generator_and_its_helper_are_read_again(tmp_path):
         "class", "from ._words import LABEL\n\n\nclass"
     )
     own(tmp_path, "dots", text)
-    for label in ("one", "three"):
+    for label in ("one", "two", "three"):
         own(tmp_path, "_words", f"LABEL = {label!r}\n")
         found = Registry(tmp_path).get("dots")
         assert found.cells(found.Params())[0].label == label

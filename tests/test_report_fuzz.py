@@ -229,6 +229,37 @@ def fuzz(root: Path, monkeypatch: pytest.MonkeyPatch, examples: int) -> None:
     assert reached >= runs / 2, f"only {reached} of {runs} mutated files got as far as the schema"
 
 
+CONFIG = """title: A report
+subtitle: "With a subtitle"
+authors: [One, 'Two']
+description: >-
+  Several lines
+  of it.
+language: en
+seed: 42
+model: exact
+store: cache
+parts: {A: First, B: Second}
+sections:
+  - one
+  - other
+base_url: https://example.org/report/
+minutes_limit: 15.5
+key_policy: [torch, device]
+"""
+
+
+def test_mutated_report_yaml(tmp_path):
+    make_report(tmp_path, other=SHORT)
+    path = tmp_path / "report.yaml"
+    path.write_text(CONFIG)
+    (tmp_path / "sections/one.md").write_text(FULL)
+    assert load_report(tmp_path, Registry(tmp_path)).authors == ("One", "Two")
+    for seed in range(200):
+        path.write_bytes(mutate(CONFIG, random.Random(seed)).encode())
+        check(tmp_path, FULL)
+
+
 def test_mutated_sections(tmp_path, monkeypatch):
     fuzz(tmp_path, monkeypatch, 500)
 

@@ -493,6 +493,20 @@ def test_a_check_that_fails_is_the_generators_mistake(tmp_path):
     assert complaints(root)[0].startswith("generators/dots.py:32:1: check() of generator 'dots' failed")
 
 
+@pytest.mark.parametrize("where", ["validator", "cells"])
+def test_whatever_a_generator_raises_is_told(tmp_path, where):
+    root = make_report(tmp_path, one="---\ntitle: T\ngenerator: needy\nparams: {level: 1}\n---\n")
+    validator = "    @field_validator('level')\n    def look(cls, value):\n        return value.missing\n"
+    text = NEEDY.replace("import Field", "import Field, field_validator")
+    if where == "validator":
+        text = text.replace("ge=0, le=9)\n", "ge=0, le=9)\n\n" + validator)
+    else:
+        text = text.replace("    return [", "    raise SystemExit(1)\n    return [")
+    (root / "generators/needy.py").write_text(text)
+    told = complaints(root)
+    assert len(told) == 1 and told[0].startswith("generators/needy.py:1"), told
+
+
 def test_pictures_are_decoded_once(tmp_path, monkeypatch):
     root = make_report(tmp_path, one=figure("masks: [images/tower.png]"))
     load(root)

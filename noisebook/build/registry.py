@@ -128,12 +128,17 @@ def _package(folder: Path) -> str:
 
 
 def _checked(name: str, path: Path, module_name: str) -> Generator:
+    writes_bytecode = sys.dont_write_bytecode
+    # Bytecode is matched by size and whole seconds: an edit within one second would run the old code.
+    sys.dont_write_bytecode = writes_bytecode or not module_name.startswith(SHIPPED)
     try:
         module = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:
         where, line = origin(error, path)
         message = f"generator {name!r} cannot be imported: {type(error).__name__}: {error}"
         raise GeneratorError(message, where, line) from error
+    finally:
+        sys.dont_write_bytecode = writes_bytecode
     params = getattr(module, "Params", None)
     if not (isinstance(params, type) and issubclass(params, Params)) or params is Params:
         raise GeneratorError(

@@ -214,7 +214,11 @@ class _Draft:
             problems.append(Problem(self.code(error.path, error.line), error.message, error.hint))
             return
         at = (*loc, "params")
-        checked = validate(generator.Params, params, document, at, problems, "parameters")
+        checked = self.ask(
+            generator,
+            "Params",
+            lambda: validate(generator.Params, params, document, at, problems, "parameters"),
+        )
         if checked is None:  # the files that can be told from what was written are checked all the same
             known = generator.Params.model_fields
             written = {key: value for key, value in params.items() if key in known}
@@ -224,12 +228,12 @@ class _Draft:
             return
         before = len(problems)
         if generator.check:
-            complaints = self.ask(generator, "check", lambda: list(generator.check(checked, files)))  # type: ignore[misc]
+            complaints = self.ask(generator, "check()", lambda: list(generator.check(checked, files)))  # type: ignore[misc]
             for complaint in complaints or ():
                 problems.append(Problem(document.value((*at, *complaint.loc)), complaint.message))
         if len(problems) > before:
             return
-        cells = self.ask(generator, "cells", lambda: _checked_cells(generator.cells(checked)))
+        cells = self.ask(generator, "cells()", lambda: _checked_cells(generator.cells(checked)))
         if cells is None:
             return
         for path in sorted({path for cell in cells for path in cell.inputs.values()}):
@@ -243,9 +247,9 @@ class _Draft:
         """What a generator's function answers; its exceptions are problems of the generator's file."""
         try:
             return call()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             path, line = origin(error, generator.path)
-            message = f"{function}() of generator {generator.name!r} failed: {type(error).__name__}: {error}"
+            message = f"{function} of generator {generator.name!r} failed: {type(error).__name__}: {error}"
             self.problems.append(
                 Problem(self.code(path, line), shorten(message, 300), f"asked by {self.file}")
             )
