@@ -97,6 +97,7 @@ class CellView:
     params: Mapping[str, Json]
     pictures: list[Picture] = field(default_factory=list)
     numbers: list[tuple[str, str]] = field(default_factory=list)
+    values: dict[str, Json] = field(default_factory=dict)
     tables: list[Table] = field(default_factory=list)
     files: list[File] = field(default_factory=list)
     provenance: Mapping[str, Json] = field(default_factory=dict)
@@ -188,7 +189,7 @@ def _on_phones(columns: int, pictures: Sequence[Picture]) -> int:
     largest = max((picture.natural for picture in pictures), default=PIXELATED)
     if largest > PIXELATED:
         return 1 if largest > 480 or any(picture.vector for picture in pictures) else min(columns, 2)
-    return min(columns, 5 if largest <= 32 else 2)
+    return min(columns, 3 if largest <= 32 else 2)
 
 
 def _cell(figure: Figure, planned: Planned, site: Site, styles: Styles, *, keep_stale: bool) -> CellView:
@@ -223,6 +224,8 @@ def _cell(figure: Figure, planned: Planned, site: Site, styles: Styles, *, keep_
         )
         main = [best]
     for output in shown:
+        if output.mime == "application/json" and _number(output, planned, result):
+            continue
         file = _file(figure, planned, record, output, site)
         if file is None:
             continue
@@ -233,7 +236,7 @@ def _cell(figure: Figure, planned: Planned, site: Site, styles: Styles, *, keep_
             if picture:
                 result.pictures.append(picture)
         elif output.mime == "application/json":
-            _numbers(json.loads(planned.store.open(output)), output, file, site, result)
+            _table(json.loads(planned.store.open(output)), output, site, result)
     return result
 
 
@@ -294,28 +297,34 @@ def _picture(
     return result
 
 
-def _numbers(value: Any, output: Stored, file: File, site: Site, cell: CellView) -> None:
-    """A number goes beside the picture, a table under the figure."""
-    if isinstance(value, Mapping) and isinstance(value.get("value"), int | float):
-        cell.numbers.append((title(output.name), f"{number(value['value'])} {value.get('unit', '')}".strip()))
-    elif (
-        isinstance(value, Mapping)
-        and isinstance(value.get("columns"), list)
-        and isinstance(value.get("rows"), list)
-    ):
-        columns, rows = [str(column) for column in value["columns"]], value["rows"]
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
-        path = site.add(f"assets/{output.sha256[:16]}.csv", text.getvalue().encode())
-        numeric = [
-            all(isinstance(row[i], int | float) for row in rows if i < len(row)) for i in range(len(columns))
-        ]
-        shown = [
-            [number(item) if isinstance(item, int | float) else words(item) for item in row] for row in rows
-        ]
-        cell.tables.append(Table(title(output.name), columns, shown, path, numeric))
+def _number(output: Stored, planned: Planned, cell: CellView) -> bool:
+    """Whether the output is a number: it goes beside the picture."""
+    if output.bytes > 200:
+        return False
+    try:
+        value = json.loads(planned.store.open(output))
+    except Absent:
+        return False
+    if not (isinstance(value, Mapping) and isinstance(value.get("value"), int | float)):
+        return False
+    cell.values[output.name] = dict(value)
+    cell.numbers.append((title(output.name), f"{number(value['value'])} {value.get('unit', '')}".strip()))
+    return True
+
+
+def _table(value: Any, output: Stored, site: Site, cell: CellView) -> None:
+    """A table goes under the figure, and is offered as CSV."""
+    if not (isinstance(value, Mapping) and isinstance(value.get("columns"), list)):
+        return
+    columns, rows = [str(column) for column in value["columns"]], value.get("rows", [])
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    path = site.add(f"assets/{output.sha256[:16]}.csv", text.getvalue().encode())
+    numeric = [all(isinstance(row[i], int | float) for row in rows) for i in range(len(columns))]
+    shown = [[number(item) if isinstance(item, int | float) else words(item) for item in row] for row in rows]
+    cell.tables.append(Table(title(output.name), columns, shown, path, numeric))
 
 
 def card(picture: Picture, data: bytes, site: Site) -> Picture:
@@ -327,10 +336,8 @@ def card(picture: Picture, data: bytes, site: Site) -> Picture:
     if not site.has(name):
         site.add(name, thumbnail(data, CARD))
     scale = CARD / max(picture.width, picture.height)
-    return Picture(
-        site.keep(name), picture.full, max(1, round(picture.width * scale)), max(1, round(picture.height * scale)),
-        picture.alt, css=picture.css,
-    )  # fmt: skip
+    width, height = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    return Picture(site.keep(name), picture.full, width, height, picture.alt, css=picture.css)
 
 
 def _made(cells: Sequence[CellView]) -> list[tuple[str, str]]:
@@ -371,7 +378,7 @@ def title(name: str) -> str:
 
 def number(value: float) -> str:
     """Four significant digits at most; thousands are whole."""
-    if isinstance(value, bool) or isinstance(value, int) or value == int(value):
+    if isinstance(value, int) or value == int(value):
         return f"{value:,.0f}".replace(",", "\u202f") if abs(value) >= 10_000 else f"{value:.0f}"
     if abs(value) >= 1000:
         return f"{value:,.0f}".replace(",", "\u202f") if abs(value) >= 10_000 else f"{value:.0f}"

@@ -146,7 +146,7 @@ class Writer:
                     self._problems.append(Problem(self._locate(span.inner), f"in a formula: {message}"))
             raise BadInput(self._problems) from None
         result = []
-        for html, span in zip(found, spans, strict=True):
+        for html in found:
             html = _HREF.sub(r' href="#eq-\1"', _ID.sub(r' id="eq-\1"', html))
             html = self.context.styles.replace(html).replace("\ufe00", "")
             result.append(html)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import re
@@ -21,7 +20,7 @@ from noisebook.render.assets import Site
 from noisebook.render.figures import FigureView, Picture, card, view
 from noisebook.render.prose import Context, Prose, Target, Writer, plain
 from noisebook.render.styles import Styles
-from noisebook.report.model import BadInput, Figure, Position, Problem, Report, Section
+from noisebook.report.model import BadInput, Figure, Problem, Report, Section
 
 MANIFEST_FORMAT = 1
 OWN_PAGES = ("index", "references", "validation", "credits", "404")
@@ -128,7 +127,14 @@ class _Renderer:
                 previous=self.pages[index - 1] if index else None,
                 next=self.pages[index + 1] if index + 1 < len(self.pages) else None,
             )
-        self._page("index.html", "index.html", shared, title="", description=self.report.description)
+        self._page(
+            "index.html",
+            "index.html",
+            shared,
+            title="",
+            description=self.report.description,
+            mosaic=self._mosaic(),
+        )
         everything = [(page, figure) for page in self.pages for figure in page.figures]
         self._page("validation.html", "validation.html", shared, title="Validation", everything=everything)
         self._page("credits.html", "credits.html", shared, title="Credits", text=self.credits)
@@ -179,18 +185,38 @@ class _Renderer:
         page.cards = self._cards(page)
 
     def _cards(self, page: Page) -> list[Picture]:
-        """Up to four pictures that stand for a section on the front page."""
+        """One, two or five pictures that stand for a section on the front page."""
         for shown in page.figures:
             found = [(cell, picture) for cell in shown.cells for picture in cell.pictures]
             if not found:
                 continue
-            count = 1 if found[0][1].width > 2 * found[0][1].height or found[0][1].vector else 4
-            chosen = found[:count]
-            if len(found) > count > 1:
-                chosen = [found[round(i * (len(found) - 1) / (count - 1))] for i in range(count)]
+            square = not found[0][1].vector and found[0][1].width < 1.5 * found[0][1].height
+            count = 5 if len(found) >= 5 else min(2, len(found))
+            chosen = found[:1]
+            if square and count == 5:
+                chosen = [found[round(i * (len(found) - 1) / 4)] for i in range(5)]
+            elif square and count == 2:
+                chosen = [found[0], found[round((len(found) - 1) * 2 / 3) or 1]]
             cells = {item.cell.id: item for item in self.planned[shown.id]}
             return [self._card(cells[cell.id], picture) for cell, picture in chosen]
         return []
+
+    def _mosaic(self) -> list[Picture]:
+        """Nine pictures from all over the report, or none."""
+        columns = [
+            [
+                picture
+                for picture in page.cards
+                if not picture.vector and not picture.video and not picture.animated
+            ]
+            for page in self.pages
+        ]
+        columns = [column for column in columns if column]
+        found: list[Picture] = []
+        for row in range(5):
+            found.extend(column[row] for column in columns if row < len(column))
+        distinct = list({picture.src: picture for picture in found}.values())
+        return distinct[:9] if len(distinct) >= 9 else distinct[:4] if len(distinct) >= 4 else []
 
     def _card(self, planned: Planned, picture: Picture) -> Picture:
         source = (picture.poster or picture.src).rpartition("/")[2][:16]
@@ -330,6 +356,7 @@ class _Renderer:
                         "key": cell.key,
                         "state": cell.state,
                         "params": dict(cell.params),
+                        "numbers": cell.values,
                         "files": [
                             {
                                 "name": file.name,
