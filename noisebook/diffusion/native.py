@@ -1,0 +1,326 @@
+"""Faster training on an x86 processor: Winograd convolutions, and BatchNorm with GELU in one pass.
+
+Optional. The kernels of native.cpp are compiled once, with g++ or clang++, and take the place of PyTorch's
+own in single precision; whatever they do not cover stays as it is. They agree with PyTorch to rounding (about
+1e-6 of the largest value), not bit for bit; two runs of theirs with as many threads agree bit for bit.
+
+A convolution's bias before a BatchNorm in training has no effect, and its gradient is 0. It is computed all
+the same, as PyTorch does, and what comes out is rounding noise.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+FLAGS = ["-O3", "-mavx2", "-mfma", "-std=c++17", "-fopenmp", "-shared", "-fPIC"]
+CHANNELS = 16
+"""Numbers of channels must be multiples of this: two vectors."""
+
+SIGNATURES = {
+    "winograd_forward": (4, 6),
+    "winograd_gradient": (4, 6),
+    "batch_sums": (2, 3),
+    "scale_gelu": (4, 3),
+    "gelu_gradient": (8, 3),
+    "batch_gradient": (5, 3),
+}
+"""Of each kernel: how many pointers it takes, and how many integers after them."""
+
+# G of F(4×4, 3×3), for the points 0, 1, -1, 2, -2 and ∞ (Lavin & Gray 2015), and then for both axes, (36, 9).
+_G = torch.tensor(
+    [
+        [1 / 4, 0, 0],
+        [-1 / 6, -1 / 6, -1 / 6],
+        [-1 / 6, 1 / 6, -1 / 6],
+        [1 / 24, 1 / 12, 1 / 6],
+        [1 / 24, -1 / 12, 1 / 6],
+        [0, 0, 1],
+    ],
+    dtype=torch.float64,
+)
+_WEIGHTS_TO_FREQUENCIES = torch.kron(_G, _G).float()
+
+
+class Unavailable(RuntimeError):
+    """Why the kernels cannot be had here."""
+
+
+def accelerate(net: nn.Module) -> str:
+    """Give the layers of ``net`` that have one their faster kernel, in place.
+
+    Parameters, buffers and the keys of state_dict stay. Layers that fit are 3×3 convolutions of stride 1 and
+    padding 1, and, in a Sequential, a BatchNorm2d right before an exact GELU; with multiples of 16 channels.
+    On another device or data type, under autocast, and for BatchNorm in evaluation, they compute as PyTorch
+    does. They can be differentiated once. They are fastest in channels_last.
+
+    A compiler is taken from CXX, or else g++ or clang++. NOISEBOOK_NATIVE=0 turns the kernels off.
+
+    Returns:
+        ``winograd``, or ``stock (why)`` when nothing is changed.
+    """
+    if os.environ.get("NOISEBOOK_NATIVE") == "0":
+        return "stock (NOISEBOOK_NATIVE=0)"
+    if any(value.device.type != "cpu" or value.dtype != torch.float32 for value in net.parameters()):
+        return "stock (not in single precision on the CPU)"
+    layers = list(net.modules())
+    convolutions = [layer for layer in layers if _is_winograd(layer)]
+    normalized = [
+        (sequence, i)
+        for sequence in layers
+        if isinstance(sequence, nn.Sequential) and type(sequence).forward is nn.Sequential.forward
+        for i in range(len(sequence) - 1)
+        if _is_fusible(sequence[i], sequence[i + 1])
+    ]
+    if not convolutions and not normalized:
+        return "stock (no layer fits)"
+    try:
+        _kernels()
+    except Unavailable as problem:
+        return f"stock ({problem})"
+    for convolution in convolutions:
+        convolution.__class__ = WinogradConv2d
+    for sequence, i in normalized:
+        sequence[i].__class__ = BatchNormGELU
+        sequence[i + 1] = nn.Identity()
+    return "winograd"
+
+
+class WinogradConv2d(nn.Conv2d):
+    """A 3×3 convolution by Winograd's F(4×4, 3×3): Lavin & Gray (2015)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, in, H, W) to (N, out, H, W)."""
+        if not _covers(input, self.weight, self.in_channels):
+            return super().forward(input)
+        result: Tensor = _Convolution.apply(input, self.weight, self.bias)
+        return result
+
+
+class BatchNormGELU(nn.BatchNorm2d):
+    """GELU(BatchNorm2d(x)), the exact GELU: its Φ is within 1e-7."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C, H, W)."""
+        # Without a momentum the average is cumulative. Of one value there is no variance: PyTorch says so.
+        if (
+            not self.training
+            or not _covers(input, self.weight, self.num_features)
+            or self.momentum is None
+            or input.numel() == self.num_features
+        ):
+            return functional.gelu(super().forward(input))
+        if self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+        result: Tensor = _BatchNormGELU.apply(
+            input, self.weight, self.bias, self.running_mean, self.running_var, self.momentum, self.eps
+        )
+        return result
+
+
+def _is_winograd(layer: nn.Module) -> bool:
+    return (
+        type(layer) is nn.Conv2d
+        and (layer.kernel_size, layer.stride, layer.dilation) == ((3, 3), (1, 1), (1, 1))
+        and (layer.padding, layer.padding_mode, layer.groups) == ((1, 1), "zeros", 1)
+        and layer.in_channels % CHANNELS == layer.out_channels % CHANNELS == 0
+    )
+
+
+def _is_fusible(normalization: nn.Module, activation: nn.Module) -> bool:
+    return (
+        type(normalization) is nn.BatchNorm2d
+        and normalization.affine
+        and normalization.num_features % CHANNELS == 0
+        and type(activation) is nn.GELU
+        and activation.approximate == "none"
+    )
+
+
+def _covers(x: Tensor, weight: Tensor, channels: int) -> bool:
+    return (
+        x.device.type == weight.device.type == "cpu"
+        and x.dtype == weight.dtype == torch.float32
+        and x.dim() == 4
+        and x.shape[1] == channels  # or else PyTorch explains
+        and x.numel() > 0
+        and not torch.is_autocast_enabled("cpu")
+    )
+
+
+class _Convolution(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return _convolve(x, weight, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        dx = dweight = dbias = None
+        if ctx.needs_input_grad[0]:
+            dx = _convolve(dy, weight.flip(2, 3).transpose(0, 1), None)
+        if any(ctx.needs_input_grad[1:]):
+            dweight, dbias = _weight_gradient(x, dy)
+        return dx, dweight, dbias if ctx.needs_input_grad[2] else None
+
+
+def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """(N, in, H, W) under (out, in, 3, 3)."""
+    x = _nhwc(x)
+    *image, inputs = x.shape
+    outputs = len(weight)
+    frequencies = _WEIGHTS_TO_FREQUENCIES @ weight.reshape(-1, 9).T
+    panels = frequencies.view(36, outputs // CHANNELS, CHANNELS, inputs).transpose(2, 3).contiguous()
+    y = x.new_empty(*image, outputs)
+    bias = None if bias is None else bias.contiguous()
+    _call("winograd_forward", x, panels, bias, y, *image, inputs, outputs)
+    return y.permute(0, 3, 1, 2)
+
+
+def _weight_gradient(x: Tensor, dy: Tensor) -> tuple[Tensor, Tensor]:
+    """The gradients of weight and bias, (out, in, 3, 3) and (out,)."""
+    x, dy = _nhwc(x), _nhwc(dy)
+    *image, inputs = x.shape
+    outputs = dy.shape[3]
+    threads = torch.get_num_threads()
+    sums = x.new_zeros(threads, 36, inputs, outputs)
+    bias_sums = x.new_zeros(threads, outputs)
+    _call("winograd_gradient", x, dy, sums, bias_sums, *image, inputs, outputs)
+    weight = _WEIGHTS_TO_FREQUENCIES.T @ sums.sum(0).view(36, -1)
+    return weight.view(3, 3, inputs, outputs).permute(3, 2, 0, 1).contiguous(), bias_sums.sum(0)
+
+
+class _BatchNormGELU(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        running_mean: Tensor | None,
+        running_var: Tensor | None,
+        momentum: float,
+        eps: float,
+    ) -> Tensor:
+        images = _nhwc(x)
+        channels = images.shape[3]
+        n = images.numel() // channels
+        sums = images.new_zeros(torch.get_num_threads(), 2, channels, dtype=torch.float64)
+        _call("batch_sums", images, sums, n, channels)
+        shift, square = sums.sum(0) / n
+        mean = images.view(n, channels)[0] + shift
+        var = (square - shift**2).clamp(min=0)
+        if running_mean is not None and running_var is not None:
+            running_mean.lerp_(mean.float(), momentum)
+            running_var.lerp_((var * (n / (n - 1))).float(), momentum)
+        rstd = (var + eps).rsqrt()
+        scale = weight * rstd
+        vectors = [vector.float() for vector in (scale, bias - mean * scale, mean, rstd)]
+        ctx.save_for_backward(x, *vectors)
+        y = torch.empty_like(images)
+        _call("scale_gelu", images, y, *vectors[:2], n, channels)
+        return y.permute(0, 3, 1, 2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, *vectors = ctx.saved_tensors
+        images, dy = _nhwc(x), _nhwc(dy)
+        channels = images.shape[3]
+        n = images.numel() // channels
+        dx = torch.empty_like(images)
+        sums = images.new_zeros(torch.get_num_threads(), 2, channels, dtype=torch.float64)
+        _call("gelu_gradient", images, dy, dx, *vectors, sums, n, channels)
+        dbias, dweight = sums.sum(0)
+        # dx = scale (dz - dbias/n - x̂ dweight/n), with x̂ = (x - mean) rstd written out.
+        scale, _, mean, rstd = vectors
+        slope = -scale.double() * rstd * dweight / n
+        offset = -scale.double() * dbias / n - slope * mean
+        _call("batch_gradient", images, dx, scale, slope.float(), offset.float(), n, channels)
+        return dx.permute(0, 3, 1, 2), dweight.float(), dbias.float(), None, None, None, None
+
+
+def _nhwc(x: Tensor) -> Tensor:
+    """(N, C, H, W) as dense (N, H, W, C); a view where the memory format is channels_last."""
+    return x.permute(0, 2, 3, 1).contiguous()
+
+
+def _call(kernel: str, *arguments: Tensor | int | None) -> None:
+    """Call a kernel with tensors' addresses and with sizes, on as many threads as PyTorch uses."""
+    getattr(_kernels(), kernel)(
+        *(
+            ctypes.c_void_p(argument.data_ptr()) if isinstance(argument, Tensor) else argument
+            for argument in (*arguments, torch.get_num_threads())
+        )
+    )
+
+
+@functools.cache
+def _kernels() -> ctypes.CDLL:
+    """native.cpp, compiled and loaded. Its OpenMP runtime is the one PyTorch has loaded already.
+
+    Raises:
+        Unavailable: no such processor, no compiler, or it failed.
+    """
+    # PyTorch calls it so only if there is FMA as well.
+    if torch.backends.cpu.get_cpu_capability() not in {"AVX2", "AVX512"}:
+        raise Unavailable("no AVX2 and FMA")
+    compiler = (
+        shlex.split(os.environ.get("CXX", ""))
+        or [path for path in map(shutil.which, ["g++", "clang++"]) if path][:1]
+    )
+    if not compiler:
+        raise Unavailable("no C++ compiler")
+    source = Path(__file__).with_suffix(".cpp")
+    try:
+        digest = hashlib.sha256(source.read_bytes() + "\0".join([*compiler, *FLAGS]).encode()).hexdigest()
+        library = _cache() / f"{digest[:16]}.so"
+        if not library.exists():
+            with tempfile.TemporaryDirectory(dir=library.parent) as folder:
+                built = Path(folder, library.name)
+                # Another process may be at the same: the rename makes either's file appear whole.
+                subprocess.run(
+                    [*compiler, *FLAGS, str(source), "-o", str(built)],
+                    check=True,
+                    capture_output=True,
+                    text=True,
+                    timeout=300,
+                )
+                built.replace(library)
+        kernels = ctypes.CDLL(str(library))
+    except subprocess.CalledProcessError as problem:
+        first = (problem.stderr.strip() or "no message").splitlines()[0]
+        raise Unavailable(f"{compiler[0]} failed: {first}") from problem
+    except (OSError, subprocess.TimeoutExpired) as problem:
+        raise Unavailable(str(problem)) from problem
+    for name, (pointers, integers) in SIGNATURES.items():
+        function = getattr(kernels, name)
+        function.restype = None
+        function.argtypes = [ctypes.c_void_p] * pointers + [ctypes.c_int64] * integers
+    return kernels
+
+
+def _cache() -> Path:
+    """Where compiled kernels are kept; for its owner alone, as what lies there is run."""
+    override = os.environ.get("NOISEBOOK_CACHE_DIR")
+    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = Path(override) if override else user / "noisebook"
+    folder = folder / "native"
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    return folder
