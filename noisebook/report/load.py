@@ -52,13 +52,14 @@ def load_report(root: Path, registry: Registry) -> Report:
         language=config.language,
         base_url=config.base_url,
         store=config.store,
-        library=config.library,
         parts=config.parts,
         minutes_limit=config.minutes_limit,
         key_policy=config.key_policy,
-        repository=config.repository,
-        licence=config.licence,
-        bibliography=config.bibliography or "",
+        extra={
+            "repository": config.repository,
+            "licence": config.licence,
+            "bibliography": config.bibliography or "",
+        },
     )
 
 

@@ -97,7 +97,4 @@ class Report:
     parts: Mapping[str, str] = field(default_factory=dict)
     minutes_limit: float = 15.0
     key_policy: tuple[str, ...] = ()
-    repository: str = ""
-    licence: str = ""
-    bibliography: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)

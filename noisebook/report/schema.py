@@ -62,7 +62,6 @@ class ReportFile(_Strict):
     bibliography: Annotated[str, InputFile("file")] | None = Field(
         None, description="a BibTeX file, relative to the report's folder"
     )
-    library: str = Field("", description="the picture library of the exact model; empty is its own")
     minutes_limit: float = Field(
         15.0, ge=0, description="minutes of computing that a build starts without asking for --yes"
     )

@@ -119,9 +119,8 @@ def parse_yaml(source: Source, start: int, end: int, problems: list[Problem]) ->
             problems.append(Problem(tab, "a tab cannot indent YAML", "use spaces"))
         else:
             said = " ".join(filter(None, (error.context, error.problem)))
-            problems.append(
-                Problem(position, f"this is not YAML: {said}", _HINTS.get(str(error.problem), ""))
-            )
+            hint = next((hint for words, hint in _HINTS.items() if words in said), "")
+            problems.append(Problem(position, f"this is not YAML: {said}", hint))
         return None
     except yaml.YAMLError as error:  # the reader's, which has no mark
         problems.append(Problem(source.position(start), f"this is not YAML: {error}"))
@@ -157,12 +156,12 @@ def shorten(text: str, length: int = 60) -> str:
 
 
 _HINTS = {
-    "mapping values are not allowed in this context": "a text with a colon in it wants quotes around it",
+    "mapping values are not allowed": "a text with a colon in it wants quotes around it",
     "found unknown escape character": "a backslash is kept as it is within 'single quotes'",
-    "did not find expected ',' or ']'": "is every bracket closed?",
-    "did not find expected ',' or '}'": "is every brace closed?",
-    "did not find expected node content": "a value is missing, or a text wants quotes around it",
-    "found character that cannot start any token": "a text that begins with this wants quotes around it",
+    "expected ',' or ']'": "is every bracket closed?",
+    "expected ',' or '}'": "is every brace closed?",
+    "expected node content": "a value is missing, or a text wants quotes around it",
+    "cannot start any token": "a text that begins with this wants quotes around it",
     "found unexpected end of stream": "is every quote and bracket closed?",
     "did not find expected key": "are all lines indented alike, and all quotes closed?",
     "could not find expected ':'": "every line is `key: value`, or indented under one that is",
