@@ -78,8 +78,13 @@ class Unasked(str):
         return text
 
 
-def unconditional(prompt: Prompt) -> Prompt:
-    """The same request without its subject: "" for text (see :class:`Unasked`), None for a class."""
+def unconditional(prompt: Prompt, beside: bool = True) -> Prompt:
+    """The same request without its subject: "" for text, None for a class.
+
+    The text remembers the prompt that it stands ``beside`` (see :class:`Unasked`).
+    """
     if isinstance(prompt, Enlarge):
-        return replace(prompt, text=Unasked(prompt.text))
-    return Unasked(prompt) if isinstance(prompt, str) else None
+        return replace(prompt, text=unconditional(prompt.text, beside))
+    if isinstance(prompt, str):
+        return Unasked(prompt) if beside else ""
+    return None

@@ -37,7 +37,9 @@ def guided(denoiser: Denoiser, prompts: Sequence[Prompt], scale: float | Sequenc
     def estimate(x_t: Tensor, t: int, rows: Rows) -> tuple[Tensor, Tensor | None]:
         free = [k for k, row in enumerate(rows) if scales[row] != 1]
         asked = [k for k, row in enumerate(rows) if scales[row] != 0]
-        questions = [unconditional(prompts[rows[k]]) for k in free] + [prompts[rows[k]] for k in asked]
+        # γ = 0 asks for anything at all, not for what stands beside its prompt.
+        lone = [unconditional(prompts[rows[k]], beside=scales[rows[k]] != 0) for k in free]
+        questions = lone + [prompts[rows[k]] for k in asked]
         answers, variances = denoiser.predict(x_t[free + asked], t, denoiser.embed(questions))
         if len(answers) == len(rows) and (not free or not asked):
             return answers, variances
