@@ -293,7 +293,7 @@ inline Vector exp_negative(Vector x) {
     return p * (Vector)_mm256_castsi256_ps(power);
 }
 
-// The normal distribution at z: `below`, the probability Φ(z), by Abramowitz & Stegun (1964), 7.1.26, within 1e-7;
+// The normal distribution at z: `below`, the probability Φ(z), by Abramowitz & Stegun (1964), 7.1.26, within 3e-7;
 // and `bell`, exp(-z²/2).
 inline void normal(Vector z, Vector& below, Vector& bell) {
     bell = exp_negative(-0.5f * z * z);
