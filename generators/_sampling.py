@@ -199,10 +199,16 @@ def drawn(
     """
     from noisebook.diffusion.sampling import reverse
 
+    work = []
     for batch in batches(cells, size):
-        first = batch[0][0]
-        denoiser = context.model(first, role)
+        denoiser = context.model(batch[0][0], role)
         tasks = [describe(same[0], denoiser) for same in batch]
+        # Every prompt is read before the first step: one that is too long costs no time, and a large text
+        # encoder comes and goes once.
+        denoiser.embed([prompt for task in tasks for prompt in task.prompts])
+        work.append((batch, denoiser, tasks))
+    for batch, denoiser, tasks in work:
+        first = batch[0][0]
         timesteps, fewer = timesteps_of(dict(first.params), context.draft)
         starts = [task.start // fewer for task in tasks]
         results = [Drawn() for _ in tasks]

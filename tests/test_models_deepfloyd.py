@@ -1,0 +1,405 @@
+"""DeepFloyd's exact classes, small and random: our pictures against diffusers' pipelines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import (
+    DDPMScheduler,
+    IFImg2ImgPipeline,
+    IFInpaintingPipeline,
+    IFPipeline,
+    IFSuperResolutionPipeline,
+    UNet2DConditionModel,
+)
+from diffusers.models.attention_processor import AttnAddedKVProcessor
+
+from noisebook.diffusion import estimates, schedules, thresholding
+from noisebook.diffusion.denoiser import Denoiser, Enlarge
+from noisebook.diffusion.sampling import draw_noise, finish, generators, noised, paste, reverse
+from noisebook.models import deepfloyd
+from noisebook.models.deepfloyd import DeepFloyd, PromptTooLong, TextEncoder
+from noisebook.models.lock import MissingModel, pin, read_lock
+
+torch.set_num_threads(1)
+WIDTH, SIZE = 24, 16
+SCHEDULER = {
+    "num_train_timesteps": 1000,
+    "beta_schedule": "squaredcos_cap_v2",
+    "variance_type": "learned_range",
+    "prediction_type": "epsilon",
+    "thresholding": True,
+    "dynamic_thresholding_ratio": 0.95,
+    "sample_max_value": 1.5,
+    "clip_sample": True,
+}
+
+
+def network(channels: int) -> UNet2DConditionModel:
+    torch.manual_seed(channels)
+    more: dict[str, Any] = {"class_embed_type": "timestep"} if channels == 6 else {}
+    unet = UNet2DConditionModel(
+        sample_size=SIZE * (2 if channels == 6 else 1),
+        layers_per_block=1,
+        block_out_channels=[32, 64],
+        down_block_types=["ResnetDownsampleBlock2D", "SimpleCrossAttnDownBlock2D"],
+        mid_block_type="UNetMidBlock2DSimpleCrossAttn",
+        up_block_types=["SimpleCrossAttnUpBlock2D", "ResnetUpsampleBlock2D"],
+        in_channels=channels,
+        out_channels=6,
+        cross_attention_dim=32,
+        encoder_hid_dim=WIDTH,
+        attention_head_dim=8,
+        norm_num_groups=8,
+        addition_embed_type="text",
+        addition_embed_type_num_heads=2,
+        cross_attention_norm="group_norm",
+        resnet_time_scale_shift="scale_shift",
+        time_embedding_act_fn="gelu",
+        act_fn="gelu",
+        **more,
+    )
+    unet.set_attn_processor(AttnAddedKVProcessor())
+    return unet.eval()
+
+
+def folder_for(place: Path, channels: int) -> Path:
+    network(channels).save_pretrained(place / "unet")
+    limit = 1.5 if channels == 3 else 1.0
+    DDPMScheduler(**{**SCHEDULER, "sample_max_value": limit}).save_pretrained(place / "scheduler")
+    if channels == 6:
+        noising = DDPMScheduler(beta_schedule="squaredcos_cap_v2")
+        noising.save_pretrained(place / "image_noising_scheduler")
+    return place
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    return {n: folder_for(tmp_path_factory.mktemp(f"stage{n}"), c) for n, c in ((1, 3), (2, 6))}
+
+
+class Known(TextEncoder):
+    """Answers that a test can give to diffusers as well."""
+
+    def __init__(self) -> None:
+        super().__init__(None, "test", Path("/nowhere"), torch.float32, "cpu")
+
+    def missing(self, texts: Any) -> list[str]:
+        for text in texts:
+            seed = sum(map(ord, text)) + 1
+            self._known[deepfloyd.prepared(text)] = torch.randn(
+                deepfloyd.TOKENS, WIDTH, generator=torch.Generator().manual_seed(seed)
+            )
+        return []
+
+
+@pytest.fixture(scope="module")
+def stages(folders: dict[int, Path]) -> dict[int, DeepFloyd]:
+    return {n: DeepFloyd(folder, Known()) for n, folder in folders.items()}
+
+
+def embedding(stage: DeepFloyd, text: str) -> torch.Tensor:
+    stage.text.missing([text])
+    return stage.text[text][None]
+
+
+def pipeline(kind: Any, stage: DeepFloyd, **more: Any) -> Any:
+    scheduler = DDPMScheduler.from_pretrained(stage.folder / "scheduler")
+    found = kind(
+        tokenizer=None,
+        text_encoder=None,
+        unet=stage.unet(),
+        scheduler=scheduler,
+        safety_checker=None,
+        feature_extractor=None,
+        watermarker=None,
+        requires_safety_checker=False,
+        **more,
+    )
+    found.set_progress_bar_config(disable=True)
+    return found
+
+
+def asked(stage: DeepFloyd, scale: float) -> dict[str, Any]:
+    return {
+        "prompt_embeds": embedding(stage, "a cat"),
+        "negative_prompt_embeds": embedding(stage, ""),
+        "guidance_scale": scale,
+        "generator": torch.Generator().manual_seed(5),
+        "output_type": "pt",
+    }
+
+
+def test_is_a_denoiser(stages: dict[int, DeepFloyd]) -> None:
+    assert isinstance(stages[1], Denoiser) and isinstance(stages[2], Denoiser)
+    assert (stages[1].image_size, stages[2].image_size) == (SIZE, 2 * SIZE)
+    torch.testing.assert_close(stages[1].alphas_cumprod, schedules.squared_cosine())
+
+
+@pytest.mark.parametrize("scale", [1.0, 7.0])
+def test_text_to_image_is_diffusers(stages: dict[int, DeepFloyd], scale: float) -> None:
+    stage = stages[1]
+    theirs = pipeline(IFPipeline, stage)(num_inference_steps=20, **asked(stage, scale)).images
+    each = generators([5])
+    x = draw_noise(each, (3, SIZE, SIZE))
+    estimate = estimates.guided(stage, ["a cat"], scale)
+    ours = finish(reverse(x, schedules.leading(20), stage.alphas_cumprod, estimate, each))
+    assert ours.std() > 0.1
+    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0)
+
+
+def test_unguided_is_where_diffusers_differs(stages: dict[int, DeepFloyd]) -> None:
+    """γ = 0: diffusers guides only above 1, so its γ = 0 is conditional; ours is unconditional."""
+    stage = stages[1]
+    theirs = pipeline(IFPipeline, stage)(num_inference_steps=5, **asked(stage, 0.0)).images
+
+    def ours(scale: float) -> torch.Tensor:
+        each = generators([5])
+        x = draw_noise(each, (3, SIZE, SIZE))
+        estimate = estimates.guided(stage, ["a cat"], scale)
+        return finish(reverse(x, schedules.leading(5), stage.alphas_cumprod, estimate, each))
+
+    torch.testing.assert_close(ours(1.0), theirs, atol=1e-4, rtol=0)
+    assert (ours(0.0) - theirs).abs().max() > 0.01
+
+
+def test_image_to_image_is_diffusers(stages: dict[int, DeepFloyd]) -> None:
+    stage = stages[1]
+    original = torch.rand(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    theirs = pipeline(IFImg2ImgPipeline, stage)(
+        image=original, strength=0.7, num_inference_steps=20, **asked(stage, 7.0)
+    ).images
+    timesteps, start = schedules.leading(20), 6
+    each = generators([5])
+    noise = draw_noise(each, (3, SIZE, SIZE))
+    x = noised(original, [float(stage.alphas_cumprod[timesteps[start]])], noise)
+    estimate = estimates.guided(stage, ["a cat"], 7.0)
+    ours = finish(reverse(x, timesteps, stage.alphas_cumprod, estimate, each, starts=[start]))
+    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0)
+
+
+def test_super_resolution_is_diffusers(stages: dict[int, DeepFloyd]) -> None:
+    stage = stages[2]
+    noising = DDPMScheduler.from_pretrained(stage.folder / "image_noising_scheduler")
+    small = torch.rand(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    theirs = pipeline(IFSuperResolutionPipeline, stage, image_noising_scheduler=noising)(
+        image=small, num_inference_steps=10, noise_level=250, **asked(stage, 4.0)
+    ).images
+    each = generators([5])
+    shape = (3, 2 * SIZE, 2 * SIZE)
+    x = draw_noise(each, shape)
+    prompt = Enlarge("a cat", small[0], draw_noise(each, shape)[0], 250)
+    estimate = estimates.guided(stage, [prompt], 4.0)
+    ours = finish(
+        reverse(x, schedules.leading(10), stage.alphas_cumprod, estimate, each, threshold=thresholding.static)
+    )
+    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0)
+    # The picture is enlarged with aligned corners, and the level of its noise is told to the network.
+    _, enlarged, levels = stage.embed([prompt])
+    assert enlarged is not None and levels is not None and levels.tolist() == [250]
+    quiet = stage.embed([Enlarge("a cat", small[0], torch.zeros(shape), 0)])[1]
+    assert quiet is not None
+    torch.testing.assert_close(quiet[0, :, 0, -1], small[0, :, 0, -1], atol=1e-3, rtol=0)
+    e, _ = stage.predict(x, 500, stage.embed([prompt]))
+    other, _ = stage.predict(x, 500, (["a cat"], enlarged, torch.tensor([10])))
+    assert (e - other).abs().max() > 1e-4
+
+
+def test_inpainting_is_where_diffusers_differs(stages: dict[int, DeepFloyd]) -> None:
+    """Ours noises the known region to each timestep; diffusers' pipeline puts the clean one back."""
+    stage = stages[1]
+    original = torch.rand(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    mask = torch.zeros(1, 1, SIZE, SIZE)
+    mask[..., : SIZE // 2, :] = 1
+    seen = list[torch.Tensor]()
+    pipeline(IFInpaintingPipeline, stage)(
+        image=original,
+        mask_image=mask[0],
+        strength=1.0,
+        num_inference_steps=5,
+        callback=lambda i, t, x: seen.append(x.clone()),
+        **asked(stage, 7.0),
+    )
+    known = (slice(None), slice(None), slice(SIZE // 2, None))
+    each = generators([5])
+    x = draw_noise(each, (3, SIZE, SIZE))
+    estimate = estimates.guided(stage, ["a cat"], 7.0)
+    states = list(
+        reverse(x, schedules.leading(5), stage.alphas_cumprod, estimate, each, after=paste(original, mask))
+    )
+    gap = (states[1].x - original)[known].std()
+    assert gap > 2 * (seen[1] - original)[known].std()
+    assert torch.equal(states[-1].x[known], original[known])
+
+
+def test_rows_do_not_depend_on_each_other(stages: dict[int, DeepFloyd]) -> None:
+    stage = stages[1]
+    x = draw_noise(generators([1, 2, 3]), (3, SIZE, SIZE))
+    together, _ = stage.predict(x, 400, stage.embed(["a cat", "a dog", ""]))
+    alone, _ = stage.predict(x[1:2], 400, stage.embed(["A dog "]))
+    torch.testing.assert_close(together[1:2], alone, atol=1e-5, rtol=1e-5)
+
+
+def test_half_precision_stays_inside(folders: dict[int, Path]) -> None:
+    half = DeepFloyd(folders[1], Known(), dtype=torch.bfloat16)
+    full = DeepFloyd(folders[1], Known())
+    x = draw_noise(generators([1]), (3, SIZE, SIZE))
+    e, v = half.predict(x, 690, half.embed(["a cat"]))
+    assert e.dtype == torch.float32 and v is not None and v.dtype == torch.float32
+    assert half.alphas_cumprod.dtype == torch.float64
+    expected, _ = full.predict(x, 690, full.embed(["a cat"]))
+    assert 0 < (e - expected).abs().max() < 0.2
+
+
+# The text encoder
+
+
+@pytest.fixture(scope="module")
+def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
+
+    place = tmp_path_factory.mktemp("encoder")
+    words = {"<pad>": 0, "</s>": 1, "<unk>": 2, "a": 3, "cat": 4, "dog": 5}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+    ).save_pretrained(place / "tokenizer")
+    config = T5Config(vocab_size=8, d_model=WIDTH, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
+    torch.manual_seed(0)
+    T5EncoderModel(config).save_pretrained(place / "text_encoder")
+    return place
+
+
+def test_prompts_are_encoded_once(
+    encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = TextEncoder(encoder_folder, "one", tmp_path, torch.float32, "cpu")
+    assert encoder.missing(["a cat", "A cat ", ""]) == ["a cat", ""]
+    encoder.encode(["a cat", ""])
+    assert encoder["A cat"].shape == (77, WIDTH) and encoder[""].abs().sum() > 0, "not zeros"
+    monkeypatch.setattr(TextEncoder, "encode", lambda *_: pytest.fail("the encoder was loaded again"))
+    again = TextEncoder(None, "one", tmp_path, torch.float32, "cpu")
+    assert again.missing(["a cat", ""]) == []
+    assert torch.equal(again["a cat"], encoder["a cat"])
+    assert TextEncoder(None, "another", tmp_path, torch.float32, "cpu").missing(["a cat"]) == ["a cat"]
+
+
+def test_the_network_leaves_before_the_encoder_comes(folders: dict[int, Path]) -> None:
+    class Late(Known):
+        known = False
+
+        def missing(self, texts: Any) -> list[str]:
+            return [] if self.known else list(texts)
+
+        def encode(self, texts: Any) -> None:
+            assert stage._unet is None
+            super().missing(texts)
+
+    text = Late()
+    stage = DeepFloyd(folders[1], text)
+    stage.unet()
+    stage.embed(["a cat"])
+    assert stage._unet is None
+
+
+def test_a_prompt_that_is_too_long(encoder_folder: Path, tmp_path: Path) -> None:
+    encoder = TextEncoder(encoder_folder, "one", tmp_path, torch.float32, "cpu")
+    with pytest.raises(PromptTooLong, match="at most 77"):
+        encoder.encode(["cat " * 80])
+
+
+# What can be wrong with a folder
+
+
+def test_no_prompts(stages: dict[int, DeepFloyd]) -> None:
+    with pytest.raises(ValueError, match="no prompts"):
+        stages[1].embed([])
+
+
+def test_an_absent_folder(tmp_path: Path) -> None:
+    with pytest.raises(MissingModel, match=r"config\.json: missing"):
+        DeepFloyd(tmp_path, Known())
+    with pytest.raises(MissingModel, match="no folder"):
+        deepfloyd.load("deepfloyd-m/stage1", {"folder": "nowhere", "files": {}, "revision": "1"}, tmp_path)
+
+
+def test_another_architecture(folders: dict[int, Path], tmp_path: Path) -> None:
+    import shutil
+
+    place = tmp_path / "copy"
+    shutil.copytree(folders[1], place)
+    config = json.loads((place / "unet" / "config.json").read_text())
+    for key, value in (("_class_name", "Transformer2DModel"), ("in_channels", 4)):
+        (place / "unet" / "config.json").write_text(json.dumps({**config, key: value}))
+        with pytest.raises(MissingModel, match="expected DeepFloyd's"):
+            DeepFloyd(place, Known())
+    # Weights of other sizes than the configuration says.
+    (place / "unet" / "config.json").write_text(json.dumps({**config, "block_out_channels": [32, 96]}))
+    with pytest.raises(MissingModel, match="cannot be loaded"):
+        DeepFloyd(place, Known()).unet()
+
+
+def test_half_downloaded_weights(folders: dict[int, Path], tmp_path: Path) -> None:
+    import shutil
+
+    place = tmp_path / "copy"
+    shutil.copytree(folders[1], place)
+    weights = place / "unet" / "diffusion_pytorch_model.safetensors"
+    files = {path.relative_to(place).as_posix(): path for path in place.rglob("*") if path.is_file()}
+    name = "deepfloyd-m/stage1"
+    pin(tmp_path, name, files, kind="model", loader="noisebook.models.deepfloyd", revision="1", folder="copy")
+    entry = read_lock(tmp_path)[name]
+    assert deepfloyd.load(name, entry, tmp_path).image_size == SIZE
+    weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
+    with pytest.raises(MissingModel, match="not the pinned file"):
+        deepfloyd.load(name, entry, tmp_path)
+    with pytest.raises(MissingModel, match=r"half-downloaded|cannot be loaded"):
+        DeepFloyd(place, Known()).unet()
+    weights.unlink()
+    with pytest.raises(MissingModel, match="no weights"):
+        DeepFloyd(place, Known()).unet()
+
+
+def test_gated_and_absent_repositories(monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+    from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError
+
+    gated = GatedRepoError.__new__(GatedRepoError)
+    for error in (gated, LocalEntryNotFoundError("no connection")):
+
+        def refuse(*_: Any, error: Exception = error, **__: Any) -> None:
+            raise error
+
+        monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
+        with pytest.raises(MissingModel, match=r"(?i)accept its licence.*HF_TOKEN"):
+            deepfloyd.fetch("DeepFloyd/IF-I-M-v1.0", "main")
+
+
+def test_out_of_memory_says_what_to_lower(
+    stages: dict[int, DeepFloyd], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise torch.OutOfMemoryError("no room")
+
+    stage = stages[1]
+    monkeypatch.setattr(stage, "_unet", full)
+    with pytest.raises(MemoryError, match="NOISEBOOK_OFFLOAD"):
+        stage.predict(torch.zeros(1, 3, SIZE, SIZE), 5, stage.embed(["a cat"]))
+
+
+def test_a_schedule_that_is_not_known(tmp_path: Path) -> None:
+    path = tmp_path / "scheduler_config.json"
+    for config in ({"beta_schedule": "sigmoid"}, {"prediction_type": "v_prediction"}):
+        path.write_text(json.dumps(config))
+        with pytest.raises(MissingModel, match="known here"):
+            deepfloyd.schedule(path)
+    path.write_text(json.dumps({"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02}))
+    expected = DDPMScheduler().alphas_cumprod.double()
+    np.testing.assert_allclose(deepfloyd.schedule(path), expected, rtol=2e-5, atol=1e-9)
