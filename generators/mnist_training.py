@@ -112,6 +112,7 @@ def _train(cell: Cell, context: Context, folder: Path) -> None:
     if (folder / STATE).exists():
         training.restore(load_file(folder / STATE))
     first = training.accelerator.is_main_process
+    made = {"kernels": training.kernels}
     steps = int(cell.params["epoch"]) * training.steps_per_epoch
     written = monotonic()
     while training.step < steps:
@@ -122,9 +123,9 @@ def _train(cell: Cell, context: Context, folder: Path) -> None:
             continue
         context.progress(cell, training.step, steps, f"loss {loss:.4f}")
         if training.step == steps - STEPS_REPLAYED:
-            _write(folder / NEAR_END, save(training.state()))
+            _write(folder / NEAR_END, save(training.state(), made))
         if training.step == steps or monotonic() - written > SECONDS_BETWEEN_CHECKPOINTS:
-            _write(folder / STATE, save(training.state()))
+            _write(folder / STATE, save(training.state(), made))
             written = monotonic()
     training.accelerator.wait_for_everyone()
 
@@ -157,16 +158,20 @@ def _prepared(cell: Cell, context: Context) -> tuple[Training, tuple[Tensor, Ten
 def _outputs(cell: Cell, folder: Path) -> list[Output]:
     """The published weights are in half precision; exact resume takes the state, which stays local."""
     import numpy as np
+    from safetensors import safe_open
     from safetensors.numpy import load
 
     data = (folder / STATE).read_bytes()
     state = load(data)
+    with safe_open(folder / STATE, "numpy") as file:
+        kernels = file.metadata()["kernels"]
     last = cell.params["epoch"] == cell.params["epochs"]
     keep: Literal["published", "local"] = "published" if last else "local"
     outputs = [
         contract.arrays("loss", {name: state[f"{name}_loss"] for name in ("train", "test")}),
         contract.number("test loss", float(state["test_loss"][-1])),
         contract.number("training time", float(state["seconds"]), "s", measured=True),
+        contract.table("computed by", ["kernels"], [[kernels]], measured=True),
         Output("state", SAFETENSORS, data, keep="local"),
     ]
     for kind in ("weights", "average"):

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from noisebook.diffusion.mnist.kernels import accelerate
 from noisebook.diffusion.mnist.schedule import alphas_cumprod
 from noisebook.diffusion.mnist.unet import UNet
 
@@ -16,6 +17,7 @@ def load_unet(weights: Mapping[str, Tensor], width: int, *, timed: bool = False,
     network = UNet(width, timed=timed, classes=classes)
     network.load_state_dict(dict(weights))
     network.to(memory_format=torch.channels_last)
+    accelerate(network)
     return network.eval().requires_grad_(False)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
+from noisebook.diffusion.mnist.kernels import accelerate
 from noisebook.diffusion.mnist.schedule import alphas_cumprod
 from noisebook.diffusion.mnist.unet import UNet
 
@@ -113,6 +114,7 @@ class Training:
             torch.manual_seed(seed("weights"))
             network = recipe.network()
         self.network = network.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.kernels = accelerate(self.network)
         self.optimizer = torch.optim.Adam(self.network.parameters(), recipe.learning_rate, fused=True)
         self.prepared: tuple[Any, Any] = accelerator.prepare(self.network, self.optimizer)
         self.average: dict[str, Tensor] = {}
