@@ -6,6 +6,7 @@ mutations change whole values, keys, lines and calls, and one example in two mus
 
 import random
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from noisebook.build.registry import Registry
 from noisebook.report import load as loading
 from noisebook.report.load import load_report
 from noisebook.report.model import BadInput, Position, Report
-from tests.test_report_load import GOOD, SHORT, make_report
+from tests.test_report_load import SHORT, make_report
 
 FULL = """---
 title: "Inpainting: what a mask does"
@@ -60,8 +61,9 @@ $$\\\\begin{align} a &= b \\\\label{eq} \\\\end{align}$$
 {{ figure("level") }}
 """.replace("\\\\", "\\")
 
-REAL = [path.read_text() for path in sorted((Path(__file__).parents[1] / "sections").glob("*.md"))]
-"""The report's own sections: their generators are not in the test report, their YAML and text are."""
+REPO = Path(__file__).parents[1]
+REAL = [path.read_text() for path in sorted((REPO / "sections").glob("*.md"))]
+"""The report's own sections, whose pictures and generators the test report has too."""
 
 VALUES = [
     *("1", "0", "-1", "2.5", "1e-4", "1e999", ".inf", ".nan", "0x1F", "9" * 20, "true", "no", "null", "~"),
@@ -203,8 +205,8 @@ def check(root: Path, text: str) -> None:
 
 
 def fuzz(root: Path, monkeypatch: pytest.MonkeyPatch, examples: int) -> None:
+    shutil.copytree(REPO / "images", root / "images")
     make_report(root, other=SHORT)
-    make_report(root, one=GOOD)
     check(root, FULL)
     assert load_report(root, Registry(root)), "the unchanged section is good"
     reached, runs = 0, 0
