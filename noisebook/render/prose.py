@@ -23,6 +23,8 @@ _ALONE = re.compile("<p>\\s*\ue000(\\d+)\ue001\\s*</p>")
 _SCHEME = re.compile(r"\s*([a-z][a-z0-9+.-]*):", re.IGNORECASE)
 _ID = re.compile(r' id="([^"]*)"')
 _HREF = re.compile(r' href="#([^"]*)"')
+_REFERENCE = re.compile(r'<math><mtext><a href="([^"]*)">([^<]*)</a></mtext></math>')
+_ANCHOR = re.compile(r"</?a\b[^>]*>")
 _TAG = re.compile(r"<[^>]*>")
 
 
@@ -149,7 +151,7 @@ class Writer:
         for html in found:
             html = _HREF.sub(r' href="#eq-\1"', _ID.sub(r' id="eq-\1"', html))
             html = self.context.styles.replace(html).replace("\ufe00", "")
-            result.append(html)
+            result.append(_link_out(html))
         return result
 
     def _reference(self, span: Span) -> str:
@@ -205,6 +207,16 @@ class Writer:
                     elif element.tag == "img":
                         pictures(element)
 
+        class Headings(Treeprocessor):
+            def run(self, root: Element) -> None:
+                """The page's title is the only h1; no level is skipped."""
+                found = [element for element in root.iter() if re.fullmatch("h[1-6]", element.tag)]
+                highest = min((int(element.tag[1]) for element in found), default=1)
+                before = 1
+                for element in found:
+                    before = min(int(element.tag[1]) - highest + 2, before + 1, 6)
+                    element.tag = f"h{before}"
+
         engine = markdown.Markdown(
             extensions=[
                 "tables",
@@ -218,13 +230,13 @@ class Writer:
             extension_configs={
                 "tables": {"use_align_attribute": True},
                 "footnotes": {"BACKLINK_TITLE": "Back to the text (note {})"},
-                "toc": {"baselevel": 2},
                 "pymdownx.superfences": {},
             },
             output_format="html",
         )
         engine.preprocessors.deregister("html_block")
         engine.inlinePatterns.deregister("html")
+        engine.treeprocessors.register(Headings(engine), "headings", 15)  # before toc
         engine.treeprocessors.register(Addresses(engine), "addresses", 1)
         html = engine.convert(text)
         html = re.sub(r' align="(\w+)"', r' class="\1"', html)
@@ -266,6 +278,13 @@ class Writer:
         element.set("width", str(found[1]))
         element.set("height", str(found[2]))
         element.set("loading", "lazy")
+
+
+def _link_out(html: str) -> str:
+    """A reference alone becomes a link; within a formula, where nothing should take the focus, its number."""
+    if alone := _REFERENCE.fullmatch(html):
+        return f'<a class="ref" href="{alone[1]}">{alone[2]}</a>'
+    return _ANCHOR.sub("", html)
 
 
 def _mark(pieces: list[str], html: str) -> str:

@@ -1,0 +1,200 @@
+"""Live preview: the site of a report, built again at every change; its problems are shown in the page."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import threading
+from collections.abc import Callable
+from functools import partial
+from http import HTTPStatus
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import BinaryIO
+
+from noisebook.build.fresh import INPUTS
+from noisebook.render.site import PACKAGED
+from noisebook.report.model import BadInput, Position, Problem
+
+PREFIX = "/.noisebook/"
+ALIVE = 10.0
+"""Seconds between two signs of life of an event stream."""
+NO_SITE = (
+    b"<!doctype html><html lang=en><head><meta charset=utf-8><title>Noisebook</title></head>"
+    b"<body><p>This report has no such page yet.</p></body></html>"
+)
+
+
+class Preview:
+    """What the browsers are told: the number of the last good build, and what is wrong since."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._version = 0
+        self._building = False
+        self._problems: list[str] = []
+        self._closed = False
+
+    def build(self, rebuild: Callable[[], object]) -> None:
+        """Run a build and tell everyone how it went."""
+        self._tell(building=True)
+        try:
+            rebuild()
+        except BadInput as error:
+            problems = [str(problem) for problem in error.problems]
+        except Exception as error:
+            problems = [str(error) or type(error).__name__]
+        else:
+            self._tell(building=False, problems=[], step=1)
+            return
+        for problem in problems:
+            print(problem, file=sys.stderr)
+        self._tell(building=False, problems=problems)
+
+    def _tell(self, *, building: bool, problems: list[str] | None = None, step: int = 0) -> None:
+        with self._changed:
+            self._building, self._version = building, self._version + step
+            self._problems = self._problems if problems is None else problems
+            self._changed.notify_all()
+
+    def state(self) -> str:
+        """What a browser gets, as JSON."""
+        return json.dumps({"version": self._version, "building": self._building, "problems": self._problems})
+
+    def wait(self, known: str) -> str | None:
+        """The state once it differs from ``known``, or after a while; None at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self.state() != known, ALIVE)
+            return None if self._closed else self.state()
+
+    def close(self) -> None:
+        """End every event stream."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    preview: Preview
+
+    def __init__(self, preview: Preview, *arguments: object, directory: str) -> None:
+        self.preview = preview
+        super().__init__(*arguments, directory=directory)  # type: ignore[arg-type]
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        if path == PREFIX + "events":
+            self._events()
+        elif path == PREFIX + "reload.js":
+            self._send((PACKAGED / "reload.js").read_bytes(), "text/javascript")
+        else:
+            super().do_GET()
+
+    def send_head(self) -> io.BytesIO | BinaryIO | None:
+        """Pages get the reload script; all else goes out as it is."""
+        path = Path(self.translate_path(self.path))
+        if path.is_dir():
+            path /= "index.html"
+        hidden = any(part.startswith(".") for part in self.path.split("/"))
+        if path.suffix != ".html" or hidden:
+            if not hidden:
+                return super().send_head()
+            self.send_error(HTTPStatus.NOT_FOUND)
+            return None
+        try:
+            page, status = path.read_bytes(), HTTPStatus.OK
+        except OSError:
+            page, status = NO_SITE, HTTPStatus.NOT_FOUND
+        tag = f'<script src="{PREFIX}reload.js"></script></body>'.encode()
+        self._send(page.replace(b"</body>", tag, 1), "text/html", status, body=self.command == "GET")
+        return None
+
+    def _send(self, data: bytes, mime: str, status: HTTPStatus = HTTPStatus.OK, *, body: bool = True) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", f"{mime}; charset=utf-8")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        if body:
+            self.wfile.write(data)
+
+    def _events(self) -> None:
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        known: str | None = self.preview.state()
+        try:
+            while known is not None:
+                self.wfile.write(f"data: {known}\n\n".encode())
+                self.wfile.flush()
+                known = self.preview.wait(known)
+        except OSError:
+            return  # the reader has gone
+
+    def end_headers(self) -> None:
+        self.send_header("Cache-Control", "no-store")
+        super().end_headers()
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        return
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        return  # a browser that hangs up is no event
+
+
+def start(site: Path, preview: Preview, host: str, port: int) -> ThreadingHTTPServer:
+    """A server of ``site`` in a thread of its own. Raises BadInput if it cannot listen there."""
+    try:
+        server = _Server((host, port), partial(_Handler, preview, directory=str(site)))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        problem = Problem(
+            Position("command line"), f"cannot listen on {host}:{port}: {reason}", "try another --port"
+        )
+        raise BadInput([problem]) from error
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+def serve(root: Path, rebuild: Callable[[], object], host: str = "127.0.0.1", port: int = 8000) -> None:
+    """Preview the report in ``root`` until Ctrl-C; ``rebuild`` writes its site or raises what is wrong."""
+    preview = Preview()
+    server = start(root / "site", preview, host, port)
+    changed, stop = threading.Event(), threading.Event()
+    for deep in (True, False):
+        threading.Thread(target=_watch, args=(root.resolve(), changed, stop, deep), daemon=True).start()
+    print(f"http://{host}:{server.server_address[1]}/ (Ctrl-C ends)", flush=True)
+    changed.set()
+    try:
+        while True:
+            if changed.wait(1):
+                changed.clear()
+                preview.build(rebuild)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        stop.set()
+        preview.close()
+        server.shutdown()
+        server.server_close()
+
+
+def _watch(root: Path, changed: threading.Event, stop: threading.Event, deep: bool) -> None:
+    """Notice changes of what a build reads: the folders of inputs if ``deep``, else the files beside them."""
+    from watchfiles import watch
+
+    def read(_: object, path: str) -> bool:
+        parts = Path(path).relative_to(root).parts
+        return not any(part.startswith(".") or part == "__pycache__" for part in parts) and (
+            deep or Path(path).is_file() or path.endswith((".yaml", ".json", ".bib"))
+        )
+
+    places = [root / name for name in INPUTS if (root / name).is_dir()] if deep else [root]
+    for _ in watch(
+        *places, watch_filter=read, stop_event=stop, debounce=200, raise_interrupt=False, recursive=deep
+    ):
+        changed.set()
