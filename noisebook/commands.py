@@ -130,9 +130,10 @@ def build(
         not draft
         and not keep_stale
         and not only
+        and not store
         and all(c.cached for cells in book.planned.values() for c in cells)
     ):
-        fresh.remember(book.root, before, [], summarise(book, Outcome(), 0, 0.0))
+        fresh.remember(book.root, before, summarise(book, Outcome(), 0, 0.0))
 
 
 def render(book: Project, *, keep_stale: bool = False) -> int:

@@ -18,7 +18,11 @@ def user_cache() -> Path:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Put ``data`` at ``path`` whole or not at all: temporary file beside it, fsync, rename."""
+    """Put ``data`` at ``path`` whole or not at all: temporary file beside it, fsync, rename.
+
+    The folder is not synced: a power cut may cost the newest names, whose cells are then computed again, and
+    never leaves half a file. It would double the time of small cells.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
     try:
@@ -30,11 +34,6 @@ def write_atomically(path: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def write_note(path: Path, data: bytes) -> None:

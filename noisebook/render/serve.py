@@ -13,10 +13,11 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import BinaryIO
 
-from noisebook.build.fresh import INPUTS
 from noisebook.render.site import PACKAGED
 from noisebook.report.model import BadInput, Position, Problem
 
+INPUTS = ("sections", "templates", "generators", "images", "models")
+"""Folders whose changes show in the preview."""
 PREFIX = "/.noisebook/"
 ALIVE = 10.0
 """Seconds between two signs of life of an event stream."""
