@@ -64,7 +64,7 @@ def _seen(name: str) -> bool:
 
 
 def _walk(path: str) -> Iterator[tuple[str, os.stat_result]]:
-    """Every file at or under ``path``. Links to folders are not followed; what cannot be read is not there."""
+    """Every file at or under ``path``. Links to folders are not followed, nor what is unreadable."""
     try:
         entries = sorted(os.scandir(path), key=lambda entry: entry.name)
     except NotADirectoryError:
