@@ -263,7 +263,7 @@ class _Renderer:
             "script": self.site.add_hashed("site", ".js", self._source("site.js")),
             "search": self.site.add_hashed("search", ".js", f"window.searchIndex={search};\n".encode()),
             "icon": self.site.add_hashed("icon", ".svg", self._source("icon.svg")),
-            "math_font": self._font("stix-math.woff2"),
+            "math_font": self._font("math.woff2"),
         }
 
     def _environment(self) -> Any:
