@@ -23,7 +23,6 @@ from noisebook.render.styles import Styles
 from noisebook.report.model import BadInput, Figure, Problem, Report, Section
 
 MANIFEST_FORMAT = 1
-OWN_PAGES = ("index", "references", "validation", "credits", "404")
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
     "media-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'"
@@ -79,7 +78,7 @@ class _Renderer:
         self.report, self.planned, self.keep_stale = report, figures, keep_stale
         self.site, self.styles = Site(out), Styles()
         self.works = self._bibliography()
-        self.pages = [Page(section, page_name(section.slug)) for section in report.sections]
+        self.pages = [Page(section, f"{section.slug}.html") for section in report.sections]
         self.targets: dict[str, Target] = {}
         numbered: list[tuple[Page, Figure]] = []
         for page in self.pages:
@@ -263,7 +262,6 @@ class _Renderer:
             "script": self.site.add_hashed("site", ".js", self._source("site.js")),
             "search": self.site.add_hashed("search", ".js", f"window.searchIndex={search};\n".encode()),
             "icon": self.site.add_hashed("icon", ".svg", self._source("icon.svg")),
-            "math_font": self._font("math.woff2"),
         }
 
     def _environment(self) -> Any:
@@ -387,11 +385,6 @@ def in_order(section: Section) -> list[Figure]:
     placed = [span.value for span in scan(section.body)[0] if span.kind == "figure"]
     order = {name: index for index, name in reversed(list(enumerate(placed)))}
     return sorted(section.figures, key=lambda figure: order.get(figure.id, len(placed)))
-
-
-def page_name(slug: str) -> str:
-    """A section's file; none hides a page of the site's own."""
-    return f"section-{slug}.html" if slug in OWN_PAGES else f"{slug}.html"
 
 
 def bibtex(report: Report) -> str:

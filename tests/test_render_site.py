@@ -1,0 +1,251 @@
+"""The files of a site: what is written, what is left alone, what is removed, and what they say."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from noisebook.project import Project
+from noisebook.render.figures import number
+from noisebook.render.site import render_site
+from noisebook.report.model import BadInput
+from tests.sample_report import compute, render, write_report
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("finished") / "report"
+    write_report(root)
+    compute(root)
+    render(root)
+    return root
+
+
+@pytest.fixture
+def report(finished: Path, tmp_path: Path) -> Path:
+    shutil.copytree(finished, tmp_path / "report")
+    return tmp_path / "report"
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), "utf-8")
+
+
+def stamps(site: Path) -> dict[str, int]:
+    return {
+        str(path.relative_to(site)): path.stat().st_mtime_ns for path in site.rglob("*") if path.is_file()
+    }
+
+
+def test_rendering_again_touches_nothing(report: Path) -> None:
+    before = stamps(report / "site")
+    assert render(report).written == 0
+    assert stamps(report / "site") == before
+
+
+def test_one_edit_writes_one_page(report: Path) -> None:
+    edit(report / "sections" / "closing.md", "See {{", "Look at {{")
+    before = stamps(report / "site")
+    render(report)
+    changed = {name for name, stamp in stamps(report / "site").items() if before.get(name) != stamp}
+    pages = {name for name in changed if name.endswith(".html")}
+    # The search index is named by its content, and every page names it.
+    assert "closing.html" in pages
+    texts = {name: (report / "site" / name).read_text("utf-8") for name in pages}
+    assert all("Look at" not in text for name, text in texts.items() if name != "closing.html")
+
+
+def test_only_our_own_files_are_removed(report: Path) -> None:
+    site = report / "site"
+    (site / "CNAME").write_text("example.org")
+    (site / "assets" / "theirs.png").write_bytes(b"x")
+    (report / "sections" / "b1-mnist.md").unlink()
+    edit(report / "report.yaml", "b1-mnist, ", "")
+    edit(report / "sections" / "closing.md", '{{ ref("loss") }} and ', "")
+    before = set(stamps(site))
+    render(report)
+    after = set(stamps(site))
+    assert "b1-mnist.html" in before - after
+    assert {"CNAME", "assets/theirs.png"} <= after
+    named = json.loads((site / ".noisebook.json").read_text())["files"]
+    assert set(named) | {"CNAME", "assets/theirs.png", ".noisebook.json"} == after
+
+
+def test_notes_cannot_remove_what_lies_outside(report: Path) -> None:
+    victim = report / "victim.txt"
+    victim.write_text("x")
+    notes = report / "site" / ".noisebook.json"
+    value = json.loads(notes.read_text())
+    value["files"] |= {"../victim.txt": "0", str(victim): "0"}
+    notes.write_text(json.dumps(value))
+    render(report)
+    assert victim.exists()
+
+
+def test_a_mistake_leaves_the_old_site(report: Path) -> None:
+    before = stamps(report / "site")
+    edit(report / "sections" / "closing.md", "See", "As [@nobody] says, see")
+    edit(report / "sections" / "a-intro.md", "A diffusion", "Like [@noone], a diffusion")
+    with pytest.raises(BadInput) as caught:
+        render(report)
+    assert [problem.position.file for problem in caught.value.problems] == [
+        "sections/a-intro.md",
+        "sections/closing.md",
+    ]
+    assert stamps(report / "site") == before
+
+
+def test_the_manifest_names_files_that_are_there(finished: Path) -> None:
+    site = finished / "site"
+    manifest = json.loads((site / "manifest.json").read_text("utf-8"))
+    figures = {figure["id"]: figure for figure in manifest["figures"]}
+    assert figures["forward"]["section"] == "a1-1-forward" and figures["forward"]["generator"] == "scenery"
+    cell = figures["forward"]["cells"][1]
+    assert re.fullmatch("[0-9a-f]{64}", cell["key"]) and cell["params"]["level"] == 0.3
+    assert cell["numbers"]["psnr"] == {"unit": "dB", "value": 22.0}
+    assert cell["provenance"]["seconds"] >= 0 and cell["state"] == "cached"
+    count = 0
+    for figure in figures.values():
+        for cell in figure["cells"]:
+            for file in cell["files"]:
+                data = (site / file["path"]).read_bytes()
+                assert hashlib.sha256(data).hexdigest() == file["sha256"] and file["mime"]
+                assert file["path"].startswith("assets/")
+                count += 1
+    assert count > 25
+
+
+def test_missing_and_stale_cells_say_so(report: Path) -> None:
+    edit(report / "sections" / "a1-1-forward.md", "{kind: tower}", "{kind: tower, levels: [0.0, 0.35]}")
+    edit(report / "generators" / "scenery.py", "* 110", "* 111")
+    render(report)
+    page = (report / "site" / "a1-1-forward.html").read_text("utf-8")
+    assert page.count('<div class="gap">') == 2 and "2 of 2 not computed yet" in page
+    render(report, keep_stale=True)
+    page = (report / "site" / "a1-1-forward.html").read_text("utf-8")
+    assert page.count('<div class="gap">') == 1 and "1 of 2 not computed yet" in page
+    assert page.count('<span class="mark">stale</span>') == 1
+    states = json.loads((report / "site" / "manifest.json").read_text("utf-8"))["figures"][0]["cells"]
+    assert [cell["state"] for cell in states] == ["stale", "missing"]
+
+
+def test_text_from_everywhere_is_escaped(report: Path) -> None:
+    bad = "<script>alert(1)</script>"
+    edit(report / "report.yaml", "title: How a diffusion model draws", f'title: "{bad}"')
+    edit(report / "report.yaml", "Ada Example", bad)
+    edit(report / "report.yaml", "A: Sampling", f"A: {bad}")
+    for old in ("title: The forward process", "summary: How a picture", "alt: A tower"):
+        edit(report / "sections" / "a1-1-forward.md", old, old.replace(": ", f": {bad}"))
+    edit(report / "sections" / "a1-1-forward.md", "The tower at four", f"{bad} at four")
+    edit(report / "generators" / "scenery.py", '"clean" if', f'"{bad}" if')
+    edit(report / "generators" / "scenery.py", 'f"A {params.kind} under', f'f"{bad} under')
+    edit(report / "references.bib", "Denoising Diffusion Probabilistic Models", bad)
+    edit(report / "images" / "CREDITS.md", "tower", bad)
+    render(report)
+    for path in (report / "site").glob("*.html"):
+        assert "<script>" not in path.read_text("utf-8"), path.name
+        assert "&lt;script&gt;" in path.read_text("utf-8"), path.name
+
+
+def test_numbers_run_through_the_report_and_references_find_them(finished: Path) -> None:
+    site = finished / "site"
+    found = []
+    for page in ("a1-1-forward", "a1-2-compare", "b1-mnist"):
+        text = (site / f"{page}.html").read_text("utf-8")
+        found += [int(n) for n in re.findall(r'<a class="fignum"[^>]*>Figure (\d+)</a>', text)]
+    assert found == list(range(1, 11))
+    closing = (site / "closing.html").read_text("utf-8")
+    assert 'href="b1-mnist.html#fig-loss" title="A denoiser from scratch">Figure 8</a>' in closing
+
+
+def test_a_page_of_the_reports_own_theme(report: Path) -> None:
+    (report / "templates").mkdir()
+    theme = Path(__file__).parents[1] / "templates" / "theme.css"
+    (report / "templates" / "theme.css").write_text(
+        theme.read_text("utf-8").replace("#8f3a16", "#005f73"), "utf-8"
+    )
+    render(report)
+    sheets = list((report / "site" / "assets").glob("theme.*.css"))
+    assert len(sheets) == 1 and "#005f73" in sheets[0].read_text("utf-8")
+
+
+def test_an_address_brings_a_site_map_and_a_feed(report: Path) -> None:
+    assert not (report / "site" / "sitemap.xml").exists()
+    with (report / "report.yaml").open("a") as file:
+        file.write("base_url: https://example.org/book/\n")
+    render(report)
+    site = report / "site"
+    assert "<loc>https://example.org/book/b1-mnist.html</loc>" in (site / "sitemap.xml").read_text()
+    assert "<title>B1 A denoiser from scratch</title>" in (site / "feed.xml").read_text()
+    page = (site / "a1-1-forward.html").read_text("utf-8")
+    assert '<link rel="canonical" href="https://example.org/book/a1-1-forward.html">' in page
+    assert 'property="og:image" content="https://example.org/book/assets/' in page
+
+
+def test_rendering_needs_no_torch(report: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path\n"
+        "sys.modules['torch'] = sys.modules['matplotlib'] = sys.modules['diffusers'] = None\n"
+        "from tests.sample_report import render\n"
+        f"print(render(Path({str(report)!r})).pages)"
+    )
+    environment = {**os.environ, "NOISEBOOK_CACHE_DIR": str(report / "user-cache")}
+    here = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=here, env=environment, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "9", done.stderr
+
+
+def test_pages_are_light(finished: Path) -> None:
+    site = finished / "site"
+    shared = sum(path.stat().st_size for path in (site / "assets").glob("*.woff2"))
+    shared += sum(path.stat().st_size for path in (site / "assets").glob("*.[cj]s*"))
+    assert shared < 500_000
+    assert all(path.stat().st_size < 200_000 for path in site.glob("*.html"))
+
+
+def test_the_packaged_theme_is_shipped_whole() -> None:
+    import tomllib
+
+    here = Path(__file__).parents[1]
+    tool = tomllib.loads((here / "pyproject.toml").read_text())["tool"]["setuptools"]
+    shipped = {
+        p for glob in tool["package-data"]["noisebook.templates"] for p in (here / "templates").glob(glob)
+    }
+    assert tool["package-dir"]["noisebook.templates"] == "templates"
+    everything = {
+        p for p in (here / "templates").rglob("*") if p.is_file() and p.suffix not in (".py", ".pyc")
+    }
+    assert shipped == everything
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (21.345, "21.34"),
+        (0.7316, "0.732"),
+        (3.2e-5, "3.20\u2009×\u200910⁻⁵"),
+        (1975361, "1\u202f975\u202f361"),
+        (3.0, "3"),
+        (-0.5, "-0.5"),
+    ],
+)
+def test_numbers_are_short(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+def test_figures_of_an_unknown_report_are_gaps(report: Path, tmp_path: Path) -> None:
+    book = Project(report)
+    summary = render_site(book.report, {}, tmp_path / "out")
+    assert summary.written == summary.pages
