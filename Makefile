@@ -25,7 +25,7 @@ $(VENV)/.compute: $(VENV)/.pages
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.compute
-	$(PIP) '.[compute,dataset,test]'
+	$(PIP) '.[cluster,compute,dataset,test]'
 	$(BIN)/python tests/ensure_browser.py
 	@touch $@
 
