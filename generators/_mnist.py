@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 FIRST_OF_EACH_CLASS = [3, 2, 1, 18, 4, 8, 11, 0, 61, 7]
 SIGMAS = [0, 0.2, 0.4, 0.6, 0.8, 1]
-SCALE, GAP = 3, 2
+GAP = 2
+"""Pixels between digits, before enlarging."""
 
 Digits = Annotated[
     list[Annotated[int, Field(ge=0, lt=10_000)]],
@@ -72,19 +73,31 @@ def network(trained: Stored, params: dict[str, Json], weights: str = "weights") 
     )
 
 
+def greys(digits: Tensor) -> NDArray[np.uint8]:
+    """Pixels clipped to [0, 1] for the eye, as bytes of the same shape."""
+    result: NDArray[np.uint8] = (digits.clamp(0, 1) * 255).round().byte().numpy()
+    return result
+
+
 def strip(*rows: Tensor) -> NDArray[np.uint8]:
-    """Rows of digits, each (N, 1, 28, 28), clipped to [0, 1] for the eye, as one enlarged grey picture."""
+    """Rows of digits, each (N, 1, 28, 28), as one picture."""
+    import torch
+
+    return sheet(torch.stack(rows))
+
+
+def sheet(digits: Tensor, scale: int = 3) -> NDArray[np.uint8]:
+    """(rows, columns, 1, 28, 28) as one grey picture, ``scale`` times as large, grey between digits."""
     import numpy as np
 
-    side = 28 * SCALE
-    step = side + GAP * SCALE
-    sheet = np.full((len(rows) * step - GAP * SCALE, len(rows[0]) * step - GAP * SCALE), 128, np.uint8)
-    for i, row in enumerate(rows):
-        pixels = (row[:, 0].clamp(0, 1) * 255).round().byte().numpy()
-        for j, digit in enumerate(pixels):
-            enlarged = digit.repeat(SCALE, 0).repeat(SCALE, 1)
-            sheet[i * step : i * step + side, j * step : j * step + side] = enlarged
-    return sheet
+    rows, columns = digits.shape[:2]
+    side, step = 28, 28 + GAP
+    small = np.full((rows * step - GAP, columns * step - GAP), 128, np.uint8)
+    for i, row in enumerate(greys(digits[:, :, 0])):
+        for j, digit in enumerate(row):
+            small[i * step : i * step + side, j * step : j * step + side] = digit
+    result: NDArray[np.uint8] = small.repeat(scale, 0).repeat(scale, 1)
+    return result
 
 
 def chart(name: str, draw: Any, width: int = 720, height: int = 320, panels: int = 1) -> Output:

@@ -1,0 +1,251 @@
+"""Drawing digits with a trained network: one sample is a cell, and samples are drawn in batches."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from noisebook.build.contract import Cell, Complaint, Context, Json, Output, Params, Result, picture
+
+from ._mnist import after, greys, loss_curve, unknown_epochs
+from .mnist_training import Params as Training
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from noisebook.diffusion.mnist.denoiser import MnistDenoiser
+
+BATCH = 100
+FRAMES = 24
+HOLD = 10
+"""Frames that an animation stands at its end."""
+
+Gamma = Annotated[float, Field(ge=0, le=50, description="γ in ε_u + γ(ε_c - ε_u); 0 is unconditional")]
+RUN: dict[str, Json] = {
+    "width": 64,
+    "batch": 128,
+    "epochs": 20,
+    "checkpoints": [1, 5, 10, 15, 20],
+    "learning_rate": 1e-3,
+    "decay": 0.1,
+    "average": 0.999,
+}
+"""How both conditional networks are trained."""
+
+
+class Sampled(Params):
+    """A training run, and what is drawn with it."""
+
+    show: Literal["loss", "samples", "animation"] = Field(
+        description="the loss curve; samples after some epochs; how the samples come about"
+    )
+    epochs: list[int] = Field([20], min_length=1, description="checkpoints to sample with")
+    weights: Literal["weights", "average"] = Field(
+        "weights", description="as trained, or their moving average (if the run keeps one)"
+    )
+    variance: Literal["small", "large"] = Field("large", description="σ_t² of a step: β̃_t, or β_t")
+
+
+def run_complaints(params: Any, objective: str) -> Iterator[Complaint]:
+    """The training run must be of the right kind and keep what is asked of it."""
+    training: Training = params.training
+    if training.objective != objective:
+        yield Complaint(("training", "objective"), f"this generator draws with objective `{objective}`")
+    if message := unknown_epochs(training, params.epochs):
+        yield Complaint(("epochs",), message)
+    if params.weights == "average" and not training.average:
+        yield Complaint(("weights",), "the run keeps no moving average: give training.average")
+
+
+def loss_cell(training: Training) -> Cell:
+    """The loss of a whole run."""
+    return Cell(
+        "loss",
+        "loss",
+        f"Loss on a log scale over {training.epochs} epochs of training.",
+        {"show": "loss"},
+        needs={"trained": after(training, training.epochs)},
+        seed=None,
+    )
+
+
+def network_params(training: Training) -> dict[str, Json]:
+    """What a cell must say of the run to rebuild its network and schedule."""
+    return training.model_dump(include={"objective", "width", "timesteps", "beta_first", "beta_last"})
+
+
+def denoiser_of(cell: Cell, context: Context) -> MnistDenoiser:
+    """The network that a cell needs, as a denoiser. A moving average may be asked for."""
+    from noisebook.diffusion.mnist.denoiser import MnistDenoiser
+
+    from ._mnist import network
+
+    params = dict(cell.params)
+    net = network(context.needed(cell, "trained"), params, params.get("weights", "weights"))
+    return MnistDenoiser(net, params["timesteps"], params["beta_first"], params["beta_last"])
+
+
+def draw(
+    denoiser: MnistDenoiser,
+    seeds: Sequence[int],
+    classes: Sequence[int | None],
+    gammas: Sequence[float],
+    variance: Literal["small", "large"],
+    stride: int = 1,
+) -> Iterator[Tensor]:
+    """The noise that sampling starts from, and x after each step; (B, 1, 28, 28), the last one clean.
+
+    Args:
+        seeds: one per sample: it stays the same in any batch.
+        gammas: γ of each sample, of no effect where the class is None.
+        stride: take only every so many-th timestep (drafts).
+    """
+    from noisebook.diffusion.estimates import guided
+    from noisebook.diffusion.posterior import ancestral
+    from noisebook.diffusion.sampling import draw_noise, generators, reverse
+    from noisebook.diffusion.thresholding import thresholding
+
+    each = generators(seeds)
+    x = draw_noise(each, (1, 28, 28))
+    yield x
+    # Without a class there is one question: one call, not two.
+    scales = [0.0 if label is None else gamma for label, gamma in zip(classes, gammas, strict=True)]
+    for state in reverse(
+        x,
+        list(range(denoiser.timesteps, 0, -stride)),
+        denoiser.alphas_cumprod,
+        guided(denoiser, classes, scales),
+        each,
+        threshold=thresholding("none"),
+        step=ancestral(variance),
+    ):
+        yield state.x
+
+
+def sampled(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
+    """Cells of one sample each; those that share a network are drawn together."""
+    from noisebook.build.contract import canonical
+
+    groups: dict[bytes, list[Cell]] = {}
+    for cell in cells:
+        shared = {
+            name: value for name, value in cell.params.items() if name not in ("class", "gamma", "sample")
+        }
+        groups.setdefault(canonical([shared, cell.needs["trained"].cell]), []).append(cell)
+    for group in groups.values():
+        denoiser = denoiser_of(group[0], context)
+        for start in range(0, len(group), BATCH):
+            batch = group[start : start + BATCH]
+            x = None
+            states = draw(
+                denoiser,
+                [sample_seed(cell, context, cell.params["class"], cell.params["sample"]) for cell in batch],
+                [cell.params["class"] for cell in batch],
+                [cell.params["gamma"] for cell in batch],
+                batch[0].params["variance"],
+                10 if context.draft else 1,
+            )
+            for step, state in enumerate(states):
+                x = state
+                for cell in batch:
+                    context.progress(cell, step, denoiser.timesteps)
+            assert x is not None
+            for cell, digit in zip(batch, x[:, 0], strict=True):
+                yield cell, [picture("picture", greys(digit))]
+
+
+def sample_seed(cell: Cell, context: Context, label: int | None, sample: int) -> int:
+    """The same noise after every epoch and at every γ, so that pictures can be compared."""
+    return context.seed(cell, "mnist sample", label, sample)
+
+
+def animated(cell: Cell, context: Context) -> Result:
+    """How a grid of samples comes out of noise: as a film, as a heavier GIF, and its last frame."""
+    import numpy as np
+
+    from ._mnist import sheet
+
+    params = cell.params
+    denoiser = denoiser_of(cell, context)
+    labels = [None if label is None else int(label) for label in params["classes"]]
+    seeds = [
+        sample_seed(cell, context, label, sample)
+        for label, sample in zip(labels, params["samples"], strict=True)
+    ]
+    stride = 10 if context.draft else 1
+    states = list(draw(denoiser, seeds, labels, [params["gamma"]] * len(seeds), params["variance"], stride))
+    # As many frames as an eye needs, more of them near the end, where the digit appears.
+    progress = 1 - (1 - np.linspace(0, 1, FRAMES)) ** 2
+    chosen = [states[i] for i in sorted({round(p * (len(states) - 1)) for p in progress})]
+    columns = params["columns"]
+    frames = [sheet(state.unflatten(0, (-1, columns)), scale=2) for state in chosen]
+    pixels = np.stack([*frames, *[frames[-1]] * HOLD])
+    return cell, [
+        film("animation", pixels, fps=10),
+        gif("animation gif", pixels, fps=10),
+        picture("picture", frames[-1]),
+    ]
+
+
+def film(name: str, frames: NDArray[np.uint8], fps: int) -> Output:
+    """H.264 of ``frames``, (N, H, W) uint8 with even sides; the same bytes for the same frames."""
+    import imageio.v3 as iio
+
+    data = iio.imwrite(
+        "<bytes>",
+        frames[..., None].repeat(3, -1),
+        extension=".mp4",
+        fps=fps,
+        codec="libx264",
+        macro_block_size=2,
+        # One thread and no version in the header, or the bytes would differ from machine to machine.
+        output_params=[
+            "-crf",
+            "28",
+            "-preset",
+            "slow",
+            "-threads",
+            "1",
+            "-fflags",
+            "+bitexact",
+            "-flags:v",
+            "+bitexact",
+        ],
+    )
+    return Output(name, "video/mp4", data, frames.shape[2], frames.shape[1])
+
+
+def gif(name: str, frames: NDArray[np.uint8], fps: float) -> Output:
+    """An endless grey GIF of ``frames``, (N, H, W) uint8, in 16 levels of grey."""
+    from PIL import Image
+
+    palette = [level for grey in range(0, 256, 17) for level in (grey, grey, grey)]
+    pages = []
+    for frame in frames:
+        page = Image.fromarray(((frame.astype(int) + 8) // 17).astype("uint8"), "P")
+        page.putpalette(palette)
+        pages.append(page)
+    buffer = io.BytesIO()
+    pages[0].save(
+        buffer,
+        "GIF",
+        save_all=True,
+        append_images=pages[1:],
+        duration=round(1000 / fps),
+        loop=0,
+        optimize=False,
+    )
+    return Output(name, "image/gif", buffer.getvalue(), frames.shape[2], frames.shape[1])
+
+
+def loss_result(cell: Cell, context: Context) -> Result:
+    """The curve, and where it ended."""
+    from noisebook.build.contract import number
+
+    recorded = context.needed(cell, "trained").arrays("loss")
+    return cell, [loss_curve("picture", recorded), number("test loss", float(recorded["test"][-1]))]
