@@ -249,3 +249,22 @@ def test_figures_of_an_unknown_report_are_gaps(report: Path, tmp_path: Path) -> 
     book = Project(report)
     summary = render_site(book.report, {}, tmp_path / "out")
     assert summary.written == summary.pages
+
+
+def test_two_builds_compared(
+    finished: Path, report: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from noisebook.render.compare import main
+
+    before, after, out = str(finished / "site"), str(report / "site"), str(tmp_path / "changes")
+    assert main([before, after, out]) == 0
+    assert capsys.readouterr().out == "No figure changes.\n"
+    edit(report / "sections" / "a1-1-forward.md", "{kind: tower}", "{kind: tower, levels: [0.0, 0.3, 0.5]}")
+    compute(report)
+    render(report)
+    assert main([before, after, out]) == 0
+    assert "| `forward` | n=0.5 (added), n=0.6 (removed), n=0.9 (removed) |" in capsys.readouterr().out
+    page = (tmp_path / "changes" / "index.html").read_text("utf-8")
+    pictures = re.findall(r'<img src="((?:before|after)/[^"]+)"', page)
+    assert len(pictures) == 3 and all((tmp_path / "changes" / name).is_file() for name in pictures)
+    assert main([before]) == 2 and main([before, str(tmp_path), out]) == 2

@@ -325,14 +325,14 @@ class _Renderer:
         entries = []
         for page in self.pages:
             assert page.prose
-            text = re.sub(r"<figure.*?</figure>", " ", str(page.prose.html), flags=re.DOTALL)
+            text = re.sub(r"<(figure|math)\b.*?</\1>", " ", str(page.prose.html), flags=re.DOTALL)
             name = " ".join(filter(None, [page.number, page.title]))
             entries.append([name, page.href, " ".join(filter(None, [page.section.summary, plain(text)]))])
             for shown in page.figures:
                 labels = " · ".join(dict.fromkeys(cell.label for cell in shown.cells))
                 entries.append(
                     [
-                        f"Figure {shown.number} · {name}",
+                        f"Figure {shown.number} · {page.number or page.title}",
                         f"{page.href}#fig-{shown.id}",
                         f"{plain(str(shown.caption))} {labels}"[:2000],
                     ]
