@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from noisebook.build.contract import Json
@@ -45,7 +45,14 @@ class Record:
 
     def as_json(self) -> dict[str, Any]:
         """The JSON value that the store writes."""
-        return asdict(self)
+        return {
+            "key": self.key,
+            "components": self.components,
+            "outputs": [
+                {name: getattr(output, name) for name in Stored.__slots__} for output in self.outputs
+            ],
+            "provenance": self.provenance,
+        }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Record:

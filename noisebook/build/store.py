@@ -269,10 +269,9 @@ class Store:
     ) -> Record:
         """Write the record of a cell whose objects are in the store."""
         record = Record(key, components, outputs, provenance)
-        value = json.loads(canonical(record.as_json()))
-        value["digest"] = hashlib.sha256(canonical(value)).hexdigest()
+        text = canonical(json.loads(canonical(record.as_json())))  # as it will be read
         path = self.place / "cells" / f"{key}.json"
-        write_atomically(path, json.dumps(value, indent=1, sort_keys=True).encode())
+        write_atomically(path, b'{"digest":"%s",%s' % (hashlib.sha256(text).hexdigest().encode(), text[1:]))
         self._entries[key] = Entry.of(record)
         self._forget_groups()
         return record
