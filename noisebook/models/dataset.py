@@ -16,7 +16,6 @@ import re
 import tarfile
 import urllib.error
 import urllib.request
-import zipfile
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -25,7 +24,11 @@ from typing import Any
 
 from platformdirs import user_cache_path
 
+from noisebook.models import text
+from noisebook.models.exact import understand
+from noisebook.models.library import Picture, write
 from noisebook.models.lock import MissingModel, pin
+from noisebook.models.scenes import DRAWN, draw
 
 SIZE = 256
 LIBRARY = "models/library.zip"
@@ -81,7 +84,7 @@ SIGNS = re.compile(
     r"|heavy|exclamation|question|double|negative|kiss-|couple-|men-|women-holding|people-holding|tag-|tile|digit|copyright"
     r"|registered|aries|taurus|gemini|leo$|virgo|libra|scorp|capri|aquarius|pisces|ophiuchus|cancer|infinity|fleur|part-"
     r"|recycling|hash|mahjong|trigram|wheel-of|yin|large-|trade|latin|peace-symbol|atom-sym|star-of-david|om$|dotted)"
-    r"|(-button|arrow|arrow-.*|-square|-o-clock|o-clock|-thirty|-sign|-symbol|-circle|-suit|-mark|-quarter-moon|hole)$"
+    r"|(-button|arrow|arrow-.*|-square|oclock|thirty|-sign|-symbol|-circle|-suit|-mark|-quarter-moon|hole)$"
 )
 
 
@@ -173,3 +176,73 @@ def _shrink(data: bytes) -> bytes:
     from PIL import Image
 
     return webp(Image.open(io.BytesIO(data)).convert("RGBA").resize((SIZE, SIZE), Image.Resampling.LANCZOS))
+
+
+PROMPTS = [
+    "an oil painting of a snowy mountain village", "a man wearing a hat", "a rocket ship", "a pencil",
+    "a lithograph of waterfalls", "an oil painting of people around a campfire", "an oil painting of an old man",
+    "a photo of the amalfi coast", "a photo of a man", "a photo of a dog", "a lithograph of a skull",
+    "an oil painting of an old man wearing a hat", "a photo of a tower", "a castle", "a mountain", "a house", "a flower", "a cat",
+]
+"""Prompts whose vectors ship, besides every name."""
+
+
+def pieces() -> list[tuple[Picture, bytes]]:
+    """Every pictogram of the library: subjects that three of the sets or more can draw."""
+    sources = {source.style: source for source in SOURCES}
+    vectors = {style: drawings(source) for style, source in sources.items() if style != "3d"}
+    rendered = renderings(sources["3d"], codepoints(sources["cartoon"]))
+    counts = Counter(name for each in [*vectors.values(), rendered] for name in each if pictorial(name))
+    names = sorted(name for name, count in counts.items() if count >= 3)
+    shown = [style for style in vectors if style != HELD_OUT]
+    jobs = [(style, name) for style in shown for name in names if name in vectors[style]]
+    with ProcessPoolExecutor() as pool:
+        drawn = pool.map(rasterise, [vectors[style][name] for style, name in jobs], chunksize=32)
+        out = [(Picture(spoken(n), s, "piece", f"{s}/{n}.webp"), d) for (s, n), d in zip(jobs, drawn, strict=True)]
+        shot = [name for name in names if name in rendered]
+        shrunk = pool.map(_shrink, [rendered[name] for name in shot], chunksize=32)
+        out += [(Picture(spoken(n), "3d", "piece", f"3d/{n}.webp"), d) for n, d in zip(shot, shrunk, strict=True)]
+    return out
+
+
+def spoken(name: str) -> str:
+    """A set's name for a pictogram as a person would say it: "dog-face" is a dog."""
+    words = name.replace("-", " ")
+    return words.removesuffix(" face") if words.removesuffix(" face") in ANIMALS else words
+
+
+ANIMALS = set(
+    "dog cat horse cow pig mouse hamster rabbit fox bear panda koala tiger lion monkey frog wolf dragon unicorn".split()
+)
+
+
+def scenes() -> list[tuple[Picture, bytes]]:
+    """Landscapes and people, drawn from a seed."""
+    out = []
+    for name, kind, how, count in DRAWN:
+        for number in range(count):
+            file = f"drawn/{name.replace(' ', '-')}-{number:02d}.webp"
+            out.append((Picture(name, "drawn", kind, file), rasterise(draw(name, number, how))))
+    return out
+
+
+def build(root: Path) -> None:
+    """Write the library, the text vectors and the lock entries of the report at ``root``."""
+    pictures = sorted(pieces() + scenes(), key=lambda pair: (pair[0].name, pair[0].file))
+    path = root / LIBRARY
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write(path, pictures)
+    names = sorted({picture.name for picture, _ in pictures})
+    subjects = [understand(prompt).subject for prompt in PROMPTS]
+    text.write(root / text.SHIPPED, names + subjects, text.Text())
+    for stage in ("stage1", "stage2"):
+        pin(
+            root, f"exact/{stage}", [LIBRARY], kind="model", loader="noisebook.models.exact", revision="1",
+            licence="MIT, Apache-2.0 and CC-BY-4.0: see models/README.md",
+            get=f"{LIBRARY} ships with the report: restore it, or run python -m noisebook.models.dataset.",
+        )
+    print(f"{path}: {len(pictures)} pictures, {len(names)} names, {path.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    build(Path.cwd())

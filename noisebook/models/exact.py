@@ -56,7 +56,7 @@ class Settings:
     share: float = 0.85
     doubt: float = 8.0
     far: float = 0.35
-    windows: Windows = Windows()
+    windows: Windows = Windows(base=9.0, slope=8.0)
     enlarging: Windows = Windows(base=7.0, slope=9.0)
     faith: float = 0.15
 
@@ -269,18 +269,25 @@ class Exact:
     def _fits(self, picture: int, style: str) -> float:
         """How much of a style's variants come from this picture's drawing style."""
         drawn = self.library.pictures[picture].style
+        if style == "plain":
+            return 1.0
         if style in ("photo", "render"):
-            return 6.0 if drawn == "3d" else 1.0
-        return 20.0 if drawn == style else 1.0
+            return {"3d": 6.0, "drawn": 4.0, "own": 4.0}.get(drawn, 0.25)
+        return 4.0 if drawn in (style, "drawn", "own") else 1.0 if style in TREATMENTS else 0.1
 
     def _variant(self, picture: int, request: Request, generator: torch.Generator) -> Variant:
         a, b, c, d, e, f = torch.rand(6, generator=generator).tolist()
         seed = int(e * 24)
         if self.library.pictures[picture].kind == "scene":
             return Variant(picture, 1 + 0.25 * a, 16 * (b - 0.5), 16 * (c - 0.5), d < 0.5, "white", seed, request.style)
+        drawn = self.library.pictures[picture].style == "drawn"
         ground = {"photo": "soft", "render": "soft", "oil": "dark"}.get(request.style, "white")
         if request.sky and request.style not in ("lithograph", "pencil"):
             ground = request.sky
+        if drawn:  # head and shoulders stand on the lower edge
+            scale = 1 + 0.25 * a
+            down = 32 * (scale - 1) * (2 * c - 1)
+            return Variant(picture, scale, 8 * (b - 0.5), down, d < 0.5, ground, seed, request.style)
         return Variant(picture, 0.72 + 0.28 * a, 10 * (b - 0.5), 10 * (c - 0.5), d < 0.5, ground, seed, request.style)
 
     def embed(self, prompts: Sequence[Prompt]) -> list[Prompt]:

@@ -95,7 +95,7 @@ def oil(x: Tensor) -> Tensor:
     quiet = 0.6 + 0.5 * field(size, 5, 40.0)
     stroke = along(angle * clear + quiet * (1 - clear), 11, 4.5, 4.0)
     tint = torch.stack([field(size, 31 + k, 14.0) for k in range(3)])
-    x = x + 0.055 * stroke + 0.02 * tint
+    x = x + (0.025 + 0.03 * clear) * stroke * (0.3 + luminance(x)) + 0.012 * tint
     grey = luminance(x)
     x = grey + 1.12 * (x - grey)
     warm = x.new_tensor([1.0, 0.955, 0.85])[:, None, None]
