@@ -126,12 +126,8 @@ def build(
                 for group, message in outcome.failures
             )
         )
-    if (
-        not draft
-        and not keep_stale
-        and not only
-        and not store
-        and all(c.cached for cells in book.planned.values() for c in cells)
+    if not (draft or keep_stale or only or store) and all(
+        c.cached for cells in book.select(()).values() for c in cells
     ):
         fresh.remember(book.root, before, summarise(book, Outcome(), 0, 0.0))
 
@@ -183,7 +179,8 @@ def summarise(book: Project, outcome: Outcome, pages: int, seconds: float) -> st
     )
     missing = sum(not c.cached for c in cells.values())
     if missing:
-        line += f"\n{missing} cells are missing: their figures say so"
+        pending = sum(not c.cached for _, f in book.figures() if f.pending for c in book.planned[f.id])
+        line += f"\n{missing} cells are missing ({pending} of them pending): their figures say so"
     if outcome.computed and not book.draft:
         added = untracked(book.store.place)
         line += f"\na commit would add {progress.size(added)} under {book.report.store}/" if added else ""
@@ -226,7 +223,7 @@ def status(as_json: bool) -> None:
         states = [c.state for c in cells]
         counts = ", ".join(f"{states.count(s)} {s}" for s in ("cached", "stale", "missing") if s in states)
         click.echo(f"{figure}: {counts}")
-    todo = work([c for cells in book.planned.values() for c in cells])
+    todo = work([c for cells in book.select(()).values() for c in cells])
     if todo.cells:
         estimate = progress.duration(sum(map(seconds_of, todo.cells)))
         click.echo(f"a build would compute {len(todo.cells)} cells, about {estimate}")
@@ -364,7 +361,7 @@ def serve(host: str, port: int) -> None:
 
     def rebuild() -> None:
         book = Project(root)
-        todo = work([c for cells in book.planned.values() for c in cells])
+        todo = work([c for cells in book.select(()).values() for c in cells])
         affordable = sum(map(seconds_of, todo.cells)) <= 60 * book.report.minutes_limit
         if todo.cells and affordable:
             announce(todo)

@@ -107,9 +107,15 @@ class Project:
         return result
 
     def select(self, names: Sequence[str]) -> dict[str, list[Planned]]:
-        """The figures that ``names`` (figures, sections, generators or cells as FIGURE/CELL) mean."""
+        """The cells that ``names`` (figures, sections, generators or cells as FIGURE/CELL) mean.
+
+        Without names all of them, but for those of pending figures that are not computed.
+        """
         if not names:
-            return self.planned
+            return {
+                figure.id: [cell for cell in self.planned[figure.id] if cell.cached or not figure.pending]
+                for _, figure in self.figures()
+            }
         chosen: dict[str, list[Planned]] = {}
         known: dict[str, None] = {}
         for section, figure in self.figures():

@@ -279,3 +279,20 @@ def test_verify_and_adopt(book: Book) -> None:
     assert "computed 0, cached 3" in book.build()
     records = [json.loads(path.read_text()) for path in (book.root / "cache" / "cells").glob("[!.]*.json")]
     assert sum("evidence" in record["provenance"].get("adopted", {}) for record in records) == 3
+
+
+def test_a_pending_figure_waits_and_says_why(book: Book) -> None:
+    book.build()
+    book.computed()
+    book.tiles([1, 8])
+    book.edit("sections/tiles.md", "generator: tile\n", "generator: tile\npending: It takes hours.\n")
+    assert "1 cells are missing (1 of them pending)" in book.build()
+    assert book.computed() == []
+    assert book.run("build", "--frozen").returncode == 0
+    book.tiles([8])
+    book.edit("sections/tiles.md", "generator: tile\n", "generator: tile\npending: It takes hours.\n")
+    book.build()
+    assert "It takes hours." in (book.root / "site" / "tiles.html").read_text()
+    book.build("--only", "tiles")
+    assert book.computed() == ["v=8"]
+    assert "It takes hours." not in (book.root / "site" / "tiles.html").read_text()

@@ -121,6 +121,7 @@ class FigureView:
     made: list[tuple[str, str]] = field(default_factory=list)
     css: str = ""
     wide: bool = False
+    pending: str = ""
 
     @property
     def states(self) -> set[str]:
@@ -166,6 +167,7 @@ def view(
         columns=columns,
         cells=cells,
         alt=figure.alt,
+        pending=figure.pending,
         params=[(name, words(value)) for name, value in figure.params.model_dump(mode="json").items()],
         made=_made(cells),
         css=css,

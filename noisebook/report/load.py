@@ -176,7 +176,7 @@ class _Draft:
         """The short form and the list exclude each other; the short form needs its generator."""
         assert self.document and self.source
         data = self.document.data
-        short = [key for key in ("generator", "params", "caption", "alt", "layout") if key in data]
+        short = [key for key in ("generator", "params", "caption", "alt", "layout", "pending") if key in data]
         if "figures" in data and short:
             message = f"{short[0]!r} belongs to a figure, and this section has a list of figures"
             hint = "move it into an item of the list"
@@ -333,6 +333,7 @@ class _Draft:
                     caption=entry.caption,
                     alt=entry.alt,
                     layout=entry.layout.model_dump(exclude_unset=True),
+                    pending=entry.pending,
                 )
             )
         return Section(

@@ -58,6 +58,8 @@ class Figure:
     caption: str = ""
     alt: str = ""
     layout: Mapping[str, Json] = field(default_factory=dict)
+    pending: str = ""
+    """Why it is not computed yet; the page says so in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,6 @@ class Report:
     language: str = "en"
     base_url: str = ""
     store: str = "cache"
-    library: str = ""
     parts: Mapping[str, str] = field(default_factory=dict)
     minutes_limit: float = 15.0
     key_policy: tuple[str, ...] = ()

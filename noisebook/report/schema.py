@@ -85,6 +85,9 @@ class _Drawn(_Strict):
     caption: str = Field("", description="what stands under the figure; may hold $math$ and {{ ref(…) }}")
     alt: str = Field("", description="what the figure shows, for readers who cannot see it")
     layout: Layout = Field(Layout(), description="how its cells are arranged")
+    pending: Annotated[str, Field(max_length=300)] = Field(
+        "", description="why it is not computed yet: builds leave it out unless --only names it"
+    )
 
 
 class FigureEntry(_Drawn):
