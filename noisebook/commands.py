@@ -20,10 +20,11 @@ from noisebook.build import fresh
 from noisebook.build.execute import Outcome, execute
 from noisebook.build.plan import Planned, Work, work
 from noisebook.build.registry import GeneratorError
+from noisebook.build.remote import Remote, Unreachable
 from noisebook.build.store import StoreFull
 from noisebook.models.lock import MissingModel
 from noisebook.project import Project, find_root
-from noisebook.report.model import BadInput
+from noisebook.report.model import BadInput, Position, Problem
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -54,7 +55,7 @@ def for_people(command: Callable[P, T]) -> Callable[P, T]:
         except GeneratorError as error:
             click.echo(str(error), err=True)
             sys.exit(BAD_INPUT)
-        except (StoreFull, MissingModel) as error:
+        except (StoreFull, MissingModel, Unreachable) as error:
             raise Unfinished(str(error)) from error
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS):
@@ -97,7 +98,8 @@ def build(
     started = time.perf_counter()
     book = project(draft=draft, store=store)
     before = fresh.look(book.root, fresh.inputs(book.root))[0]
-    todo = work([cell for cells in book.select(only).values() for cell in cells])
+    wanted = [cell for cells in book.select(only).values() for cell in cells]
+    todo = read_through(book, wanted)
     outcome = Outcome()
     if todo.cells and frozen:
         raise Unfinished(missing_message(todo))
@@ -130,6 +132,19 @@ def build(
         c.cached for cells in book.select(()).values() for c in cells
     ):
         fresh.remember(book.root, before, summarise(book, Outcome(), 0, 0.0))
+
+
+def read_through(book: Project, cells: list[Planned]) -> Work:
+    """What is left to compute of ``cells`` once what the shared store has is here."""
+    todo = work(cells)
+    if not todo.cells or book.draft or book.remote is None:
+        return todo
+    try:
+        if count := book.remote.read_through(cells):
+            click.echo(f"fetched {count} cells from {book.remote}")
+    except Unreachable as error:
+        warnings.warn(f"{error}; going on with what is here", stacklevel=2)
+    return work(cells)
 
 
 def render(book: Project, *, keep_stale: bool = False) -> int:
@@ -183,7 +198,7 @@ def summarise(book: Project, outcome: Outcome, pages: int, seconds: float) -> st
         line += f"\n{missing} cells are missing ({pending} of them pending): their figures say so"
     if outcome.computed and not book.draft:
         added = untracked(book.store.place)
-        line += f"\na commit would add {progress.size(added)} under {book.report.store}/" if added else ""
+        line += f"\na commit would add {progress.size(added)} under {book.store.place.name}/" if added else ""
     return line
 
 
@@ -328,6 +343,45 @@ def gc(yes: bool) -> None:
     )
     if garbage.bytes and not yes:
         click.echo("noisebook gc --yes does it")
+
+
+def shared(book: Project) -> Remote:
+    """The shared store, or a word on how to have one."""
+    if book.remote is None:
+        where = Position("report.yaml")
+        raise BadInput([Problem(where, "its store is a folder here", "store: URL names a shared one")])
+    return book.remote
+
+
+@cli.command()
+@click.argument("names", nargs=-1, metavar="[ID...]")
+@click.option("--store", metavar="URL", help="Another shared store than report.yaml names.")
+@click.option("--local", is_flag=True, help="Send training states and other local outputs too.")
+@click.option("--again", is_flag=True, help="Send what is there already: mends a damaged cell.")
+@for_people
+def push(names: tuple[str, ...], store: str | None, local: bool, again: bool) -> None:
+    """Send finished cells to the shared store; one that was interrupted goes on."""
+    book = project(store=store)
+    remote = shared(book)
+    keys = [c.key for c in everything(c for cells in book.select(names).values() for c in cells) if c.cached]
+    done = remote.push(book.store, keys, local=local, again=again)
+    click.echo(f"pushed {done.cells} cells, {progress.size(done.bytes)}, to {remote}")
+    if done.left:
+        raise Unfinished(f"{done.reason}\n{len(done.left)} cells are left: noisebook push goes on with them")
+
+
+@cli.command()
+@click.argument("names", nargs=-1, metavar="[ID...]")
+@click.option("--store", metavar="URL", help="Another shared store than report.yaml names.")
+@for_people
+def pull(names: tuple[str, ...], store: str | None) -> None:
+    """Fetch cells that the shared store has, and build nothing."""
+    book = project(store=store)
+    remote = shared(book)
+    cells = [c for group in book.select(names).values() for c in group]
+    count = remote.read_through(cells)
+    missing = len({c.key for c in cells if not c.cached})
+    click.echo(f"fetched {count} cells from {remote}; {missing} are not there")
 
 
 @cli.command()

@@ -11,9 +11,13 @@ from pathlib import Path
 from noisebook.build.execute import Models
 from noisebook.build.plan import PlanError, Planned, Planner
 from noisebook.build.registry import Registry, suggest
+from noisebook.build.remote import BadPlace, Remote, is_url
 from noisebook.build.store import Store
 from noisebook.report.load import load_report
 from noisebook.report.model import BadInput, Figure, Position, Problem, Report, Section
+
+CACHE = "cache"
+"""The folder of the local store when report.yaml names a URL."""
 
 
 def find_root(start: Path) -> Path:
@@ -51,8 +55,23 @@ class Project:
 
     @cached_property
     def store(self) -> Store:
+        place = self.place or self.report.store
+        if is_url(place):
+            return Store(self.root / CACHE, self.notes / "store.json")
         notes = self.notes / ("store.json" if self.place is None else "other-store.json")
-        return Store(self.root / (self.place or self.report.store), notes)
+        return Store(self.root / place, notes)
+
+    @cached_property
+    def remote(self) -> Remote | None:
+        """The shared store behind the local one, if the store is a URL."""
+        place = self.place or self.report.store
+        if not is_url(place):
+            return None
+        try:
+            return Remote(place)
+        except BadPlace as error:
+            where = "command line" if self.place else "report.yaml"
+            raise BadInput([Problem(Position(where), str(error))]) from error
 
     @cached_property
     def notes(self) -> Path:

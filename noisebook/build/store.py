@@ -64,6 +64,18 @@ def identity(components: Mapping[str, Json]) -> str:
     return hashlib.sha256(text).hexdigest()[:16]
 
 
+def parse_record(key: str, data: bytes) -> Record:
+    """The record that ``data`` is; raises ValueError unless its digest and its key are right."""
+    try:
+        value = json.loads(data)
+        digest = value.pop("digest")
+        if hashlib.sha256(canonical(value)).hexdigest() != digest or value["key"] != key:
+            raise ValueError("digest")
+        return Record.from_json(value)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError("not a record") from error
+
+
 Signature = list[int]
 
 
@@ -189,14 +201,10 @@ class Store:
     def _read_record(self, key: str) -> Record | None:
         path = self.place / "cells" / f"{key}.json"
         try:
-            value = json.loads(path.read_bytes())
-            digest = value.pop("digest")
-            if hashlib.sha256(canonical(value)).hexdigest() != digest or value["key"] != key:
-                raise ValueError("digest")
-            return Record.from_json(value)
+            return parse_record(key, path.read_bytes())
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except ValueError:
             self._set_aside(path)
             return None
 
@@ -275,6 +283,15 @@ class Store:
         self._entries[key] = Entry.of(record)
         self._forget_groups()
         return record
+
+    def take(self, key: str, record: bytes, objects: Mapping[str, bytes]) -> None:
+        """Put a cell that came from elsewhere, whose bytes were checked. ``objects``: by sha256."""
+        keeps = {output.sha256: output.keep for output in parse_record(key, record).outputs}
+        for sha, data in objects.items():
+            folder = self.place / "objects" if keeps[sha] == "published" else self.local
+            write_atomically(folder / sha, data)
+        write_atomically(self.place / "cells" / f"{key}.json", record)
+        self.look(key)
 
     # Who computes what
 
