@@ -139,6 +139,18 @@ def test_missing_and_stale_cells_say_so(report: Path) -> None:
     assert [cell["state"] for cell in states] == ["stale", "missing"]
 
 
+def test_no_other_figure_stands_in_for_a_stale_one(report: Path) -> None:
+    """Two figures may have cells of the same parameters that differ in their input files alone."""
+    edit(report / "sections" / "a1-1-forward.md", "id: forward", "id: another")
+    edit(report / "sections" / "a1-1-forward.md", 'figure("forward")', 'figure("another")')
+    for name in ("a-intro", "closing"):
+        edit(report / "sections" / f"{name}.md", 'ref("forward")', 'ref("another")')
+    edit(report / "generators" / "scenery.py", "* 110", "* 111")
+    render(report, keep_stale=True)
+    page = (report / "site" / "a1-1-forward.html").read_text("utf-8")
+    assert page.count('<div class="gap">') == 4 and "stale" not in page
+
+
 def test_text_from_everywhere_is_escaped(report: Path) -> None:
     bad = "<script>alert(1)</script>"
     edit(report / "report.yaml", "title: How a diffusion model draws", f'title: "{bad}"')
@@ -233,16 +245,21 @@ def test_the_packaged_theme_is_shipped_whole() -> None:
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (21.345, "21.34"),
-        (0.7316, "0.732"),
-        (3.2e-5, "3.20\u2009×\u200910⁻⁵"),
-        (1975361, "1\u202f975\u202f361"),
-        (3.0, "3"),
-        (-0.5, "-0.5"),
+        ((21.345, "dB"), "21.3"),
+        ((8.0, "dB"), "8.0"),
+        ((0.7316, ""), "0.732"),
+        ((0.29, ""), "0.290"),
+        ((0.00775, ""), "0.00775"),
+        ((3.2e-5, ""), "3.20\u2009×\u200910⁻⁵"),
+        ((1975361, ""), "1\u202f975\u202f361"),
+        ((3.0, ""), "3"),
+        ((12.5, "s"), "12.5"),
+        ((1234.5, "s"), "1234"),
+        ((54321.5, ""), "54\u202f322"),
     ],
 )
-def test_numbers_are_short(value: float, text: str) -> None:
-    assert number(value) == text
+def test_numbers_are_short(value: tuple[float, str], text: str) -> None:
+    assert number(*value) == text
 
 
 def test_figures_of_an_unknown_report_are_gaps(report: Path, tmp_path: Path) -> None:

@@ -199,8 +199,7 @@ def _cell(figure: Figure, planned: Planned, site: Site, styles: Styles, *, keep_
     if record is not None and planned.components.get("draft"):
         state = "draft"
     if record is None:
-        stale = keep_stale and planned.state == "stale"
-        record, state = (planned.previous(), "stale") if stale else (None, "missing")
+        record, state = (older(planned) if keep_stale else None), "stale"
     cell = planned.cell
     result = CellView(cell.id, cell.label, planned.key, state if record else "missing", dict(cell.params))
     components = record.components if record else planned.components
@@ -240,6 +239,20 @@ def _cell(figure: Figure, planned: Planned, site: Site, styles: Styles, *, keep_
         elif output.mime == "application/json":
             _table(json.loads(planned.store.open(output)), output, site, result)
     return result
+
+
+def older(planned: Planned) -> Record | None:
+    """The newest record that this very cell of this figure left, made by other code, inputs or models."""
+    store = planned.store
+    records = map(store.get, store.same_identity(planned.components))
+    own = [
+        record
+        for record in records
+        if record
+        and record.provenance.get("figure") == planned.figure
+        and record.provenance.get("cell") == planned.cell.id
+    ]
+    return max(own, key=lambda record: str(record.provenance.get("finished", "")), default=None)
 
 
 def _file(figure: Figure, planned: Planned, record: Record, output: Stored, site: Site) -> File | None:
@@ -310,7 +323,8 @@ def _number(output: Stored, planned: Planned, cell: CellView) -> bool:
     if not (isinstance(value, Mapping) and isinstance(value.get("value"), int | float)):
         return False
     cell.values[output.name] = dict(value)
-    cell.numbers.append((title(output.name), f"{number(value['value'])} {value.get('unit', '')}".strip()))
+    unit = str(value.get("unit", ""))
+    cell.numbers.append((title(output.name), f"{number(value['value'], unit)} {unit}".strip()))
     return True
 
 
@@ -378,17 +392,20 @@ def title(name: str) -> str:
     return " ".join(word.upper() if word in ACRONYMS else word for word in name.replace("_", " ").split())
 
 
-def number(value: float) -> str:
-    """Four significant digits at most; thousands are whole."""
-    if isinstance(value, int) or value == int(value):
+def number(value: float, unit: str = "") -> str:
+    """As many digits as say something: decibels with one decimal, else three or four significant ones."""
+    if value == int(value) and unit != "dB":
         return f"{value:,.0f}".replace(",", "\u202f") if abs(value) >= 10_000 else f"{value:.0f}"
-    if abs(value) >= 1000:
-        return f"{value:,.0f}".replace(",", "\u202f") if abs(value) >= 10_000 else f"{value:.0f}"
+    if unit == "dB":
+        return f"{value:.1f}"
     if abs(value) < 1e-3:
         mantissa, exponent = f"{value:.2e}".split("e")
         superscript = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
         return f"{mantissa}\u2009×\u200910{superscript}"
-    return f"{value:.3g}" if abs(value) < 1 else f"{value:.4g}"
+    if abs(value) < 0.1:
+        return f"{value:.3g}"
+    decimals = next((n for n, bound in ((3, 1), (2, 10), (1, 1000)) if abs(value) < bound), 0)
+    return f"{value:,.{decimals}f}".replace(",", "\u202f" if abs(value) >= 10_000 else "")
 
 
 def words(value: Json) -> str:

@@ -17,7 +17,7 @@ from noisebook.build.plan import Planned
 from noisebook.progress import duration
 from noisebook.render import bibliography, feeds
 from noisebook.render.assets import Site
-from noisebook.render.figures import FigureView, Picture, card, view
+from noisebook.render.figures import FigureView, Picture, card, older, view
 from noisebook.render.prose import Context, Prose, Target, Writer, plain
 from noisebook.render.styles import Styles
 from noisebook.report.model import BadInput, Figure, Problem, Report, Section
@@ -219,7 +219,7 @@ class _Renderer:
 
     def _card(self, planned: Planned, picture: Picture) -> Picture:
         source = (picture.poster or picture.src).rpartition("/")[2][:16]
-        record = planned.record or planned.previous()
+        record = planned.record or older(planned)
         outputs = record.outputs if record else ()
         stored = next((output for output in outputs if output.sha256.startswith(source)), None)
         return card(picture, planned.store.open(stored), self.site) if stored else picture
