@@ -132,6 +132,7 @@ def test_missing_and_stale_cells_say_so(report: Path) -> None:
     page = (report / "site" / "a1-1-forward.html").read_text("utf-8")
     assert page.count('<div class="gap">') == 2 and "2 of 2 not computed yet" in page
     render(report, keep_stale=True)
+    assert "0 of" not in (report / "site" / "a1-2-compare.html").read_text("utf-8")
     page = (report / "site" / "a1-1-forward.html").read_text("utf-8")
     assert page.count('<div class="gap">') == 1 and "1 of 2 not computed yet" in page
     assert page.count('<span class="mark">stale</span>') == 1
