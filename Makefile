@@ -27,6 +27,7 @@ $(VENV)/.compute: $(VENV)/.pages
 $(VENV)/.test: $(VENV)/.compute
 	$(PIP) '.[cluster,compute,dataset,test]'
 	$(BIN)/python tests/ensure_browser.py
+	$(BIN)/python tests/ensure_sshd.py
 	@touch $@
 
 site: $(VENV)/.pages ## build the report: site/index.html (computes what the cache lacks)

@@ -29,7 +29,7 @@ T = TypeVar("T")
 ATOMIC_PUT = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oci", "oss", "memory"})
 """Protocols whose put is atomic, and whose rename is a copy."""
 READ_ONLY = frozenset({"http", "https"})
-PAUSES = (0.2, 1.0, 3.0)
+PAUSES = (0.2, 1.0)
 """Seconds before each further attempt at a server that does not answer."""
 CONNECT_SECONDS, READ_SECONDS = 10, 60
 BATCH = 64
@@ -54,7 +54,7 @@ def is_url(place: str) -> bool:
 def scrub(text: str) -> str:
     """``text`` without what may stand before the @ of a URL or in its query."""
     text = re.sub(r"(://)[^/@\s]*@", r"\1***@", text)
-    return re.sub(r"(://[^\s?]*)\?\S*", r"\1?***", text)
+    return re.sub(r"(://[^\s?#]*)[?#]\S*", r"\1?***", text)
 
 
 def check_url(url: str) -> str:
@@ -97,7 +97,7 @@ def _known_hosts() -> Any:
     """A policy for SSH: a server whose key is not in known_hosts is refused."""
     import paramiko
 
-    class KnownHosts(paramiko.MissingHostKeyPolicy):
+    class KnownHosts(paramiko.MissingHostKeyPolicy):  # type: ignore[misc]
         def missing_host_key(self, client: Any, hostname: str, key: Any) -> None:
             override = os.environ.get("NOISEBOOK_KNOWN_HOSTS")
             places = [override] if override else ["~/.ssh/known_hosts", "/etc/ssh/ssh_known_hosts"]
