@@ -178,6 +178,8 @@ def test_bibliography_fields_and_faults() -> None:
     assert works["a"].fields["title"] == "A GAN in Time" and works["a"].venue == "J 2(1), 3–4"
     assert works["a"].link == "https://doi.org/10.1/x" and works["b"].link == "https://arxiv.org/abs/1234.5"
     assert works["b"].short == "One"
+    lab = parse("@misc{c, author={{Some Lab at Place} and Ann Other}, title={C}}", "r.bib")["c"]
+    assert lab.short == "Some Lab at Place and Other" and lab.authors == ["Some Lab at Place", "Ann Other"]
     with pytest.raises(BadInput, match=r"r.bib:2:1: the key 'a' is given twice"):
         parse("@misc{a, title={x}}\n@misc{a, title={y}}", "r.bib")
     with pytest.raises(BadInput, match="never closed"):

@@ -24,7 +24,11 @@ class Work:
     def authors(self) -> list[str]:
         """Names as they are read, given name first."""
         names = re.split(r"\s+and\s+", self.fields.get("author", "").strip())
-        return [" ".join(reversed([part.strip() for part in name.split(",", 1)])) for name in names if name]
+        return [
+            " ".join(reversed([part.strip() for part in name.split(",", 1)])).strip()
+            for name in names
+            if name
+        ]
 
     @property
     def families(self) -> list[str]:
@@ -87,6 +91,8 @@ def parse(text: str, file: str) -> dict[str, Work]:
                 problems.append(Problem(position, f"the field {field[1]!r} of {entry[2]!r} is never closed"))
                 at = len(text)
                 break
+            if field[1].lower() in ("author", "editor"):
+                value = re.sub(r"\{([^{}]*)\}", _institution, value)
             fields[field[1].lower()] = " ".join(re.sub(r"[{}]", "", value).split())
             comma = re.compile(r"\s*,").match(text, at)
             at = comma.end() if comma else at
@@ -96,6 +102,11 @@ def parse(text: str, file: str) -> dict[str, Work]:
     if problems:
         raise BadInput(problems)
     return works
+
+
+def _institution(match: re.Match[str]) -> str:
+    """A name in braces is one name: the comma keeps it from being taken apart."""
+    return f"{match[1]}," if " " in match[1].strip() else match[1]
 
 
 def _value(text: str, at: int) -> tuple[str, int]:
