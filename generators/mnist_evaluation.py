@@ -1,0 +1,96 @@
+"""How good the digits are that were asked for: over epochs, and over γ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+from pydantic import Field
+
+from noisebook.build.contract import Cell, Complaint, Context, Files, Need, Result, table
+
+from . import mnist_scores
+from .mnist_scores import Params as Scores
+
+
+class Params(Scores):
+    """A chart and a table of scores."""
+
+    over: Literal["epoch", "gamma"] = Field(description="what the horizontal axis shows")
+
+
+def check(params: Params, files: Files) -> Iterator[Complaint]:
+    """The run must keep every checkpoint that is scored, and a curve needs two points."""
+    for place, score in enumerate(params.scores):
+        if score.epoch not in params.training.checkpoints:
+            kept = ", ".join(map(str, params.training.checkpoints))
+            yield Complaint(("scores", place, "epoch"), f"the run keeps checkpoints of {kept}")
+    if len({getattr(score, params.over) for score in params.scores}) < 2:
+        yield Complaint(("over",), f"all scores have the same {params.over}")
+
+
+def cells(params: Params) -> list[Cell]:
+    """One chart, from the scores of all sets."""
+    scored = params.model_dump(exclude={"over"})
+    needs = {"real": Need("mnist_scores", scored, "real")}
+    points = []
+    for score in params.scores:
+        needs[mnist_scores.name(score)] = Need("mnist_scores", scored, mnist_scores.name(score))
+        points.append([mnist_scores.name(score), float(getattr(score, params.over)), score.samples])
+    return [
+        Cell(
+            "scores",
+            "scores",
+            f"Three curves over {params.over}: samples recognised, spread within a class, Fréchet distance.",
+            {"over": params.over, "points": points},
+            needs=needs,
+            seed=None,
+        )
+    ]
+
+
+def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
+    """Nothing is computed here but the drawing."""
+    import json
+
+    from ._mnist import chart
+
+    for cell in cells:
+
+        def value(of: str, name: str, cell: Cell = cell) -> float:
+            return float(json.loads(context.needed(cell, of).data(name))["value"])
+
+        spread = "spread, share of real digits'"
+        rows: list[list[Any]] = []
+        for of, x, count in sorted(cell.params["points"], key=lambda point: float(point[1])):
+            rows.append(
+                [
+                    x,
+                    count,
+                    value(of, "recognised"),
+                    value(of, spread),
+                    value(of, mnist_scores.DISTANCE),
+                    value("real", mnist_scores.DISTANCE),
+                ]
+            )
+
+        def draw(
+            recognised: Any, spreads: Any, distance: Any, rows: Any = rows, over: str = cell.params["over"]
+        ) -> None:
+            axis = [row[0] for row in rows]
+            label = {"epoch": "epoch", "gamma": "γ"}[over]
+            recognised.plot(axis, [row[2] for row in rows], "o-", color="#1f5fa8")
+            recognised.set(title="recognised as asked, %", xlabel=label, ylim=(None, 100.5))
+            spreads.plot(axis, [row[3] for row in rows], "o-", color="#24804f")
+            spreads.axhline(1, color="#8a97a5", linewidth=0.8)
+            spreads.set(title="spread, share of real digits'", xlabel=label, ylim=(0, None))
+            distance.semilogy(axis, [row[4] for row in rows], "o-", color="#c4451c", label="samples")
+            distance.semilogy(
+                axis, [row[5] for row in rows], "_", color="#4a5764", label="as many training digits"
+            )
+            distance.set(title="Fréchet distance to test digits", xlabel=label)
+            distance.legend(frameon=False)
+
+        columns = [cell.params["over"], "samples", "recognised, %", spread, "Fréchet distance", "noise floor"]
+        rounded = [[row[0], row[1], *(round(number, 4) for number in row[2:])] for row in rows]
+        yield cell, [chart("picture", draw, 900, 300, panels=3), table("scores", columns, rounded)]
