@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import ChainMap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +13,18 @@ from noisebook.build.contract import Cell, InputFile, Params, canonical
 from noisebook.build.registry import Generator, GeneratorError, Registry, UnknownGenerator, origin, suggest
 from noisebook.report.body import Fault, Span, label_faults, math_fault, scan
 from noisebook.report.files import BadFile, InputFiles, inside
+from noisebook.report.matrix import combinations, combine
 from noisebook.report.model import BadInput, Figure, Position, Problem, Report, Section
 from noisebook.report.schema import IDENTIFIER, ReportFile, SectionFile, input_files, validate
 from noisebook.report.source import Document, Loc, Source, parse_yaml, read, shorten
 
 RESERVED = ("index", "404", "manifest", "references", "credits", "validation", "live")
 """Names that the site needs for itself."""
+
+COMBINATIONS = 100_000
+"""The most that one figure's matrix may have."""
+MATRIX_PROBLEMS = 20
+"""After so many, a matrix is not looked at further."""
 
 _FENCE = re.compile(r"^---[ \t]*$", re.MULTILINE)
 _CELL = re.compile(r"[A-Za-z0-9._=-]{1,80}")
@@ -176,7 +183,11 @@ class _Draft:
         """The short form and the list exclude each other; the short form needs its generator."""
         assert self.document and self.source
         data = self.document.data
-        short = [key for key in ("generator", "params", "caption", "alt", "layout", "pending") if key in data]
+        short = [
+            key
+            for key in ("generator", "params", "matrix", "caption", "alt", "layout", "pending")
+            if key in data
+        ]
         if "figures" in data and short:
             message = f"{short[0]!r} belongs to a figure, and this section has a list of figures"
             hint = "move it into an item of the list"
@@ -214,7 +225,19 @@ class _Draft:
         except GeneratorError as error:
             problems.append(Problem(self.code(error.path, error.line), error.message, error.hint))
             return
-        at = (*loc, "params")
+        matrix = raw.get("matrix")
+        if not matrix or not isinstance(matrix, dict):
+            drawn = self.read_params(loc, generator, params, document, files)
+        else:
+            drawn = self.read_matrix(loc, generator, params, matrix, files)
+        if drawn:
+            self.drawn[loc] = (generator, *drawn)
+
+    def read_params(
+        self, loc: Loc, generator: Generator, params: dict[str, Any], document: Document, files: InputFiles
+    ) -> tuple[Params, tuple[Cell, ...]] | None:
+        """Check one set of parameters and its files, and ask for its cells."""
+        problems, at = self.problems, (*loc, "params")
         checked = self.ask(
             generator,
             "Params",
@@ -224,25 +247,71 @@ class _Draft:
             known = generator.Params.model_fields
             written = {key: value for key, value in params.items() if key in known}
             _check_files(generator.Params.model_construct(**written), files, document, at, problems)
-            return
+            return None
         if not _check_files(checked, files, document, at, problems):
-            return
+            return None
         before = len(problems)
         if generator.check:
             complaints = self.ask(generator, "check()", lambda: list(generator.check(checked, files)))  # type: ignore[misc]
             for complaint in complaints or ():
                 problems.append(Problem(document.value((*at, *complaint.loc)), complaint.message))
         if len(problems) > before:
-            return
+            return None
         cells = self.ask(generator, "cells()", lambda: _checked_cells(generator.cells(checked)))
         if cells is None:
-            return
+            return None
         for path in sorted({path for cell in cells for path in cell.inputs.values()}):
             try:
                 files.check(path, InputFile())
             except BadFile as bad:
                 problems.append(Problem(document.value(at), bad.message, bad.hint))
-        self.drawn[loc] = (generator, checked, cells)
+        return checked, cells
+
+    def read_matrix(
+        self,
+        loc: Loc,
+        generator: Generator,
+        params: dict[str, Any],
+        matrix: dict[str, Any],
+        files: InputFiles,
+    ) -> tuple[Params, tuple[Cell, ...]] | None:
+        """The cells of every combination, in order; the last parameter changes fastest."""
+        assert self.document
+        document, problems, at = self.document, self.problems, (*loc, "params")
+        before = len(problems)
+        for name in matrix.keys() & params.keys():
+            where = document.key((*loc, "matrix", name))
+            problems.append(Problem(where, f"{name!r} is both in params and in matrix", "keep one of them"))
+        if not all(isinstance(values, list) and values for values in matrix.values()):
+            return None  # the schema tells of it
+        if (count := combinations(matrix)) > COMBINATIONS:
+            message = f"the matrix has {count} combinations, more than {COMBINATIONS}"
+            problems.append(Problem(document.key((*loc, "matrix")), message, "make several figures of it"))
+        seeds = "seed" in matrix and "seed" not in generator.Params.model_fields
+        for index, seed in enumerate(matrix["seed"] if seeds else ()):
+            if type(seed) is not int or not 0 <= seed < 2**63:
+                where = document.value((*loc, "matrix", "seed", index))
+                problems.append(Problem(where, f"expected a whole number of at least 0, found {seed!r}"))
+        if len(problems) > before:
+            return None
+        first: Params | None = None
+        cells: list[Cell] = []
+        for combination in combine(matrix):
+            places = {
+                (*at, name): document.value((*loc, "matrix", name, index))
+                for name, index in combination.indices.items()
+            }
+            here = Document(document.data, document.keys, ChainMap(places, document.values))
+            values = dict(combination.values)
+            seed = values.pop("seed") if seeds else None
+            drawn = self.read_params(loc, generator, {**params, **values}, here, files)
+            if drawn is None:
+                if len(problems) > before + MATRIX_PROBLEMS:
+                    break
+                continue
+            first = first or drawn[0]
+            cells.extend(combination.mark(cell, seed) for cell in drawn[1])
+        return (first, tuple(cells)) if first and len(problems) == before else None
 
     def ask(self, generator: Generator, function: str, call: Callable[[], Any]) -> Any:
         """What a generator's function answers; its exceptions are problems of the generator's file."""
@@ -333,6 +402,7 @@ class _Draft:
                     caption=entry.caption,
                     alt=entry.alt,
                     layout=entry.layout.model_dump(exclude_unset=True),
+                    matrix=entry.matrix or {},
                     pending=entry.pending,
                 )
             )

@@ -47,7 +47,8 @@ class Figure:
     """One figure of a section.
 
     ``cells`` are what its generator named for ``params``, in the order in which the page shows them.
-    ``positions`` maps the path of a value in the front matter to where it stands.
+    With a ``matrix`` (parameter → values), ``cells`` are those of every combination, and ``params`` the first
+    combination's.
     """
 
     id: str
@@ -58,6 +59,7 @@ class Figure:
     caption: str = ""
     alt: str = ""
     layout: Mapping[str, Json] = field(default_factory=dict)
+    matrix: Mapping[str, list[Json]] = field(default_factory=dict)
     pending: str = ""
     """Why it is not computed yet; the page says so in its place."""
 

@@ -82,6 +82,9 @@ class Layout(_Strict):
 
 class _Drawn(_Strict):
     params: dict[str, Any] | None = Field(None, description="the generator's parameters")
+    matrix: dict[str, Annotated[list[Any], Field(min_length=1)]] | None = Field(
+        None, description="parameter → values: the figure is drawn for every combination of them"
+    )
     caption: str = Field("", description="what stands under the figure; may hold $math$ and {{ ref(…) }}")
     alt: str = Field("", description="what the figure shows, for readers who cannot see it")
     layout: Layout = Field(Layout(), description="how its cells are arranged")

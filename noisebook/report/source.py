@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,7 @@ class Document:
 
     data: dict[str, Any] = field(default_factory=dict)
     keys: dict[Loc, Position] = field(default_factory=dict)
-    values: dict[Loc, Position] = field(default_factory=dict)
+    values: MutableMapping[Loc, Position] = field(default_factory=dict)
 
     def key(self, loc: Loc) -> Position:
         """Where the key of a value stands, else the nearest thing that contains it."""
