@@ -176,8 +176,8 @@ def test_a_sub_path_of_a_server_and_no_other_host(root: Path, open_page: Callabl
 
 def test_axe_finds_nothing_in_both_themes(site: Path, open_page: Callable[..., Watched]) -> None:
     axe = Axe()
-    for theme in ("light", "dark"):
-        watched = open_page(color_scheme=theme, reduced_motion="reduce")
+    for theme, width in (("light", 1280), ("dark", 360)):
+        watched = open_page(width, color_scheme=theme, reduced_motion="reduce")
         for name in pages(site):
             watched.page.goto((site / name).as_uri())
             watched.page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
@@ -344,3 +344,17 @@ def test_live_preview_shows_an_error_and_recovers(root: Path, open_page: Callabl
         preview.close()
         server.shutdown()
         server.server_close()
+
+
+def test_nothing_moves_while_a_page_loads(root: Path, open_page: Callable[..., Watched]) -> None:
+    page = open_page(412).page
+    page.add_init_script(
+        "window.shift = 0; new PerformanceObserver(list => list.getEntries()"
+        ".forEach(entry => { window.shift += entry.value })).observe({type: 'layout-shift', buffered: true})"
+    )
+    with served(root.parent) as address:
+        for name in ("index.html", "a1-1-forward.html", "a1-2-compare.html", "b1-mnist.html"):
+            page.goto(f"{address}/path/site/{name}")
+            page.wait_for_load_state("networkidle")
+            page.wait_for_timeout(200)
+            assert page.evaluate("window.shift") < 0.05, name

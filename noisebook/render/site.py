@@ -254,10 +254,7 @@ class _Renderer:
             "repository": extra.get("repository", ""),
             "licence": extra.get("licence", ""),
             "citation": bibtex(self.report),
-            "sheets": [
-                self.site.add_hashed("theme", ".css", sheet.encode()),
-                self.site.add_hashed("sizes", ".css", self.styles.sheet().encode()),
-            ],
+            "sheet": self.site.add_hashed("theme", ".css", (sheet + self.styles.sheet()).encode()),
             "first_script": self.site.add_hashed("first", ".js", self._source("first.js")),
             "script": self.site.add_hashed("site", ".js", self._source("site.js")),
             "search": self.site.add_hashed("search", ".js", f"window.searchIndex={search};\n".encode()),
