@@ -220,18 +220,18 @@ def untracked(folder: Path) -> int:
 def status(as_json: bool) -> None:
     """Say which cells are cached, missing or stale. Computes nothing."""
     book = project()
-    rows = [
-        {
-            "figure": c.figure,
-            "cell": c.cell.id,
-            "key": c.key,
-            "state": c.state,
-            "because": [{"component": d.component, "old": d.old, "new": d.new} for d in c.because()],
-        }
-        for cells in book.planned.values()
-        for c in cells
-    ]
     if as_json:
+        rows = [
+            {
+                "figure": c.figure,
+                "cell": c.cell.id,
+                "key": c.key,
+                "state": c.state,
+                "because": [{"component": d.component, "old": d.old, "new": d.new} for d in c.because()],
+            }
+            for cells in book.planned.values()
+            for c in cells
+        ]
         click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
         return
     for figure, cells in book.planned.items():

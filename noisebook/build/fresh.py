@@ -63,8 +63,9 @@ def _seen(name: str) -> bool:
     return not name.startswith(".") and name != "__pycache__"
 
 
-def _walk(path: str) -> Iterator[tuple[str, os.stat_result]]:
-    """Every file at or under ``path``. Links to folders are not followed, nor what is unreadable."""
+def _walk(path: str, linked: set[str] | None = None) -> Iterator[tuple[str, os.stat_result]]:
+    """Every readable file at or under ``path``. Only one link to a folder is followed: there are loops."""
+    linked = set() if linked is None else linked
     try:
         entries = sorted(os.scandir(path), key=lambda entry: entry.name)
     except NotADirectoryError:
@@ -75,8 +76,13 @@ def _walk(path: str) -> Iterator[tuple[str, os.stat_result]]:
     for entry in entries:
         if not _seen(entry.name):
             continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(entry.path)
+        if entry.is_dir():
+            if entry.is_symlink():
+                real = os.path.realpath(entry.path)
+                if real in linked:
+                    continue
+                linked.add(real)
+            yield from _walk(entry.path, linked)
         else:
             with suppress(OSError):
                 yield entry.path, entry.stat()

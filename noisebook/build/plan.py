@@ -23,6 +23,9 @@ from noisebook.models.lock import Entry, read_lock
 
 State = Literal["cached", "missing", "stale"]
 
+CANDIDATES = 20
+"""Records that a missing cell is compared with, to say what changed."""
+
 
 class PlanError(Exception):
     """A cell cannot be planned: an unknown model, a need that does not exist. ``figure`` says where."""
@@ -80,7 +83,9 @@ class Planned:
     def previous(self) -> Record | None:
         """The record that differs least from what is asked: same parameters first, else same generator."""
         keys = self.store.same_identity(self.components) or self.store.same_generator(self.generator.name)
-        records = [record for record in map(self.store.get, keys[-100:]) if record and record.key != self.key]
+        records = [
+            each for each in map(self.store.recall, keys[-CANDIDATES:]) if each and each.key != self.key
+        ]
         return min(
             records,
             key=lambda record: (

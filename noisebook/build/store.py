@@ -99,6 +99,7 @@ class Store:
     _signatures: dict[str, Signature] = field(default_factory=dict)
     _by_identity: dict[str, list[str]] = field(default_factory=dict)
     _by_generator: dict[str, list[str]] = field(default_factory=dict)
+    _recalled: dict[str, Record | None] = field(default_factory=dict)
     _scanned: bool = False
     _dirty: bool = False
 
@@ -176,6 +177,7 @@ class Store:
     def _forget_groups(self) -> None:
         self._by_identity.clear()
         self._by_generator.clear()
+        self._recalled.clear()
 
     @property
     def entries(self) -> Mapping[str, Entry]:
@@ -197,6 +199,12 @@ class Store:
     def get(self, key: str) -> Record | None:
         """The record, or None. A damaged one is set aside with a warning."""
         return self._read_record(key)
+
+    def recall(self, key: str) -> Record | None:
+        """:meth:`get`, kept in memory: for what many cells are compared with."""
+        if key not in self._recalled:
+            self._recalled[key] = self.get(key)
+        return self._recalled[key]
 
     def _read_record(self, key: str) -> Record | None:
         path = self.place / "cells" / f"{key}.json"

@@ -1,0 +1,137 @@
+"""Large figures: open files, two builders of one figure, memory, and the fast answer."""
+
+from __future__ import annotations
+
+import os
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from noisebook.build import fresh
+from noisebook.build.execute import CLAIM
+from noisebook.project import Project
+
+from .conftest import SECTION, Book
+
+FEW_FILES = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))"
+QUICK_DISK = "import os; os.fsync = lambda descriptor: None"
+"""These tests ask about whole processes, not about power cuts, and share their disk with others."""
+
+
+def tiles(book: Book, count: int, section: str = "tiles") -> None:
+    book.write(f"sections/{section}.md", SECTION.format(values=list(range(count))))
+
+
+def test_a_large_figure_needs_few_open_files(book: Book) -> None:
+    tiles(book, 1500)
+    done = book.run("build", "--yes", prelude=f"{FEW_FILES}\n{QUICK_DISK}")
+    assert done.returncode == 0, done.stdout[-500:] + done.stderr
+    assert "computed 1500" in done.stdout
+    assert len(book.stored()) == 1500
+
+
+def test_two_builders_share_a_large_figure(book: Book) -> None:
+    count = 3 * CLAIM
+    tiles(book, count)
+    builders = [book.start("build", "--yes", prelude=QUICK_DISK, TILE_PAUSE="0.005") for _ in range(2)]
+    said = []
+    for process in builders:
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 0, out + err
+        said.append(int(out.rpartition("computed ")[2].partition(",")[0]))
+    assert sorted(book.computed()) == sorted(f"v={value}" for value in range(count)), "each cell once"
+    assert sum(said) == count and min(said) >= CLAIM, f"one waited for all of the other's work: {said}"
+
+
+def test_memory_of_a_plan_grows_with_its_cells_alone(book: Book) -> None:
+    def planned(count: int) -> float:
+        tiles(book, count)
+        tracemalloc.start()
+        project = Project(book.root)
+        assert len(project.planned["tiles"]) == count
+        taken = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return taken
+
+    planned(10)  # imports
+    few, many = planned(1000), planned(3000)
+    assert (many - few) / 2000 < 8_000, "bytes a cell"
+    assert many < 4 * few
+
+
+def test_status_of_many_missing_cells_reads_few_records(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+    from click.testing import CliRunner
+
+    from noisebook.build.store import Store
+    from noisebook.commands import cli
+
+    book.build()
+    tiles(book, 300)
+    reads = 0
+    real = Store.get
+
+    def counted(self: Store, key: str) -> object:
+        nonlocal reads
+        reads += 1
+        return real(self, key)
+
+    monkeypatch.setattr(Store, "get", counted)
+    monkeypatch.chdir(book.root)
+    done = CliRunner().invoke(cli, ["status", "--json"])
+    assert done.exit_code == 0 and done.output.count('"missing"') == 297
+    assert reads < 50
+
+
+def digest(book: Book) -> str:
+    return fresh.look(book.root, [*fresh.inputs(book.root), *fresh.OUTPUTS])[0]
+
+
+@pytest.fixture
+def same_variables(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOISEBOOK_CACHE_DIR", str(book.cache))
+
+
+@pytest.mark.usefixtures("same_variables")
+def test_the_fast_answer_sees_every_change(book: Book) -> None:
+    book.write("elsewhere/picture.txt", "a picture in a folder of its own")
+    book.build()
+    assert fresh.last_summary(book.root) is not None
+    places = {
+        "a section": book.root / "sections" / "tiles.md",
+        "a generator": book.root / "generators" / "tile.py",
+        "the report": book.root / "report.yaml",
+        "a file elsewhere": book.root / "elsewhere" / "picture.txt",
+        "a page": book.root / "site" / "index.html",
+        "an object": next((book.root / "cache" / "objects").glob("[!.]*")),
+    }
+    for what, path in places.items():
+        before, data = digest(book), path.read_bytes()
+        times = path.stat()
+        path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        assert digest(book) != before, what
+        path.write_bytes(data)
+    path = book.write("sections/more.md", "---\ntitle: More\n---\nSome text.\n")
+    assert fresh.last_summary(book.root) is None
+    path.unlink()
+
+
+@pytest.mark.usefixtures("same_variables")
+def test_the_fast_answer_survives_what_lies_around(book: Book, tmp_path: Path) -> None:
+    (book.root / "dangling").symlink_to(tmp_path / "nowhere")
+    (book.root / "images").mkdir()
+    (book.root / "images" / "loop").symlink_to(book.root)
+    future = book.write("images/later.txt", "set by a tool")
+    os.utime(future, (4e9, 4e9))
+    book.build()
+    book.build()  # the loop makes the first build's outputs look like inputs
+    summary = fresh.last_summary(book.root)
+    assert summary is not None and summary.startswith("computed 0, cached 3")
+    assert book.build().strip() == summary
+
+
+@pytest.mark.usefixtures("same_variables")
+def test_a_build_from_another_store_is_no_fast_answer(book: Book) -> None:
+    book.build("--store", "other")
+    assert fresh.last_summary(book.root) is None
