@@ -64,7 +64,7 @@ def _seen(name: str) -> bool:
 
 
 def _walk(path: str, linked: set[str] | None = None) -> Iterator[tuple[str, os.stat_result]]:
-    """Every readable file at or under ``path``. Only one link to a folder is followed: there are loops."""
+    """Every readable file at or under ``path``. Of links to one folder one is followed: there are loops."""
     linked = set() if linked is None else linked
     try:
         entries = sorted(os.scandir(path), key=lambda entry: entry.name)
