@@ -24,7 +24,7 @@ DRAFT_DIGITS = 1_000
 STEPS_REPLAYED = 20
 STATE, NEAR_END = "state.safetensors", "near_end.safetensors"
 SAFETENSORS = "application/x-safetensors"
-REPLAY_TOLERANCE = 1e-3
+REPLAY_TOLERANCE = 1e-4
 """Largest relative difference of a loss, for another processor's rounding; on the same one there is none."""
 
 
@@ -55,7 +55,8 @@ class Params(contract.Params):
 
     @model_validator(mode="after")
     def _checkpoints_end_the_run(self) -> Self:
-        if self.checkpoints != sorted({*self.checkpoints, self.epochs}) or self.checkpoints[0] < 1:
+        ascending = self.checkpoints == sorted(set(self.checkpoints))
+        if not ascending or self.checkpoints[0] < 1 or self.checkpoints[-1] != self.epochs:
             raise ValueError(f"checkpoints must ascend from 1 or more and end with epochs, {self.epochs}")
         return self
 

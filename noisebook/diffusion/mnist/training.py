@@ -123,6 +123,7 @@ class Training:
         self.train_loss: list[float] = []
         self.test_loss: list[float] = []
         self.seconds = 0.0
+        self._shuffled = -1
 
     @property
     def step(self) -> int:
@@ -138,9 +139,10 @@ class Training:
         """One step of Adam; returns its loss, the mean square error."""
         start = monotonic()
         epoch, position = divmod(self.step, self.steps_per_epoch)
-        if position == 0 or not hasattr(self, "order"):
-            self.order = torch.randperm(len(self.digits), generator=self._generator("shuffle", epoch))
-        chosen = self.order[position * self.recipe.batch :][: self.recipe.batch]
+        if epoch != self._shuffled:
+            self._order = torch.randperm(len(self.digits), generator=self._generator("shuffle", epoch))
+            self._shuffled = epoch
+        chosen = self._order[position * self.recipe.batch :][: self.recipe.batch]
         inputs, target = draw(
             self.recipe,
             self.digits[chosen][:, None].float() / 255,
