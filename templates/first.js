@@ -1,4 +1,4 @@
-// Runs before the first paint: the reader's own choice of theme.
+// Runs before the first paint: the reader's own choice of theme, and the fonts of the text.
 "use strict";
 document.documentElement.classList.add("js");
 try {
@@ -6,4 +6,12 @@ try {
   if (theme === "dark" || theme === "light") document.documentElement.dataset.theme = theme;
 } catch {
   // Storage may be forbidden; the system's theme stands.
+}
+// A page opened as a file has its fonts at once, and may not preload them.
+if (location.protocol !== "file:") {
+  for (const href of document.currentScript.dataset.fonts.split(" ")) {
+    const link = Object.assign(document.createElement("link"), { rel: "preload", as: "font", type: "font/woff2", href });
+    link.crossOrigin = "";
+    document.head.append(link);
+  }
 }

@@ -255,6 +255,9 @@ class _Renderer:
             "licence": extra.get("licence", ""),
             "citation": bibtex(self.report),
             "sheet": self.site.add_hashed("theme", ".css", (sheet + self.styles.sheet()).encode()),
+            "fonts": [
+                "assets/" + self._font(f"source-{name}-latin-normal.woff2") for name in ("serif-4", "sans-3")
+            ],
             "first_script": self.site.add_hashed("first", ".js", self._source("first.js")),
             "script": self.site.add_hashed("site", ".js", self._source("site.js")),
             "search": self.site.add_hashed("search", ".js", f"window.searchIndex={search};\n".encode()),
