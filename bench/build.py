@@ -107,9 +107,10 @@ print(len(work([cell for cells in project.planned.values() for cell in cells]).c
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one process: wall-clock seconds, and the most memory (MB) that it held."""
+    """Of one process: wall-clock seconds, processor seconds, and the most memory (MB) that it held."""
 
     seconds: float
+    busy: float
     megabytes: float
 
 
@@ -126,20 +127,27 @@ def run(command: list[str], folder: Path, environment: Mapping[str, str]) -> Cos
         if process.returncode:
             output.seek(0)
             sys.exit(f"{' '.join(command)} failed:\n{output.read().decode(errors='replace')[-3000:]}")
-    return Cost(seconds, usage.ru_maxrss / 1024)
+    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
 def median(times: int, *measures: Callable[[], Cost]) -> list[Cost]:
     """The medians of several measures, taken in turn."""
     taken = [[measure() for measure in measures] for _ in range(times)]
     return [
-        Cost(statistics.median(c.seconds for c in costs), max(c.megabytes for c in costs))
+        Cost(
+            statistics.median(cost.seconds for cost in costs),
+            statistics.median(cost.busy for cost in costs),
+            max(cost.megabytes for cost in costs),
+        )
         for costs in zip(*taken, strict=True)
     ]
 
 
 def row(what: str, cost: Cost, note: str = "") -> None:
-    print(f"  {what:<44}{cost.seconds:>8.2f} s {cost.megabytes:>7.0f} MB  {note}".rstrip(), flush=True)
+    print(
+        f"  {what:<34}{cost.seconds:>8.2f} s {cost.busy:>8.2f} s {cost.megabytes:>6.0f} MB  {note}".rstrip(),
+        flush=True,
+    )
 
 
 class Report:
@@ -254,7 +262,8 @@ def compare(place: Path, binaries: Path | None, count: int, times: int) -> None:
     ours, *theirs = median(times, report.build, *(other.build for other in others))
     row("nothing to do: noisebook", ours)
     for other, cost in zip(others, theirs, strict=True):
-        row(f"nothing to do: {other.name}", cost, f"{cost.seconds / ours.seconds:.1f} × noisebook")
+        ratios = f"{cost.seconds / ours.seconds:.1f} × noisebook, {cost.busy / ours.busy:.1f} × its work"
+        row(f"nothing to do: {other.name}", cost, ratios)
     again, changed, status = median(
         min(times, 3), report.plan_again, report.change, lambda: report.call("status")
     )
@@ -268,13 +277,14 @@ def curve(place: Path) -> None:
     print("planning (reading, keys, what is missing; the whole process)")
     for count in CURVE:
         cost = Report(place / "curve", count).plan()
-        row(f"{count:,} cells", cost, f"{1e6 * cost.seconds / count:.0f} µs a cell")
+        row(f"{count:,} cells", cost, f"{1e6 * cost.busy / count:.0f} µs of work a cell")
 
 
 def main() -> None:
     started = time.perf_counter()
     load = os.getloadavg()[0]
     print(f"{os.cpu_count()} processors, load {load:.1f}, Python {sys.version.split()[0]}")
+    print("columns: wall clock, processor time (what counts on a busy machine), peak memory")
     binaries = tool_binaries()
     with workplace() as place:
         compare(place, binaries, SMALL, times=5)
