@@ -17,7 +17,7 @@ import click
 
 from noisebook import progress
 from noisebook.build import fresh
-from noisebook.build.execute import Outcome, execute
+from noisebook.build.execute import Outcome, Watcher, execute
 from noisebook.build.plan import Planned, Work, work
 from noisebook.build.registry import GeneratorError
 from noisebook.build.remote import Remote, Unreachable
@@ -90,12 +90,25 @@ def project(*, draft: bool = False, store: str | None = None) -> Project:
 @click.option(
     "--keep-stale", is_flag=True, help="Show old pictures, marked as stale, where new ones are missing."
 )
+@click.option("--executor", type=click.Choice(["local", "dask"]), default="local", show_default=True)
+@click.option("--scheduler", metavar="URL", help="The Dask scheduler, such as tcp://host:8786.")
 @for_people
 def build(
-    frozen: bool, only: tuple[str, ...], draft: bool, yes: bool, store: str | None, keep_stale: bool
+    frozen: bool,
+    only: tuple[str, ...],
+    draft: bool,
+    yes: bool,
+    store: str | None,
+    keep_stale: bool,
+    executor: str,
+    scheduler: str | None,
 ) -> None:
     """Compute what is missing and write the site."""
     started = time.perf_counter()
+    if (executor == "dask") != (scheduler is not None):
+        raise click.UsageError("--executor dask and --scheduler URL belong together")
+    if scheduler and draft:
+        raise click.UsageError("a draft is computed here: leave out --executor")
     book = project(draft=draft, store=store)
     before = fresh.look(book.root, fresh.inputs(book.root))[0]
     wanted = [cell for cells in book.select(only).values() for cell in cells]
@@ -113,9 +126,12 @@ def build(
                 "add --yes, choose with --only ID, or show old pictures with --keep-stale"
             )
         with progress.watcher(len(todo.cells)) as watcher:
-            outcome = execute(
-                todo, book.models, watcher, draft=draft, errors=book.root / ".noisebook" / "errors"
-            )
+            if scheduler:
+                outcome = compute_on_dask(book, todo, scheduler, watcher)
+            else:
+                outcome = execute(
+                    todo, book.models, watcher, draft=draft, errors=book.root / ".noisebook" / "errors"
+                )
     pages = render(book, keep_stale=keep_stale)
     summary = summarise(book, outcome, pages, time.perf_counter() - started)
     click.echo(summary)
@@ -132,6 +148,23 @@ def build(
         c.cached for cells in book.select(()).values() for c in cells
     ):
         fresh.remember(book.root, before, summarise(book, Outcome(), 0, 0.0))
+
+
+def compute_on_dask(book: Project, todo: Work, scheduler: str, watcher: Watcher) -> Outcome:
+    """Compute on a cluster; a model whose lock entry says ``"gpu": true`` asks for a worker with one."""
+    from noisebook.build import dask_executor
+
+    def gpu(planned: Planned) -> bool:
+        return any(book.planner.lock[name].get("gpu") for name in planned.models.values())
+
+    try:
+        return dask_executor.compute(
+            todo, scheduler, dask_executor.job(book), watcher, remote=book.remote, gpu=gpu
+        )
+    except ModuleNotFoundError as error:
+        raise Unfinished(f"{error}: pip install 'noisebook[cluster]'") from error
+    except dask_executor.SchedulerAway as error:
+        raise Unfinished(str(error)) from error
 
 
 def read_through(book: Project, cells: list[Planned]) -> Work:
@@ -169,8 +202,7 @@ def announce(todo: Work) -> None:
 def seconds_of(planned: Planned) -> float:
     """What a cell is expected to cost: what it cost before, else its generator's first guess."""
     previous = planned.store.same_identity(planned.components)
-    record = planned.store.get(previous[-1]) if previous else None
-    return float(record.provenance["seconds"]) if record else 60 * planned.cell.minutes
+    return planned.store.entries[previous[-1]].seconds if previous else 60 * planned.cell.minutes
 
 
 def missing_message(todo: Work) -> str:

@@ -156,3 +156,50 @@ class S3:
             aws_secret_access_key="throw-away-secret",
             region_name="us-east-1",
         )
+
+
+class Cluster:
+    """A Dask scheduler and workers, each a process of its own, that can be killed and started again."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self.port = free_port()
+        self.url = f"tcp://127.0.0.1:{self.port}"
+        self.environment = {
+            **os.environ,
+            **environment,
+            "DASK_DISTRIBUTED__ADMIN__TICK__LIMIT": "60s",  # other tests may hold the processors
+        }
+        self.scheduler: subprocess.Popen[bytes] | None = None
+        self.workers: list[subprocess.Popen[bytes]] = []
+
+    def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "dask", *arguments],
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def start_scheduler(self) -> None:
+        here = ("--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard")
+        self.scheduler = self._start("scheduler", *here)
+        wait_for(self.port)
+
+    def start_worker(self, *more: str) -> subprocess.Popen[bytes]:
+        alone = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--host", "127.0.0.1")
+        process = self._start("worker", self.url, *alone, *more)
+        self.workers.append(process)
+        return process
+
+    def kill_scheduler(self) -> None:
+        if self.scheduler is not None:
+            self.scheduler.kill()
+            self.scheduler.wait()
+            self.scheduler = None
+
+    def stop(self) -> None:
+        for worker in self.workers:
+            worker.kill()
+            worker.wait()
+        self.workers.clear()
+        self.kill_scheduler()

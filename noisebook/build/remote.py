@@ -312,6 +312,22 @@ class Remote:
             done.reason = str(error)
         return done
 
+    # Bytes that belong to no cell
+
+    def keep(self, data: bytes) -> str:
+        """Put an object there, if it is not; gives its sha256."""
+        sha = hashlib.sha256(data).hexdigest()
+        if not self._ask(lambda fs, root: fs.exists(f"{root}/objects/{sha}")):
+            self._put(f"objects/{sha}", data)
+        return sha
+
+    def kept(self, sha: str) -> bytes:
+        """The object of that digest, checked. Raises Absent."""
+        data = self._many([f"objects/{sha}"]).get(f"objects/{sha}", b"")
+        if hashlib.sha256(data).hexdigest() != sha:
+            raise Absent(f"{sha[:12]} is not in the store at {self}, or damaged")
+        return data
+
     def reachable(self) -> str:
         """'' if the server answers, else why not."""
         try:

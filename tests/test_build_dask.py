@@ -1,0 +1,96 @@
+"""Cells on a Dask cluster of real processes: the same bytes, nothing lost, nothing stored computed twice."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .conftest import Book
+from .servers import Cluster
+from .test_build_faults import check_store
+
+VALUES = list(range(12))
+
+
+@pytest.fixture
+def cluster(book: Book) -> Iterator[Cluster]:
+    """A scheduler and two workers that see the book's folder."""
+    cluster = Cluster(book.environment(TILE_PAUSE="0.1"))
+    cluster.start_scheduler()
+    for _ in range(2):
+        cluster.start_worker()
+    yield cluster
+    cluster.stop()
+
+
+def dask(cluster: Cluster) -> tuple[str, ...]:
+    return ("build", "--executor", "dask", "--scheduler", cluster.url)
+
+
+def objects(book: Book) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted((book.root / "cache" / "objects").iterdir())}
+
+
+def wait_until(true: object, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():  # type: ignore[operator]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_the_same_bytes_whichever_executor_ran(book: Book, cluster: Cluster, tmp_path: Path) -> None:
+    book.tiles(VALUES)
+    done = book.run(*dask(cluster))
+    assert done.returncode == 0, done.stderr
+    assert "computed 12, cached 0" in done.stdout and "[12/12]" in done.stdout
+    assert Counter(book.computed()) == Counter(f"v={value}" for value in VALUES)
+    here = Book(tmp_path / "here" / "book", tmp_path / "here" / "user")
+    here.tiles(VALUES)
+    here.build()
+    assert objects(book) == objects(here)
+    assert check_store(book) == check_store(here), "and the same keys"
+    # An edited report is read again by workers that have read it before.
+    book.edit("generators/_paint.py", "value % 256", "(value + 1) % 256")
+    assert "computed 12" in book.run(*dask(cluster)).stdout
+    here.edit("generators/_paint.py", "value % 256", "(value + 1) % 256")
+    here.build()
+    assert objects(book) == objects(here)
+    # A generator's mistake is told as it is at home.
+    book.edit("generators/_paint.py", "return", "raise ValueError('no such grey')\n    return")
+    done = book.run(*dask(cluster))
+    assert done.returncode == 1 and "ValueError: no such grey" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_killed_workers_and_a_restarted_scheduler(book: Book, cluster: Cluster) -> None:
+    """A worker is killed in mid-cell, then the scheduler with all that it knows."""
+    book.tiles(list(range(24)))
+    process = book.start(*dask(cluster))
+    wait_until(lambda: len(book.stored()) >= 2)
+    cluster.workers[0].send_signal(signal.SIGKILL)
+    wait_until(lambda: len(book.stored()) >= 6)
+    cluster.kill_scheduler()
+    for worker in cluster.workers:
+        worker.kill()
+    cluster.start_scheduler()
+    cluster.start_worker()
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, out + err
+    assert "went away" in err and "Traceback" not in err
+    assert len(check_store(book)) == 24
+    counts = Counter(book.computed())
+    assert sum(counts.values()) <= 24 + 3, "only what was lost in mid-cell was begun again"
+    assert "computed 0" in book.build()
+
+
+def test_without_a_scheduler_there_is_a_clear_error(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+    prelude = "import noisebook.build.dask_executor as d; d.compute.__kwdefaults__['patience'] = 0.5"
+    done = book.run("build", "--executor", "dask", "--scheduler", "tcp://127.0.0.1:9", prelude=prelude)
+    assert done.returncode == 1 and "no scheduler answers at tcp://127.0.0.1:9" in done.stderr
+    assert "3 cells are left" in done.stderr and "Traceback" not in done.stderr
+    assert book.run("build", "--executor", "dask").returncode == 2
