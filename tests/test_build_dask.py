@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -36,10 +37,9 @@ def objects(book: Book) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((book.root / "cache" / "objects").iterdir())}
 
 
-def wait_until(true: object, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():  # type: ignore[operator]
-        assert time.monotonic() < deadline
+def wait_for_cells(book: Book, count: int, process: subprocess.Popen[str]) -> None:
+    while len(book.stored()) < count:
+        assert process.poll() is None, process.communicate()
         time.sleep(0.01)
 
 
@@ -71,9 +71,9 @@ def test_killed_workers_and_a_restarted_scheduler(book: Book, cluster: Cluster) 
     """A worker is killed in mid-cell, then the scheduler with all that it knows."""
     book.tiles(list(range(24)))
     process = book.start(*dask(cluster))
-    wait_until(lambda: len(book.stored()) >= 2)
+    wait_for_cells(book, 2, process)
     cluster.workers[0].send_signal(signal.SIGKILL)
-    wait_until(lambda: len(book.stored()) >= 6)
+    wait_for_cells(book, 6, process)
     cluster.kill_scheduler()
     for worker in cluster.workers:
         worker.kill()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import os
 import sys
 import tarfile
@@ -129,6 +130,8 @@ def compute(
     """
     import distributed
 
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]:
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is told here
     outcome = Outcome()
     started = time.perf_counter()
     build = _Build(todo, told, watcher, remote, gpu, outcome)
