@@ -1,0 +1,217 @@
+"""Our sampling against diffusers' pipelines: the same weights, steps and noise, in one run.
+
+    python bench/sampling.py [--stride 30] [--threads 2]
+
+A random network of the embedded network's size, in diffusers' own classes and DeepFloyd's block types, draws
+the six-cell SDEdit figure and the five-cell guided figure twice: with IFImg2ImgPipeline and IFPipeline, as
+their users call them, and with one reverse process for each figure. Reported for each: pictures a second of
+wall clock, processor seconds a picture (which mean more on a busy machine), rows through the network, peak
+memory so far, and how far the pictures are apart: the largest difference in fp32, and the PSNR of our default
+precision against it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import DDPMScheduler, IFImg2ImgPipeline, IFPipeline, UNet2DConditionModel
+from torch import Tensor
+
+from noisebook.diffusion.estimates import guided
+from noisebook.diffusion.metrics import psnr
+from noisebook.diffusion.sampling import draw_noise, finish, generators, noised, reverse
+from noisebook.diffusion.schedules import strided
+from noisebook.models.deepfloyd import DeepFloyd, TextEncoder, device_and_dtype, prepared
+
+WIDTH, TOKENS, GAMMA = 384, 16, 7.0
+STARTS = [1, 3, 5, 7, 10, 20]
+SEEDS = [11, 12, 13, 14, 15]
+
+
+class Embeddings(TextEncoder):
+    """MiniLM's shape, random: the text encoder is not what is measured."""
+
+    def missing(self, texts: Any) -> list[str]:
+        for text in texts:
+            generator = torch.Generator().manual_seed(len(text))
+            self._known.setdefault(prepared(text), torch.randn(TOKENS, WIDTH, generator=generator))
+        return []
+
+
+def make(folder: Path) -> None:
+    """The network, with its scheduler."""
+    torch.manual_seed(0)
+    cross = "SimpleCrossAttn{}Block2D"
+    UNet2DConditionModel(
+        sample_size=64,
+        layers_per_block=2,
+        block_out_channels=[32, 64, 128, 192],
+        down_block_types=["ResnetDownsampleBlock2D"] + [cross.format("Down")] * 3,
+        mid_block_type="UNetMidBlock2DSimpleCrossAttn",
+        up_block_types=[cross.format("Up")] * 3 + ["ResnetUpsampleBlock2D"],
+        in_channels=3,
+        out_channels=6,
+        cross_attention_dim=128,
+        encoder_hid_dim=WIDTH,
+        attention_head_dim=32,
+        addition_embed_type="text",
+        addition_embed_type_num_heads=6,
+        cross_attention_norm="group_norm",
+        resnet_time_scale_shift="scale_shift",
+        time_embedding_act_fn="gelu",
+        act_fn="gelu",
+    ).save_pretrained(folder / "unet")
+    DDPMScheduler(
+        beta_schedule="squaredcos_cap_v2",
+        variance_type="learned_range",
+        thresholding=True,
+        dynamic_thresholding_ratio=0.95,
+        sample_max_value=1.5,
+    ).save_pretrained(folder / "scheduler")
+
+
+class Counted:
+    """A denoiser that counts the rows of its calls."""
+
+    def __init__(self, model: DeepFloyd) -> None:
+        self.model, self.rows, self.calls = model, 0, 0
+        self.image_size, self.alphas_cumprod, self.embed = model.image_size, model.alphas_cumprod, model.embed
+
+    def predict(self, x_t: Tensor, t: int, conditioning: Any) -> tuple[Tensor, Tensor | None]:
+        self.rows, self.calls = self.rows + len(x_t), self.calls + 1
+        return self.model.predict(x_t, t, conditioning)
+
+
+def theirs(model: DeepFloyd, kind: Any) -> Any:
+    """One of diffusers' pipelines around our network."""
+    pipeline = kind(
+        tokenizer=None,
+        text_encoder=None,
+        unet=model.unet(),
+        scheduler=DDPMScheduler.from_pretrained(model.folder / "scheduler"),
+        safety_checker=None,
+        feature_extractor=None,
+        watermarker=None,
+        requires_safety_checker=False,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def measured(work: Callable[[], Tensor]) -> tuple[Tensor, dict[str, float]]:
+    """The pictures, with wall and processor seconds for each."""
+    wall, processor = time.perf_counter(), time.process_time()
+    pictures = work()
+    count = len(pictures)
+    return pictures, {
+        "pictures_per_second": count / (time.perf_counter() - wall),
+        "processor_seconds_per_picture": (time.process_time() - processor) / count,
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Our sampling against diffusers' pipelines.")
+    parser.add_argument("--stride", type=int, default=30, help="between timesteps")
+    parser.add_argument("--threads", type=int, default=2)
+    given = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    torch.set_num_threads(given.threads)
+    timesteps = strided(990, given.stride)
+    # Starts are those of a stride of 30, at the same timesteps as far as there are such.
+    starts = [min(len(timesteps) - 1, start * 30 // given.stride) for start in STARTS]
+    device, dtype = device_and_dtype()
+    found: dict[str, Any] = {"threads": given.threads, "steps": len(timesteps), "precision": str(dtype)}
+
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        make(folder)
+        text = Embeddings(None, "bench", folder, torch.float32, "cpu")
+        full = DeepFloyd(folder, text)
+        fast = DeepFloyd(folder, text, device=device, dtype=dtype)
+        texts, shape = ["a rocket", ""], (3, 64, 64)
+        found["parameters"] = sum(p.numel() for p in full.unet().parameters())
+        original = torch.rand(1, *shape, generator=torch.Generator().manual_seed(1)) * 2 - 1
+        text.missing(texts)
+        positive, negative = text[texts[0]][None], text[texts[1]][None]
+        asked = {"guidance_scale": GAMMA, "output_type": "pt"}
+
+        def their_edits() -> Tensor:
+            pipeline = theirs(full, IFImg2ImgPipeline)
+            return torch.cat(
+                [
+                    pipeline(
+                        image=original,
+                        strength=1.0,
+                        timesteps=timesteps[start:],
+                        prompt_embeds=positive,
+                        negative_prompt_embeds=negative,
+                        generator=torch.Generator().manual_seed(11),
+                        **asked,
+                    ).images
+                    for start in starts
+                ]
+            )
+
+        def their_samples() -> Tensor:
+            count = len(SEEDS)
+            return theirs(full, IFPipeline)(
+                timesteps=timesteps,
+                prompt_embeds=positive.expand(count, -1, -1),
+                negative_prompt_embeds=negative.expand(count, -1, -1),
+                generator=generators(SEEDS),
+                **asked,
+            ).images
+
+        def our_edits(model: Counted) -> Tensor:
+            each = generators([11] * len(starts))
+            alphas = [float(model.alphas_cumprod[timesteps[start]]) for start in starts]
+            x = noised(original.expand(len(starts), -1, -1, -1), alphas, draw_noise(each, shape))
+            estimate = guided(model, [texts[0]] * len(starts), GAMMA)
+            return finish(reverse(x, timesteps, model.alphas_cumprod, estimate, each, starts=starts))
+
+        def our_samples(model: Counted, scale: float = GAMMA) -> Tensor:
+            each = generators(SEEDS)
+            estimate = guided(model, [texts[0]] * len(SEEDS), scale)
+            return finish(reverse(draw_noise(each, shape), timesteps, model.alphas_cumprod, estimate, each))
+
+        for name, reference, ours in (
+            ("sdedit", their_edits, our_edits),
+            ("guided", their_samples, our_samples),
+        ):
+            expected, slow = measured(reference)
+            model = Counted(full)
+            pictures, quick = measured(lambda ours=ours, model=model: ours(model))
+            found[name] = {
+                "diffusers": slow,
+                "ours": quick | {"rows": model.rows},
+                "largest_difference": (pictures - expected).abs().max().item(),
+                "speedup_wall": quick["pictures_per_second"] / slow["pictures_per_second"],
+                "speedup_processor": slow["processor_seconds_per_picture"]
+                / quick["processor_seconds_per_picture"],
+            }
+            if dtype != torch.float32:
+                half, default = measured(lambda ours=ours: ours(Counted(fast)))
+                found[name]["default_precision"] = default | {"psnr_db": psnr(half, pictures)}
+        rows = {}
+        for scale in (0.0, 1.0, GAMMA):
+            model = Counted(full)
+            each = generators(SEEDS[:1])
+            estimate = guided(model, texts[:1], scale)
+            finish(reverse(draw_noise(each, shape), [500, 0], model.alphas_cumprod, estimate, each))
+            rows[f"gamma={scale:g}"] = model.rows / model.calls
+        found["rows_per_step"] = rows
+    print(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()
