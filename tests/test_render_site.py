@@ -224,7 +224,7 @@ def test_pages_are_light(finished: Path) -> None:
     site = finished / "site"
     shared = sum(path.stat().st_size for path in (site / "assets").glob("*.woff2"))
     shared += sum(path.stat().st_size for path in (site / "assets").glob("*.[cj]s*"))
-    assert shared < 500_000
+    assert shared < 400_000
     assert all(path.stat().st_size < 200_000 for path in site.glob("*.html"))
 
 

@@ -344,14 +344,14 @@ def _table(value: Any, output: Stored, site: Site, cell: CellView) -> None:
 
 
 def card(picture: Picture, data: bytes, site: Site) -> Picture:
-    """A small version for the front page."""
-    if picture.vector or picture.pixelated or max(picture.width, picture.height) <= CARD:
+    """A light version for the front page."""
+    if picture.vector or picture.pixelated:
         return picture
     source = picture.poster or picture.src
     name = f"{source.rpartition('.')[0]}-{CARD}.webp"
     if not site.has(name):
         site.add(name, thumbnail(data, CARD))
-    scale = CARD / max(picture.width, picture.height)
+    scale = min(1, CARD / max(picture.width, picture.height))
     width, height = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
     return Picture(site.keep(name), picture.full, width, height, picture.alt, css=picture.css)
 
