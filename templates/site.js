@@ -131,7 +131,7 @@ function lightbox() {
     image.classList.toggle("pixelated", small || inside >= 2);
     const factor = small ? Math.max(1, Math.floor(inside)) : Math.min(inside, image.naturalWidth > 480 ? 1 : 2.5);
     const vector = image.classList.contains("vector");
-    image.style.width = vector ? "min(100%, 75rem)" : `${Math.round(image.naturalWidth * factor)}px`;
+    image.style.width = vector ? "clamp(48rem, 100%, 90rem)" : `${Math.round(image.naturalWidth * factor)}px`;
   };
   const go = (to) => {
     at = (to + group.length) % group.length;
