@@ -76,6 +76,11 @@ class Picture:
     animated: bool = False
     natural: int = 0
 
+    @property
+    def wide(self) -> bool:
+        """A row rather than a square."""
+        return not self.vector and self.width > 1.5 * self.height
+
 
 @dataclass(slots=True)
 class Table:

@@ -189,13 +189,20 @@ class _Renderer:
             found = [(cell, picture) for cell in shown.cells for picture in cell.pictures]
             if not found:
                 continue
-            square = not found[0][1].vector and found[0][1].width < 1.5 * found[0][1].height
-            count = 5 if len(found) >= 5 else min(2, len(found))
-            chosen = found[:1]
-            if square and count == 5:
-                chosen = [found[round(i * (len(found) - 1) / 4)] for i in range(5)]
-            elif square and count == 2:
-                chosen = [found[0], found[round((len(found) - 1) * 2 / 3) or 1]]
+            first = found[0][1]
+            aspect = first.width / first.height
+            if first.vector:
+                count = 1
+            elif first.wide:
+                count = min(5, max(1, round(aspect / 2)))  # rows, one above the other
+            else:
+                count = 5 if len(found) >= 5 else 2  # a large square and four small ones, or two
+            if count == 2 and not first.wide and len(found) > 2:
+                chosen = [found[0], found[round((len(found) - 1) * 2 / 3)]]
+            elif len(found) > count > 1:
+                chosen = [found[round(i * (len(found) - 1) / (count - 1))] for i in range(count)]
+            else:
+                chosen = found[:count]
             cells = {item.cell.id: item for item in self.planned[shown.id]}
             return [self._card(cells[cell.id], picture) for cell, picture in chosen]
         return []
@@ -206,7 +213,7 @@ class _Renderer:
             [
                 picture
                 for picture in page.cards
-                if not picture.vector and not picture.video and not picture.animated
+                if not (picture.vector or picture.video or picture.animated or picture.wide)
             ]
             for page in self.pages
         ]
