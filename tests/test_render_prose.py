@@ -153,6 +153,16 @@ def test_headings_start_below_the_title_and_skip_nothing(text: str) -> None:
     assert all(after <= before + 1 for before, after in zip([1, *levels], levels, strict=False))
 
 
+def test_headings_take_no_id_of_the_page() -> None:
+    html = str(write("## Main\n\n## Main\n\n## Fig. x\n\n## fig-first").html)
+    assert re.findall(r'<h2 id="([^"]*)"', html) == [
+        "main-section",
+        "main-section_1",
+        "fig-x-section",
+        "fig-first-section",
+    ]
+
+
 def test_links_between_sections_and_pictures() -> None:
     html = str(write("[two](two.md#x) ![a tile](images/a.png)").html)
     assert 'href="two.html#x"' in html

@@ -140,6 +140,16 @@ def test_missing_and_stale_cells_say_so(report: Path) -> None:
     assert [cell["state"] for cell in states] == ["stale", "missing"]
 
 
+def test_an_older_picture_that_is_gone_is_a_gap(report: Path) -> None:
+    edit(report / "generators" / "scenery.py", "* 110", "* 111")
+    for path in (report / "cache" / "objects").iterdir():
+        path.unlink()
+    shutil.rmtree(report / "site")
+    render(report, keep_stale=True)
+    page = (report / "site" / "a1-1-forward.html").read_text("utf-8")
+    assert page.count('<div class="gap">') == 4 and '<span class="mark">stale' not in page
+
+
 def test_no_other_figure_stands_in_for_a_stale_one(report: Path) -> None:
     """Two figures may have cells of the same parameters that differ in their input files alone."""
     edit(report / "sections" / "a1-1-forward.md", "id: forward", "id: another")

@@ -141,7 +141,9 @@ def test_every_link_leads_somewhere(site: Path, open_page: Callable[..., Watched
     links: list[tuple[str, str]] = []
     for name in pages(site):
         watched.page.goto((site / name).as_uri())
-        anchors[name] = set(watched.page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)"))
+        ids = watched.page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)")
+        assert len(ids) == len(set(ids)), name
+        anchors[name] = set(ids)
         links += [
             (name, href)
             for href in watched.page.evaluate(

@@ -233,8 +233,8 @@ def _cell(figure: Figure, planned: Planned, site: Site, styles: Styles, *, keep_
         if output.mime == "application/json" and _number(output, planned, result):
             continue
         file = _file(figure, planned, record, output, site)
-        if file is None:
-            continue
+        if file is None:  # its bytes are not on this machine
+            return CellView(cell.id, cell.label, planned.key, "missing", dict(cell.params), seed=result.seed)
         result.files.append(file)
         if output in main:
             alt = cell.alt or figure.alt or cell.label

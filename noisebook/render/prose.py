@@ -16,6 +16,8 @@ from noisebook.render.styles import Styles
 from noisebook.report.body import Span, converter, scan
 from noisebook.report.model import BadInput, Position, Problem
 
+OWN_IDS = ("main", "works", "problems")
+"""Ids that templates give."""
 _CITATION = re.compile(r"(?<!\\)\[(@[^\[\]\n]{1,400})\](?!\()")
 _CITED = re.compile(r"@([\w:./+-]*\w)\s*(?:,\s*(.*))?")
 _MARK = re.compile("\ue000(\\d+)\ue001")
@@ -230,6 +232,7 @@ class Writer:
             extension_configs={
                 "tables": {"use_align_attribute": True},
                 "footnotes": {"BACKLINK_TITLE": "Back to the text (note {})"},
+                "toc": {"slugify": _heading_id},
                 "pymdownx.superfences": {},
             },
             output_format="html",
@@ -285,6 +288,14 @@ def _link_out(html: str) -> str:
     if alone := _REFERENCE.fullmatch(html):
         return f'<a class="ref" href="{alone[1]}">{alone[2]}</a>'
     return _ANCHOR.sub("", html)
+
+
+def _heading_id(words: str, separator: str) -> str:
+    """The id of a heading: as Markdown makes it, but never one that a page has already."""
+    from markdown.extensions.toc import slugify
+
+    found = slugify(words, separator)
+    return f"{found}-section" if found in OWN_IDS or found.startswith(("fig-", "eq-")) else found
 
 
 def _mark(pieces: list[str], html: str) -> str:
