@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -36,6 +37,27 @@ class Unfinished(click.ClickException):
     """The command could not do all of its work."""
 
     exit_code = UNFINISHED
+
+
+DAYS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
+BYTES = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
+
+
+class Quantity(click.ParamType):  # type: ignore[type-arg]
+    """A number with a unit, such as 30d or 2GB."""
+
+    name = "quantity"
+
+    def __init__(self, units: Mapping[str, float]) -> None:
+        self.units = units
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        if isinstance(value, float):
+            return value
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)", value)
+        if found is None or found[2] not in self.units:
+            self.fail(f"{value!r} is not a number with one of {', '.join(self.units)}", param, ctx)
+        return float(found[1]) * self.units[found[2]]
 
 
 def for_people(command: Callable[P, T]) -> Callable[P, T]:
@@ -357,14 +379,26 @@ def adopt(names: tuple[str, ...]) -> None:
 
 @cli.command()
 @click.option("--yes", is_flag=True, help="Drop it; without this, only say what would be dropped.")
+@click.option(
+    "--older-than", type=Quantity(DAYS), default=0.0, metavar="AGE", help="Only what is older: 30d, 12h, 2w."
+)
+@click.option(
+    "--max-size", type=Quantity(BYTES), metavar="SIZE", help="Only the oldest, until the store fits: 2GB."
+)
+@click.option("--branches", is_flag=True, help="Keep what the report uses on any git branch.")
 @for_people
-def gc(yes: bool) -> None:
+def gc(yes: bool, older_than: float, max_size: float | None, branches: bool) -> None:
     """Drop cells that no section uses."""
-    from noisebook.build.housekeeping import collect
+    from noisebook.build.housekeeping import CannotPlan, collect, keys_of_branches
 
     book = project()
     kept = {c.key for c in everything(c for cells in book.planned.values() for c in cells)}
-    garbage = collect(book.store, kept)
+    if branches:
+        try:
+            kept.update(*keys_of_branches(book.root).values())
+        except CannotPlan as error:
+            raise Unfinished(f"{error}\nnothing is dropped: nobody knows what it uses") from error
+    garbage = collect(book.store, kept, older_than=older_than, max_size=max_size)
     for name in garbage.describe():
         click.echo(f"{'dropped' if yes else 'would drop'} {name}")
     if yes:

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import json
+import math
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
 import time
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from noisebook.build.store import Store
@@ -42,10 +52,21 @@ class Garbage:
             path.unlink(missing_ok=True)
 
 
-def collect(store: Store, kept: Collection[str]) -> Garbage:
-    """Everything in ``store`` that the cells in ``kept`` do not need. Touches nothing."""
-    cells = [key for key in store.entries if key not in kept]
-    named = {sha for key, entry in store.entries.items() if key in kept for sha, _ in entry.objects}
+def collect(
+    store: Store, kept: Collection[str], *, older_than: float = 0.0, max_size: float | None = None
+) -> Garbage:
+    """What in ``store`` the cells in ``kept`` do not need. Touches nothing.
+
+    Of those only what was finished more than ``older_than`` seconds ago; and with ``max_size`` (bytes) only
+    the oldest, until the store is no larger.
+    """
+    kept = with_needs(store, kept)
+    age = {key: _age(store, key) for key in store.entries if key not in kept}
+    cells = [key for key in sorted(age, key=lambda key: -age[key]) if age[key] >= older_than]
+    if max_size is not None:
+        cells = _until_small(store, cells, max_size)
+    gone = set(cells)
+    named = {sha for key, entry in store.entries.items() if key not in gone for sha, _ in entry.objects}
     dropped = {sha for key in cells for sha, keep in store.entries[key].objects if keep == "local"}
     files = [path for path in (store.place / "objects").glob("[!.]*") if path.name not in named]
     files += [store.local / sha for sha in sorted(dropped - named) if (store.local / sha).exists()]
@@ -59,3 +80,99 @@ def collect(store: Store, kept: Collection[str]) -> Garbage:
     size = sum(path.stat().st_size for path in files)
     size += sum((store.place / "cells" / f"{key}.json").stat().st_size for key in cells)
     return Garbage(store, cells, files, size)
+
+
+def with_needs(store: Store, keys: Iterable[str]) -> set[str]:
+    """The keys, and those of all cells that the records under them were computed from."""
+    found: set[str] = set()
+    pending = list(keys)
+    while pending:
+        key = pending.pop()
+        if key not in found:
+            found.add(key)
+            record = store.get(key) if key in store.entries else None
+            pending.extend(record.components.get("needs", {}).values() if record else ())
+    return found
+
+
+def _age(store: Store, key: str) -> float:
+    """Seconds since a cell was finished, as its record says; endless if it does not."""
+    record = store.get(key)
+    try:
+        finished = datetime.fromisoformat(str(record.provenance["finished"])) if record else None
+    except (KeyError, ValueError):
+        finished = None
+    return math.inf if finished is None else time.time() - finished.timestamp()
+
+
+def _until_small(store: Store, cells: Sequence[str], max_size: float) -> list[str]:
+    """As many of ``cells``, from the first, as must go until the store has ``max_size`` bytes."""
+    objects = {path.name: path.stat().st_size for path in (store.place / "objects").glob("[!.]*")}
+    records = {path.stem: path.stat().st_size for path in (store.place / "cells").glob("[!.]*.json")}
+    users = Counter(sha for entry in store.entries.values() for sha in {sha for sha, _ in entry.objects})
+    size = sum(objects.values()) + sum(records.values())
+    chosen: list[str] = []
+    for key in cells:
+        if size <= max_size:
+            break
+        chosen.append(key)
+        size -= records.get(key, 0)
+        for sha in {sha for sha, _ in store.entries[key].objects}:
+            users[sha] -= 1
+            size -= 0 if users[sha] else objects.get(sha, 0)
+    return chosen
+
+
+class CannotPlan(Exception):
+    """A branch whose report cannot be planned: nobody knows what it uses."""
+
+
+def keys_of_branches(root: Path) -> dict[str, set[str]]:
+    """The keys of the report's figures on every branch, local and remote, each planned by its own code.
+
+    Each different state is unpacked into a temporary folder and asked in a process of its own. Raises
+    CannotPlan, also outside a git repository.
+    """
+    listed = _git(root, "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/remotes")
+    states: dict[str, set[str]] = {}
+    result: dict[str, set[str]] = {}
+    for branch in listed.decode().split():
+        tree = _git(root, "rev-parse", f"{branch}^{{tree}}").decode().strip()
+        if tree not in states:
+            try:
+                states[tree] = _keys_of(root, branch)
+            except CannotPlan as error:
+                raise CannotPlan(f"branch {branch}: {error}") from error
+        result[branch] = states[tree]
+    return result
+
+
+def _keys_of(root: Path, branch: str) -> set[str]:
+    archive = _git(root, "archive", "--format=tar", branch, "--", ".", ":(exclude)cache")
+    with tempfile.TemporaryDirectory(prefix="noisebook-") as name:
+        folder = Path(name)
+        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+            tar.extractall(folder, filter="data")
+        if not (folder / "report.yaml").is_file():
+            return set()
+        environment = dict(os.environ)
+        if (folder / "noisebook" / "__init__.py").is_file():  # noisebook's own repository: that branch's code
+            environment["PYTHONPATH"] = str(folder)
+            for shipped in ("generators", "templates"):
+                if not (folder / "noisebook" / shipped).exists():
+                    (folder / "noisebook" / shipped).symlink_to(folder / shipped)
+        done = subprocess.run(
+            [sys.executable, "-m", "noisebook.cli", "status", "--json"],
+            cwd=folder, env=environment, capture_output=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise CannotPlan(done.stderr.decode(errors="replace").strip()[-500:])
+        return {row["key"] for row in json.loads(done.stdout)}
+
+
+def _git(root: Path, *arguments: str) -> bytes:
+    try:
+        return subprocess.run(["git", *arguments], cwd=root, capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        message = getattr(error, "stderr", b"") or str(error).encode()
+        raise CannotPlan(message.decode(errors="replace").strip()) from error
