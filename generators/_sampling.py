@@ -134,22 +134,22 @@ class Drawn:
         """(3, H, W): the finished picture."""
         return self.states[-1]
 
-    def outputs(self) -> list[Output]:
-        """The animation of the process, and its states for this machine alone."""
+    def film(self, name: str = "process") -> Output:
+        """The noisy pictures one after another, as an animation."""
         import numpy as np
 
         from noisebook.models.pictures import to_bytes
 
         stride = -(-len(self.states) // 22)
         frames = [*self.states[:-1:stride], self.end]
-        return [
-            animation("process", to_bytes(np.stack(frames + [self.end] * 2)), fps=8),
-            arrays(
-                "states",
-                {"timesteps": np.array(self.timesteps), "x": np.stack(self.states)},
-                keep="local",
-            ),
-        ]
+        return animation(name, to_bytes(np.stack(frames + [self.end] * 2)), fps=8)
+
+    def outputs(self) -> list[Output]:
+        """The film of the process, and its states for this machine alone."""
+        import numpy as np
+
+        states = {"timesteps": np.array(self.timesteps), "x": np.stack(self.states)}
+        return [self.film(), arrays("states", states, keep="local")]
 
 
 Describe = Callable[[Cell, "Denoiser"], Task]

@@ -55,7 +55,7 @@ class Params(Process):
 
 
 def cells(params: Params) -> list[Cell]:
-    """Each picture twice: upright, and through the view."""
+    """Each picture three times: upright, through the view, and on its way from one to the other."""
     found = []
     for p, pair in enumerate(params.pairs):
         for sample in params.samples:
@@ -67,13 +67,17 @@ def cells(params: Params) -> list[Cell]:
                 "guidance": float(params.guidance),
                 "sample": sample,
             }
-            for show, prompt in (("upright", pair.upright), ("turned", pair.turned)):
-                way = "upright" if show == "upright" else f"through the view “{params.view}”"
+            seen = f"through the view “{params.view}”"
+            for show, label, alt in (
+                ("upright", pair.upright, f"A visual anagram, drawn to show {pair.upright}."),
+                ("turned", pair.turned, f"The same picture {seen}, drawn to show {pair.turned}."),
+                ("turning", "from one to the other", f"The picture turns until it is seen {seen}."),
+            ):
                 found.append(
                     Cell(
                         f"{row}-{show}",
-                        prompt,
-                        f"A visual anagram seen {way}, drawn to show {prompt}.",
+                        label,
+                        alt,
                         {**asked, "show": show},
                         models={"stage1": params.model},
                         minutes=0.6,
@@ -110,17 +114,12 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
             x = torch.from_numpy(process.end)
             for cell in same:
                 if cell.params["show"] == "upright":
+                    yield cell, [picture("picture", to_bytes(process.end)), *process.outputs()]
+                elif cell.params["show"] == "turned":
+                    yield cell, [picture("picture", to_bytes(view.apply(x)))]
+                else:
                     turning = [
                         view.frame(x, 0.5 - 0.5 * float(np.cos(np.pi * k / 12))).numpy() for k in range(13)
                     ]
                     there = [turning[0]] * 5 + turning + [turning[-1]] * 5
-                    yield (
-                        cell,
-                        [
-                            picture("picture", to_bytes(process.end)),
-                            animation("turning", to_bytes(np.stack(there)), fps=8),
-                            *process.outputs(),
-                        ],
-                    )
-                else:
-                    yield cell, [picture("picture", to_bytes(view.apply(x)))]
+                    yield cell, [animation("animation", to_bytes(np.stack(there)), fps=8)]

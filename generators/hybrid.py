@@ -59,7 +59,7 @@ def check(params: Params, files: Files) -> Iterator[Complaint]:
 
 
 def cells(params: Params) -> list[Cell]:
-    """Each picture twice: near (full size) and far (scaled down)."""
+    """Each picture three times: near (full size), far (scaled down), and shrinking from one to the other."""
     found = []
     for p, pair in enumerate(params.pairs):
         for sample in params.samples:
@@ -71,13 +71,16 @@ def cells(params: Params) -> list[Cell]:
                 "guidance": float(params.guidance),
                 "sample": sample,
             }
-            for show, prompt in (("near", pair.near), ("far", pair.far)):
-                size = "at full size" if show == "near" else "scaled down, as if from far"
+            for show, label, alt in (
+                ("near", f"near: {pair.near}", f"A hybrid image at full size, drawn to show {pair.near}."),
+                ("far", f"far: {pair.far}", f"The same picture scaled down, drawn to show {pair.far}."),
+                ("shrinking", "from near to far", "The picture shrinks from its near to its far reading."),
+            ):
                 found.append(
                     Cell(
                         f"{row}-{show}",
-                        f"{show}: {prompt}",
-                        f"A hybrid image {size}, drawn to show {prompt}.",
+                        label,
+                        alt,
                         {**asked, "show": show},
                         models={"stage1": params.model},
                         minutes=0.6,
@@ -131,15 +134,10 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
         for same, process in drawn(seen, context, describe, combine):
             for cell in same:
                 if cell.params["show"] == "near":
+                    yield cell, [picture("picture", to_bytes(process.end)), *process.outputs()]
+                elif cell.params["show"] == "far":
+                    yield cell, [picture("picture", distant(process.end, 4))]
+                else:
                     away = [distant(process.end, 4 ** (k / 12)) for k in range(13)]
                     shrinking = np.stack([away[0]] * 5 + away + [away[-1]] * 5)
-                    yield (
-                        cell,
-                        [
-                            picture("picture", to_bytes(process.end)),
-                            animation("shrinking", shrinking, fps=8),
-                            *process.outputs(),
-                        ],
-                    )
-                else:
-                    yield cell, [picture("picture", distant(process.end, 4))]
+                    yield cell, [animation("animation", shrinking, fps=8)]

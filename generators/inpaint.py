@@ -151,7 +151,7 @@ def mask_of(cell: Cell, context: Context, size: int) -> NDArray[np.float32]:
     if not mask.any() or mask.all():
         path = cell.inputs.get("mask", "the hole")
         raise ValueError(f"{path}: " + ("the mask keeps nothing" if mask.all() else "the mask has no hole"))
-    return mask
+    return np.asarray(mask, np.float32)
 
 
 def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:

@@ -61,7 +61,7 @@ def check(params: Params, files: Files) -> Iterator[Complaint]:
 
 
 def cells(params: Params) -> list[Cell]:
-    """The pictures on the way, or the comparison."""
+    """The pictures on the way and their film, or the comparison."""
     name = stem(params.picture)
     shared: dict[str, Any] = {
         "inputs": {"picture": params.picture},
@@ -76,7 +76,7 @@ def cells(params: Params) -> list[Cell]:
     begin = params.first_timestep - params.i_start * params.stride
     if not params.compare:
         way = range(begin, -1, -params.stride * params.every)
-        return [
+        stages = [
             Cell(
                 f"t={t}",
                 f"t = {t}",
@@ -86,6 +86,14 @@ def cells(params: Params) -> list[Cell]:
             )
             for t in way
         ]
+        film = Cell(
+            "film",
+            "all the way",
+            f"{name} losing its noise step by step.",
+            {**asked, "show": "film"},
+            **shared,
+        )
+        return [*stages, film]
     blurring = {"show": "blurred", "kernel": params.kernel, "sigma": params.sigma}
     shown: list[tuple[str, str, str, dict[str, Json]]] = [
         ("original", "original", f"The test picture {name}.", {"show": "original"}),
@@ -118,6 +126,9 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
         x_0 = torch.from_numpy(pictures[same[0].id])
         x_t = torch.from_numpy(process.states[0])
         for cell in same:
+            if cell.params["show"] == "film":
+                yield cell, [process.film("animation")]
+                continue
             show, outputs = cell.params["show"], list[Output]()
             if show == "original":
                 shown = x_0

@@ -88,8 +88,8 @@ def test_every_cell_is_drawn(name: str) -> None:
     for cell in cells:
         assert cell.label and cell.alt
         json.loads(canonical(dict(cell.params)))
-        shown = pixels(outputs[cell.id]["picture"])
-        assert shown.shape[0] == shown.shape[1] and (np.ptp(shown) > 0 or name == "super_resolve")
+        seen = pixels(outputs[cell.id].get("picture") or outputs[cell.id]["animation"])
+        assert seen.shape[0] == seen.shape[1] and (np.ptp(seen) > 0 or name == "super_resolve")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -115,6 +115,11 @@ def test_naming_cells_imports_nothing_heavy() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])
 
 
+def shown(outputs: dict[str, Any]) -> bytes:
+    """What the page shows of a cell."""
+    return (outputs.get("picture") or outputs["animation"]).data
+
+
 @pytest.mark.parametrize("name", ["sample", "sdedit", "inpaint", "anagram", "hybrid", "text_to_image"])
 def test_a_cell_is_the_same_alone_and_in_a_batch(name: str) -> None:
     generator = module(name)
@@ -125,9 +130,9 @@ def test_a_cell_is_the_same_alone_and_in_a_batch(name: str) -> None:
     together = run(generator, cells, context())
     for cell in (cells[0], cells[len(cells) // 2], cells[-1]):
         alone = run(generator, [cell], context())[cell.id]
-        assert alone["picture"].data == together[cell.id]["picture"].data
+        assert shown(alone) == shown(together[cell.id])
     backwards = run(generator, cells[::-1], context())
-    assert all(backwards[c.id]["picture"].data == together[c.id]["picture"].data for c in cells)
+    assert all(shown(backwards[c.id]) == shown(together[c.id]) for c in cells)
 
 
 # Forward, blur, one step, iterative
@@ -162,7 +167,8 @@ def test_one_step_is_the_models_own_estimate() -> None:
 def test_iterative_pictures_are_states_of_one_process() -> None:
     iterative = module("iterative")
     denoiser = model()
-    cells = iterative.cells(iterative.Params())
+    *cells, film = iterative.cells(iterative.Params())
+    assert film.id == "film"
     assert [cell.id for cell in cells] == ["t=690", "t=540", "t=390", "t=240", "t=90"]
     outputs = run(iterative, cells, FakeContext({"stage1": denoiser}))
     assert len(denoiser.calls) == 24 and denoiser.calls[0] == (690, 1)
@@ -262,7 +268,7 @@ def test_an_anagrams_second_reading_is_its_first_flipped() -> None:
     for k in range(3):
         upright = pixels(outputs[f"{k}-upright"]["picture"])
         assert np.array_equal(pixels(outputs[f"{k}-turned"]["picture"]), upright[::-1])
-        turning = Image.open(io.BytesIO(outputs[f"{k}-upright"]["turning"].data))
+        turning = Image.open(io.BytesIO(outputs[f"{k}-turning"]["animation"].data))
         assert turning.n_frames > 10
         turning.seek(turning.n_frames - 1)
         last = np.asarray(turning.convert("L"), float).ravel()
