@@ -296,3 +296,19 @@ def test_two_builds_compared(
     pictures = re.findall(r'<img src="((?:before|after)/[^"]+)"', page)
     assert len(pictures) == 3 and all((tmp_path / "changes" / name).is_file() for name in pictures)
     assert main([before]) == 2 and main([before, str(tmp_path), out]) == 2
+
+
+def test_the_panel_names_what_a_cell_was_computed_from_and_carried_over(report: Path, tmp_path: Path) -> None:
+    book = Project(report)
+    figures = dict(book.planned)
+    network, cell = figures["loss"][0], figures["digits"][0]
+    cell.needs = {"network": network}
+    record = cell.record
+    assert record
+    adopted = {"from": "ab" * 32, "evidence": "replayed: steps 200"}
+    made = {**record.provenance, "adopted": adopted}
+    cell.store.refile(cell.key, record.components, record.outputs, made)
+    render_site(book.report, figures, tmp_path / "out")
+    page = (tmp_path / "out" / "b1-mnist.html").read_text("utf-8")
+    assert re.search(r"<dt>Computed from</dt><dd>scenery/curve \(\d\.\d s\)</dd>", page)
+    assert "<dt>Carried over</dt><dd>from abababababab: replayed: steps 200</dd>" in page

@@ -108,6 +108,7 @@ class CellView:
     provenance: Mapping[str, Json] = field(default_factory=dict)
     seed: Json = None
     models: Mapping[str, Json] = field(default_factory=dict)
+    needs: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -212,6 +213,7 @@ def _cell(figure: Figure, planned: Planned, site: Site, styles: Styles, *, keep_
     if record is None:
         return result
     result.key = record.key
+    result.needs = list(map(_needed, planned.needs.values()))
     result.provenance = {name: value for name, value in record.provenance.items() if name != "reached"}
     result.models = dict(record.provenance.get("models", {}))
     shown = [output for output in record.outputs if output.keep == "published"]
@@ -244,6 +246,14 @@ def _cell(figure: Figure, planned: Planned, site: Site, styles: Styles, *, keep_
         elif output.mime == "application/json":
             _table(json.loads(planned.store.open(output)), output, site, result)
     return result
+
+
+def _needed(planned: Planned) -> str:
+    """A cell that another one was computed from, a trained network most often, and what it cost."""
+    name = f"{planned.generator.name}/{planned.cell.id}"
+    if (record := planned.record) is None:
+        return name
+    return f"{name} ({duration(float(record.provenance.get('seconds', 0)))})"
 
 
 def older(planned: Planned) -> Record | None:
@@ -380,6 +390,7 @@ def _made(cells: Sequence[CellView]) -> list[tuple[str, str]]:
     models = sorted({f"{role}: {name}" for cell in done for role, name in cell.models.items()})
     rows = [
         ("Weights and data", ", ".join(models)),
+        ("Computed from", ", ".join(dict.fromkeys(need for cell in cells for need in cell.needs))),
         ("Seed", distinct([cell.seed for cell in cells])),
         ("Time", f"{duration(seconds)} in all" if done else ""),
         ("Device", distinct([cell.provenance.get("device") for cell in done])),
@@ -387,9 +398,16 @@ def _made(cells: Sequence[CellView]) -> list[tuple[str, str]]:
         ("Threads", distinct([cell.provenance.get("threads") for cell in done])),
         ("Python", distinct([cell.provenance.get("python") for cell in done])),
         ("Versions", ", ".join(f"{name} {' / '.join(found)}" for name, found in sorted(versions.items()))),
+        ("Carried over", distinct([_adopted(cell.provenance) for cell in done])),
         ("Made on", " to ".join(dict.fromkeys([finished[0], finished[-1]])) if finished else ""),
     ]
     return [(name, value) for name, value in rows if value]
+
+
+def _adopted(provenance: Mapping[str, Json]) -> str:
+    """How a cell that was made by an older version of the code was found to be what today's would make."""
+    adopted = provenance.get("adopted")
+    return f"from {str(adopted['from'])[:12]}: {adopted['evidence']}" if isinstance(adopted, Mapping) else ""
 
 
 def title(name: str) -> str:
