@@ -66,13 +66,17 @@ def pooled(x: Tensor, cell: int) -> Tensor:
     return x if cell == 1 else functional.avg_pool2d(x, cell)
 
 
-def whole_logits(y: Tensor, pictures: Tensor, norms: Tensor, sigma: float, temperature: float = 1.0) -> Tensor:
+def whole_logits(
+    y: Tensor, pictures: Tensor, norms: Tensor, sigma: float, temperature: float = 1.0
+) -> Tensor:
     """Evidence -‖y_b - L_i‖²/2σ² up to a constant for each b: (B, N) for y (B, C, H, W), pictures (N, C, H, W)
     and their squared norms (N,)."""
     return (y.flatten(1) @ pictures.flatten(1).T - norms / 2) / (sigma**2 * temperature)
 
 
-def local_logits(y: Tensor, pictures: Tensor, sigma: float, width: int, cell: int, temperature: float = 1.0) -> Tensor:
+def local_logits(
+    y: Tensor, pictures: Tensor, sigma: float, width: int, cell: int, temperature: float = 1.0
+) -> Tensor:
     """Evidence of each picture at each place, (N, H/cell, W/cell), for one y (C, H, W).
 
     Squared distances are summed over a window of ``width`` pixels around each cell of ``cell`` pixels.
@@ -82,7 +86,9 @@ def local_logits(y: Tensor, pictures: Tensor, sigma: float, width: int, cell: in
     return box_sum(distance, cells) / (-2 * sigma**2 * temperature)
 
 
-def promising(y: Tensor, coarse: Tensor, prior: Tensor, sigma: float, windows: Windows, size: int, keep: int) -> Tensor:
+def promising(
+    y: Tensor, coarse: Tensor, prior: Tensor, sigma: float, windows: Windows, size: int, keep: int
+) -> Tensor:
     """Indices of the ``keep`` pictures that some place could choose, judged at low resolution.
 
     ``coarse`` is the library in cells of size/8 pixels. Noise and detail within a cell add nearly the same to

@@ -50,27 +50,51 @@ class Source:
 
 SOURCES = [
     Source(
-        "3d", "@lobehub/fluent-emoji-3d", "1.1.0", "MIT", "Fluent Emoji, Microsoft; packaged by LobeHub",
+        "3d",
+        "@lobehub/fluent-emoji-3d",
+        "1.1.0",
+        "MIT",
+        "Fluent Emoji, Microsoft; packaged by LobeHub",
         "Wlq2lVStTnr8BDpIJ0pEnTKO4LuDxxqTEhTvRtD1DLRF0me7ogeRQjKoehDHXuVJ2Qaecgl5wRBv60lUAG3h7g==",
     ),
     Source(
-        "flat", "@iconify-json/fluent-emoji-flat", "1.2.6", "MIT", "Fluent Emoji, Microsoft; packaged by Iconify",
+        "flat",
+        "@iconify-json/fluent-emoji-flat",
+        "1.2.6",
+        "MIT",
+        "Fluent Emoji, Microsoft; packaged by Iconify",
         "RY47RgPb47fYUiyrA64sIOL0+UU02s29sXpNBbIQRBUlPlfNFTKUmZDERGuxDs/7yNGWqQYvuaSYM1M4fRXlUw==",
     ),
     Source(
-        "cartoon", "@iconify-json/noto", "1.2.9", "Apache-2.0", "Noto Emoji, Google; packaged by Iconify",
+        "cartoon",
+        "@iconify-json/noto",
+        "1.2.9",
+        "Apache-2.0",
+        "Noto Emoji, Google; packaged by Iconify",
         "DQiuXENbun41ch+XPSV55H9FaWKpHTyz46YIKtSaKYD4fIDDzL1tR6H4np/T38jfrTAeI3rcKF0mqHYeZVAuaw==",
     ),
     Source(
-        "icon", "@iconify-json/twemoji", "1.2.5", "CC-BY-4.0", "Twemoji, Twitter and contributors; packaged by Iconify",
+        "icon",
+        "@iconify-json/twemoji",
+        "1.2.5",
+        "CC-BY-4.0",
+        "Twemoji, Twitter and contributors; packaged by Iconify",
         "uKpuIEV0v6K5BW3Mjdyl+XKFVAbbcPxAgifKvEMtZoUZB5+YiY5zaMm2uNNCxyXzAWU9yNLlj41WU6/mvgALsw==",
     ),
     Source(
-        "drawing", "@iconify-json/emojione", "1.2.3", "CC-BY-4.0", "EmojiOne 2, JoyPixels; packaged by Iconify",
+        "drawing",
+        "@iconify-json/emojione",
+        "1.2.3",
+        "CC-BY-4.0",
+        "EmojiOne 2, JoyPixels; packaged by Iconify",
         "T9+T3HIbJNLKKsmxYKlaYhvnHYkz/HNYTV7SHCXVZPfeUi4FqskY70YeN8yYAZT8cCv7w5vJxS4Q1m8zb9CMMg==",
     ),
     Source(
-        "blob", "@iconify-json/noto-v1", "1.2.5", "Apache-2.0", "Noto Emoji before 2017, Google; packaged by Iconify",
+        "blob",
+        "@iconify-json/noto-v1",
+        "1.2.5",
+        "Apache-2.0",
+        "Noto Emoji before 2017, Google; packaged by Iconify",
         "/DsVMius69Q0fRS53z7QK1TROSuar606jiIx+laXtdsYGMXpf6LtHBx6CGfoo3UHHb/XpBsw+1L1x3eyPqMuVA==",
     ),
 ]
@@ -100,13 +124,17 @@ def fetch(source: Source) -> Path:
             with urllib.request.urlopen(url, timeout=60) as answer:
                 data = answer.read()
         except (urllib.error.URLError, TimeoutError) as error:
-            raise MissingModel(f"{url}: {error}. Put the file into {path.parent} yourself, then run again.") from None
+            raise MissingModel(
+                f"{url}: {error}. Put the file into {path.parent} yourself, then run again."
+            ) from None
         temporary = path.with_suffix(".part")
         temporary.write_bytes(data)
         temporary.replace(path)
     found = base64.b64encode(hashlib.sha512(path.read_bytes()).digest()).decode()
     if found != source.integrity:
-        raise MissingModel(f"{path} is not the pinned package: its sha512 is {found}. Delete it, then run again.")
+        raise MissingModel(
+            f"{path} is not the pinned package: its sha512 is {found}. Delete it, then run again."
+        )
     return path
 
 
@@ -179,10 +207,24 @@ def _shrink(data: bytes) -> bytes:
 
 
 PROMPTS = [
-    "an oil painting of a snowy mountain village", "a man wearing a hat", "a rocket ship", "a pencil",
-    "a lithograph of waterfalls", "an oil painting of people around a campfire", "an oil painting of an old man",
-    "a photo of the amalfi coast", "a photo of a man", "a photo of a dog", "a lithograph of a skull",
-    "an oil painting of an old man wearing a hat", "a photo of a tower", "a castle", "a mountain", "a house", "a flower", "a cat",
+    "an oil painting of a snowy mountain village",
+    "a man wearing a hat",
+    "a rocket ship",
+    "a pencil",
+    "a lithograph of waterfalls",
+    "an oil painting of people around a campfire",
+    "an oil painting of an old man",
+    "a photo of the amalfi coast",
+    "a photo of a man",
+    "a photo of a dog",
+    "a lithograph of a skull",
+    "an oil painting of an old man wearing a hat",
+    "a photo of a tower",
+    "a castle",
+    "a mountain",
+    "a house",
+    "a flower",
+    "a cat",
 ]
 """Prompts whose vectors ship, besides every name."""
 
@@ -198,10 +240,15 @@ def pieces() -> list[tuple[Picture, bytes]]:
     jobs = [(style, name) for style in shown for name in names if name in vectors[style]]
     with ProcessPoolExecutor() as pool:
         drawn = pool.map(rasterise, [vectors[style][name] for style, name in jobs], chunksize=32)
-        out = [(Picture(spoken(n), s, "piece", f"{s}/{n}.webp"), d) for (s, n), d in zip(jobs, drawn, strict=True)]
+        out = [
+            (Picture(spoken(n), s, "piece", f"{s}/{n}.webp"), d)
+            for (s, n), d in zip(jobs, drawn, strict=True)
+        ]
         shot = [name for name in names if name in rendered]
         shrunk = pool.map(_shrink, [rendered[name] for name in shot], chunksize=32)
-        out += [(Picture(spoken(n), "3d", "piece", f"3d/{n}.webp"), d) for n, d in zip(shot, shrunk, strict=True)]
+        out += [
+            (Picture(spoken(n), "3d", "piece", f"3d/{n}.webp"), d) for n, d in zip(shot, shrunk, strict=True)
+        ]
     return out
 
 
@@ -237,7 +284,12 @@ def build(root: Path) -> None:
     text.write(root / text.SHIPPED, names + subjects, text.Text())
     for stage in ("stage1", "stage2"):
         pin(
-            root, f"exact/{stage}", [LIBRARY], kind="model", loader="noisebook.models.exact", revision="1",
+            root,
+            f"exact/{stage}",
+            [LIBRARY],
+            kind="model",
+            loader="noisebook.models.exact",
+            revision="1",
             licence="MIT, Apache-2.0 and CC-BY-4.0: see models/README.md",
             get=f"{LIBRARY} ships with the report: restore it, or run python -m noisebook.models.dataset.",
         )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -47,18 +47,20 @@ class Settings:
         far: similarity below which a prompt counts as far from anything known.
         windows, enlarging: how far a place looks around, in stage I and in stage II.
         faith: standard deviation of the small picture that stage II trusts, per channel.
+        candidates: pictures of 256 pixels that stage II considers for one small picture.
     """
 
-    variants: int = 480
+    variants: int = 720
     sample: int = 1000
     names: int = 10
     certainty: float = 40.0
-    share: float = 0.85
+    share: float = 0.9
     doubt: float = 8.0
     far: float = 0.35
-    windows: Windows = Windows(base=9.0, slope=8.0)
-    enlarging: Windows = Windows(base=7.0, slope=9.0)
+    windows: Windows = Windows(base=15.0, slope=8.0, whole=3.0)
+    enlarging: Windows = Windows(base=9.0, slope=9.0)
     faith: float = 0.15
+    candidates: int = 40
 
 
 STYLE_WORDS: dict[str, str] = {
@@ -103,7 +105,10 @@ def understand(prompt: str) -> Request:
         if count:
             style, words = name, re.sub(r"\s+", " ", shorter).strip(" ,.")
             break
-    sky = next((kind for kind, p in SKY_WORDS.items() if re.search(rf"\b(?:{p})\b", words, re.IGNORECASE)), "")
+    words = re.sub(r"^(?:an?|the|some) ", "", words, flags=re.IGNORECASE)
+    sky = next(
+        (kind for kind, p in SKY_WORDS.items() if re.search(rf"\b(?:{p})\b", words, re.IGNORECASE)), ""
+    )
     return Request(style, words, sky)
 
 
@@ -119,6 +124,8 @@ class Variant:
     ground: str
     seed: int
     style: str
+    mood: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """Gain of red, green and blue before the style's treatment: the light that the picture stands in."""
 
 
 @dataclass(eq=False)
@@ -178,7 +185,7 @@ def render(library: Library, variants: Sequence[Variant], size: int) -> Tensor:
             shadow = functional.avg_pool2d(shadow, 2 * reach + 1, 1, reach)
             ground *= 1 - 0.35 * torch.roll(shadow[0], (reach, reach // 2), (1, 2))
         ground[:, y0:y1, x0:x1] = ground[:, y0:y1, x0:x1] * (1 - cut[3]) + cut[:3]
-        out[row] = ground
+        out[row] = ground * torch.tensor(variant.mood)[:, None, None]
     for style in {variant.style for variant in variants}:
         rows = [row for row, variant in enumerate(variants) if variant.style == style]
         for part in torch.tensor(rows).split(64):
@@ -194,11 +201,14 @@ class Exact:
         alphas_cumprod: DeepFloyd's cosine schedule, float64 (1000,).
     """
 
-    def __init__(self, library: Library, text: Text, image_size: int = 64, settings: Settings | None = None) -> None:
+    def __init__(
+        self, library: Library, text: Text, image_size: int = 64, settings: Settings | None = None
+    ) -> None:
         self.library, self.text, self.image_size = library, text, image_size
         self.settings = settings or Settings()
         self.alphas_cumprod = squared_cosine()
-        self._banks: dict[tuple[str, str], Bank] = {}
+        self._banks: dict[Request, Bank] = {}
+        self._enlarged: list[tuple[str, Tensor, tuple[Tensor, Tensor]]] = []
 
     @cached_property
     def _names(self) -> Tensor:
@@ -238,9 +248,7 @@ class Exact:
         generator = torch.Generator().manual_seed(derive_seed(0, "anything", request.style))
         count = min(self.settings.sample, 4 * len(self.library.pictures))
         order = torch.randperm(len(self.library.pictures), generator=generator).tolist()
-        variants = [
-            self._variant(order[i % len(order)], request, generator) for i in range(count)
-        ]
+        variants = [self._variant(order[i % len(order)], request, generator) for i in range(count)]
         return Bank(self.library, variants, torch.full((count,), -math.log(count)))
 
     def _asked(self, request: Request) -> Bank:
@@ -253,7 +261,9 @@ class Exact:
         generator = torch.Generator().manual_seed(derive_seed(0, "bank", request.style, request.subject))
         variants: list[Variant] = []
         prior: list[float] = []
-        for index, log_p, part in zip(best.indices.tolist(), log_prior.tolist(), effort.tolist(), strict=True):
+        for index, log_p, part in zip(
+            best.indices.tolist(), log_prior.tolist(), effort.tolist(), strict=True
+        ):
             pictures = self.library.by_name[self.library.names[index]]
             weights = [self._fits(i, request.style) for i in pictures]
             count = round(part * settings.variants)
@@ -272,23 +282,47 @@ class Exact:
         if style == "plain":
             return 1.0
         if style in ("photo", "render"):
-            return {"3d": 6.0, "drawn": 4.0, "own": 4.0}.get(drawn, 0.25)
+            return {"3d": 4.0, "drawn": 4.0, "own": 4.0}.get(drawn, 0.5)
         return 4.0 if drawn in (style, "drawn", "own") else 1.0 if style in TREATMENTS else 0.1
 
     def _variant(self, picture: int, request: Request, generator: torch.Generator) -> Variant:
-        a, b, c, d, e, f = torch.rand(6, generator=generator).tolist()
+        a, b, c, d, e, f, g = torch.rand(7, generator=generator).tolist()
         seed = int(e * 24)
+        mood = (1.0, 1.0, 1.0)
+        if request.style in ("oil", "photo"):  # from full daylight to the glow of a fire
+            dark = f * f * (0.30 if request.style == "oil" else 0.15)
+            mood = (1 - dark * 0.6, 1 - dark * (0.9 + 0.5 * g), 1 - dark * (0.9 + 1.0 * g))
         if self.library.pictures[picture].kind == "scene":
-            return Variant(picture, 1 + 0.25 * a, 16 * (b - 0.5), 16 * (c - 0.5), d < 0.5, "white", seed, request.style)
+            return Variant(
+                picture,
+                1 + 0.4 * a * a,
+                20 * (b - 0.5),
+                20 * (c - 0.5),
+                d < 0.5,
+                "white",
+                seed,
+                request.style,
+                mood,
+            )
         drawn = self.library.pictures[picture].style == "drawn"
         ground = {"photo": "soft", "render": "soft", "oil": "dark"}.get(request.style, "white")
         if request.sky and request.style not in ("lithograph", "pencil"):
             ground = request.sky
         if drawn:  # head and shoulders stand on the lower edge
-            scale = 1 + 0.25 * a
-            down = 32 * (scale - 1) * (2 * c - 1)
-            return Variant(picture, scale, 8 * (b - 0.5), down, d < 0.5, ground, seed, request.style)
-        return Variant(picture, 0.72 + 0.28 * a, 10 * (b - 0.5), 10 * (c - 0.5), d < 0.5, ground, seed, request.style)
+            scale = 0.8 + 0.45 * a
+            down = 32 * abs(scale - 1) * (2 * c - 1 if scale > 1 else 1)
+            return Variant(picture, scale, 8 * (b - 0.5), down, d < 0.5, ground, seed, request.style, mood)
+        return Variant(
+            picture,
+            0.72 + 0.28 * a,
+            10 * (b - 0.5),
+            10 * (c - 0.5),
+            d < 0.5,
+            ground,
+            seed,
+            request.style,
+            mood,
+        )
 
     def embed(self, prompts: Sequence[Prompt]) -> list[Prompt]:
         """The prompts; their banks are made once and kept."""
@@ -301,48 +335,83 @@ class Exact:
         alpha = float(self.alphas_cumprod[t])
         sigma = exact.noise_of(alpha)
         y = x_t.float() / math.sqrt(alpha)
-        x_0 = torch.stack([self._estimate(row, sigma, prompt) for row, prompt in zip(y, conditioning, strict=True)])
+        estimate = self._enlarge if self.image_size == 256 else self._estimate
+        x_0 = torch.stack([estimate(row, sigma, prompt) for row, prompt in zip(y, conditioning, strict=True)])
         return implied_noise(x_t, x_0, alpha), None
 
     def _estimate(self, y: Tensor, sigma: float, prompt: Prompt) -> Tensor:
+        windows = self.settings.windows
+        here = posterior(y, sigma, self.bank(prompt), windows)
         beside = getattr(prompt, "beside", "")
-        if prompt or not beside or not understand(beside).subject:
-            return posterior(y, sigma, [self.bank(prompt)], self.settings.windows)[0]
-        banks = [self.bank(prompt), self.bank(beside)]
-        (everything, asked), evidence = posteriors(y, sigma, banks, self.settings)
-        return torch.lerp(everything, asked, evidence)
+        if prompt or not beside:
+            return here
+        asked = self.bank(beside)
+        doubt = self.settings.doubt
+        odds = evidence(y, sigma, asked, windows) - evidence(y, sigma, self.bank(prompt), windows)
+        share = self.settings.share + (1 - self.settings.share) / (1 + math.exp(-max(-500.0, odds / doubt)))
+        return torch.lerp(here, posterior(y, sigma, asked, windows), share)
+
+    def _enlarge(self, y: Tensor, sigma: float, prompt: Prompt) -> Tensor:
+        """Stage II: the bank's pictures at 256, chosen by the small picture first and by ``y`` second.
+
+        What the bank cannot explain of the small picture is added as it is, enlarged. Guidance has nothing to
+        push away from: with the small picture given, both branches weigh the same bank.
+        """
+        if not isinstance(prompt, Enlarge):
+            raise ValueError("the second stage enlarges a picture: it needs one beside its prompt")
+        small = prompt.picture.float()
+        text = prompt.text or getattr(prompt.text, "beside", "")
+        log_prior, pictures = self._candidates(text, small)
+        windows = self.settings.enlarging
+        width = min(windows.width(sigma, 256), 127)
+        logits = log_prior + exact.local_logits(y, pictures, sigma, width, 4, windows.temperature)
+        x_0 = exact.mix(logits, pictures)
+        missed = small - exact.pooled(x_0[None], 256 // small.shape[-1])[0]
+        return x_0 + functional.interpolate(missed[None], size=(256, 256), mode="bicubic")[0]
+
+    def _candidates(self, text: str, small: Tensor) -> tuple[Tensor, Tensor]:
+        """For a small picture (3, 64, 64): the pictures of 256 that some place of it could be, (N, 3, 256, 256), and
+        how likely each is there, as logarithms (N, 64, 64)."""
+        for known, kept, found in self._enlarged:
+            if known == text and (kept is small or torch.equal(kept, small)):
+                return found
+        settings, bank = self.settings, self.bank(text)
+        pictures = bank.pictures(64)
+        some = exact.promising(small, bank.coarse, bank.prior, settings.faith, settings.enlarging, 64, 160)
+        logits = bank.prior[some][:, None, None] + exact.local_logits(
+            small, pictures[some], settings.faith, 11, 1
+        )
+        best = logits.softmax(0).amax((1, 2)).topk(min(settings.candidates, len(some))).indices.sort().values
+        large = render(self.library, [bank.variants[i] for i in some[best].tolist()], 256) * 2 - 1
+        found = (logits[best].log_softmax(0), large)
+        self._enlarged = [*self._enlarged[-11:], (text, small, found)]
+        return found
 
 
-def posteriors(y: Tensor, sigma: float, banks: Sequence[Bank], settings: Settings) -> tuple[list[Tensor], Tensor]:
-    """x̂_0 (3, 64, 64) under each of two banks, and how much of a mixture of both is the second's, (1, 64, 64).
-
-    The second's share follows the evidence, tempered, from ``share`` up.
-    """
-    (first, log_first), (second, log_second) = (posterior(y, sigma, [bank], settings.windows) for bank in banks)
-    odds = (log_second - log_first) / settings.doubt
-    share = settings.share + (1 - settings.share) * torch.sigmoid(odds)
-    return [first, second], functional.interpolate(share[None, None], size=y.shape[-2:], mode="bilinear")[0]
+def evidence(y: Tensor, sigma: float, bank: Bank, windows: Windows) -> float:
+    """Log evidence of a bank for the whole picture, judged at low resolution, up to a constant of ``y``."""
+    cell = y.shape[-1] // bank.coarse.shape[-1]
+    distance = (bank.coarse - exact.pooled(y[None], cell)).square().sum((1, 2, 3)) * cell**2
+    return (bank.prior - distance / (2 * sigma**2 * windows.temperature)).logsumexp(0).item()
 
 
-def posterior(y: Tensor, sigma: float, banks: Sequence[Bank], windows: Windows) -> tuple[Tensor, Tensor]:
-    """x̂_0 of one picture (3, 64, 64), and the log evidence of the bank at each place (h, w), up to a constant."""
-    (bank,) = banks
+def posterior(y: Tensor, sigma: float, bank: Bank, windows: Windows) -> Tensor:
+    """x̂_0 of one picture (3, 64, 64) under a bank."""
     size = y.shape[-1]
     width = windows.width(sigma, size)
     if width >= size:
-        logits = bank.prior + exact.whole_logits(
-            y[None], bank.pictures(size), bank.norms, sigma, windows.temperature
-        )[0]
-        x_0 = torch.softmax(logits, 0) @ bank.pictures(size).flatten(1)
-        level = -y.square().sum() / (2 * sigma**2 * windows.temperature)
-        return x_0.view_as(y), (logits.logsumexp(0) + level).view(1, 1)
-    chosen = exact.promising(y, bank.coarse, bank.prior, sigma, windows, size, windows.keep or len(bank.prior))
+        pictures = bank.pictures(size)
+        logits = bank.prior + exact.whole_logits(y[None], pictures, bank.norms, sigma, windows.temperature)[0]
+        return (torch.softmax(logits, 0) @ pictures.flatten(1)).view_as(y)
+    chosen = exact.promising(
+        y, bank.coarse, bank.prior, sigma, windows, size, windows.keep or len(bank.prior)
+    )
     pictures = bank.pictures(size)[chosen]
     cell = 4 if width >= 24 else 2 if width >= 12 else 1
-    logits = bank.prior[chosen][:, None, None] + exact.local_logits(
-        y, pictures, sigma, width, cell, windows.temperature
+    prior = bank.prior[chosen][:, None, None]
+    return exact.mix(
+        prior + exact.local_logits(y, pictures, sigma, width, cell, windows.temperature), pictures
     )
-    return exact.mix(logits, pictures), logits.logsumexp(0)
 
 
 def _quantile(weights: Sequence[float], place: float) -> int:

@@ -79,19 +79,30 @@ class Library:
                 data = archive.read(file) if archive else (self.path / file).read_bytes()
                 image = Image.open(io.BytesIO(data))
                 if min(image.size) < SMALLEST:
-                    raise BadPicture(f"{self.path}/{file}: {image.width}×{image.height} pixels, at least {SMALLEST} are needed")
+                    raise BadPicture(
+                        f"{self.path}/{file}: {image.width}×{image.height} pixels, at least {SMALLEST} are needed"
+                    )
                 image = ImageOps.exif_transpose(image)
                 if image.mode.startswith("I;16"):
                     image = image.point(lambda value: value / 256).convert("L")
                 if image.width != image.height:
                     image = ImageOps.fit(image, (min(image.size),) * 2)
                 image = image.convert("RGBA")
-            except (OSError, ValueError, KeyError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+            except (
+                OSError,
+                ValueError,
+                KeyError,
+                SyntaxError,
+                UnidentifiedImageError,
+                Image.DecompressionBombError,
+            ) as error:
                 raise BadPicture(f"{self.path}/{file}: not a picture that can be read ({error})") from None
             values = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255
             values[:, :3] *= values[:, 3:]
             if values.shape[-1] != size:
-                values = torch.nn.functional.interpolate(values, size=(size, size), mode="bilinear", antialias=True)
+                values = torch.nn.functional.interpolate(
+                    values, size=(size, size), mode="bilinear", antialias=True
+                )
             out[row] = values[0]
         if archive:
             archive.close()
@@ -142,12 +153,20 @@ def folder(path: Path) -> Library:
             with Image.open(file) as image:
                 size, clear = image.size, image.has_transparency_data
                 image.load()
-        except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        except (
+            OSError,
+            ValueError,
+            SyntaxError,
+            UnidentifiedImageError,
+            Image.DecompressionBombError,
+        ) as error:
             wrong.append(f"{file}: not a picture that can be read ({error})")
             continue
         if min(size) < SMALLEST:
             wrong.append(f"{file}: {size[0]}×{size[1]} pixels, at least {SMALLEST} are needed")
-        pictures.append(Picture(name, "own", "piece" if clear else "scene", file.relative_to(path).as_posix()))
+        pictures.append(
+            Picture(name, "own", "piece" if clear else "scene", file.relative_to(path).as_posix())
+        )
     if wrong:
         raise BadPicture("\n".join(wrong))
     if not pictures:

@@ -46,10 +46,15 @@ def path(d: str, fill: str, extra: str = "") -> str:
     return f'<path d="{d}" fill="{fill}" {extra}/>'
 
 
-def gradient(name: str, stops: list[tuple[float, str]], radial: bool = False, opacity: list[float] | None = None) -> str:
+def gradient(
+    name: str, stops: list[tuple[float, str]], radial: bool = False, opacity: list[float] | None = None
+) -> str:
     """A gradient definition, top to bottom or from the middle outwards."""
     alphas = opacity or [1.0] * len(stops)
-    body = "".join(f'<stop offset="{o}" stop-color="{c}" stop-opacity="{a}"/>' for (o, c), a in zip(stops, alphas, strict=True))
+    body = "".join(
+        f'<stop offset="{o}" stop-color="{c}" stop-opacity="{a}"/>'
+        for (o, c), a in zip(stops, alphas, strict=True)
+    )
     if radial:
         return f'<radialGradient id="{name}">{body}</radialGradient>'
     return f'<linearGradient id="{name}" x1="0" y1="0" x2="0" y2="1">{body}</linearGradient>'
@@ -60,9 +65,15 @@ def sky(stops: list[tuple[float, str]], name: str = "sky") -> str:
     return gradient(name, stops) + rect(0, 0, S, S, f"url(#{name})")
 
 
-def ridge(r: Random, base: float, height: float, rough: float = 0.55, steps: int = 5) -> list[tuple[float, float]]:
+def ridge(
+    r: Random, base: float, height: float, rough: float = 0.55, steps: int = 5
+) -> list[tuple[float, float]]:
     """A mountain line from left to right by midpoint displacement."""
-    line = [base - r.uniform(0.1, 0.5) * height, base - r.uniform(0.75, 1.0) * height, base - r.uniform(0.1, 0.5) * height]
+    line = [
+        base - r.uniform(0.1, 0.5) * height,
+        base - r.uniform(0.75, 1.0) * height,
+        base - r.uniform(0.1, 0.5) * height,
+    ]
     if r.random() < 0.5:
         line = [line[0], line[1], base - 0.35 * height, base - r.uniform(0.6, 0.95) * height, line[2]]
     amount = height * 0.22
@@ -84,7 +95,9 @@ def mountains(r: Random, base: float, height: float, rock: Colour, snow: float) 
     for (x0, y0), (x1, y1) in zip(line, line[1:], strict=False):
         if y1 > y0:  # falls to the right: in shade
             bottom = min(base, y0 + 0.55 * height)
-            out += polygon([(x0, y0), (x1, y1), (x1 + 2, bottom), (x0 + 1, bottom)], "#20304e", 'opacity=".22"')
+            out += polygon(
+                [(x0, y0), (x1, y1), (x1 + 2, bottom), (x0 + 1, bottom)], "#20304e", 'opacity=".22"'
+            )
     return out
 
 
@@ -95,11 +108,22 @@ def pine(r: Random, x: float, y: float, h: float, colour: Colour, snowy: bool = 
         top, low, w = y - h * (1 - 0.25 * k), y - h * (0.52 - 0.2 * k), h * (0.16 + 0.06 * k)
         out += polygon([(x, top), (x + w, low), (x - w, low)], rgb(colour, 0.9 + 0.1 * k))
         if snowy:
-            out += polygon([(x, top), (x + w * 0.55, (top + low) / 2), (x - w * 0.5, (top + low) / 2 + 2)], "#f2f6fb")
+            out += polygon(
+                [(x, top), (x + w * 0.55, (top + low) / 2), (x - w * 0.5, (top + low) / 2 + 2)], "#f2f6fb"
+            )
     return out
 
 
-def house(r: Random, x: float, y: float, w: float, wall: Colour, roof: Colour, snowy: bool = False, flat: bool = False) -> str:
+def house(
+    r: Random,
+    x: float,
+    y: float,
+    w: float,
+    wall: Colour,
+    roof: Colour,
+    snowy: bool = False,
+    flat: bool = False,
+) -> str:
     """A house with its lower left corner at (x, y)."""
     h = w * r.uniform(0.55, 0.85)
     out = rect(x, y - h, w, h, rgb(wall)) + rect(x + w * 0.68, y - h, w * 0.32, h, rgb(wall, 0.84))
@@ -107,7 +131,15 @@ def house(r: Random, x: float, y: float, w: float, wall: Colour, roof: Colour, s
         eaves = w * 0.12
         out += polygon([(x - eaves, y - h), (x + w / 2, y - h - w * 0.5), (x + w + eaves, y - h)], rgb(roof))
         if snowy:
-            out += polygon([(x - eaves, y - h - 1), (x + w / 2, y - h - w * 0.56), (x + w + eaves, y - h - 1), (x + w / 2, y - h - w * 0.22)], "#f7fafe")
+            out += polygon(
+                [
+                    (x - eaves, y - h - 1),
+                    (x + w / 2, y - h - w * 0.56),
+                    (x + w + eaves, y - h - 1),
+                    (x + w / 2, y - h - w * 0.22),
+                ],
+                "#f7fafe",
+            )
     else:
         out += rect(x - 1, y - h - w * 0.08, w + 2, w * 0.1, rgb(roof))
     light = "#ffd36b" if snowy else rgb((70, 80, 100))
@@ -119,11 +151,16 @@ def house(r: Random, x: float, y: float, w: float, wall: Colour, roof: Colour, s
 
 def village(r: Random) -> str:
     """Houses with snow on their roofs under snow-capped mountains."""
-    mood = r.choice([("#4f86c6", "#cfe3f5"), ("#5d6fa8", "#f3c9b0"), ("#7fa8d4", "#e8f1f8"), ("#3f5f9a", "#b9cfe8")])
+    mood = r.choice(
+        [("#4f86c6", "#cfe3f5"), ("#5d6fa8", "#f3c9b0"), ("#7fa8d4", "#e8f1f8"), ("#3f5f9a", "#b9cfe8")]
+    )
     out = sky([(0, mood[0]), (0.6, mood[1]), (1, "#ffffff")])
     out += mountains(r, 170, r.uniform(90, 115), near(r, (120, 135, 165)), 0.75)
     out += mountains(r, 185, r.uniform(100, 140), near(r, (84, 96, 122)), 0.6)
-    out += path(f"M0 {r.uniform(168, 182)} Q64 {r.uniform(155, 172)} 128 {r.uniform(166, 180)} T256 {r.uniform(162, 180)} V256 H0Z", "#eef4fb")
+    out += path(
+        f"M0 {r.uniform(168, 182)} Q64 {r.uniform(155, 172)} 128 {r.uniform(166, 180)} T256 {r.uniform(162, 180)} V256 H0Z",
+        "#eef4fb",
+    )
     for _ in range(r.randint(6, 10)):
         out += pine(r, r.uniform(0, S), r.uniform(172, 192), r.uniform(24, 44), near(r, (38, 74, 62)), True)
     spots = sorted((r.uniform(178, 246), r.uniform(-6, 226)) for _ in range(r.randint(6, 9)))
@@ -132,7 +169,11 @@ def village(r: Random) -> str:
         out += house(r, x, y, r.uniform(26, 34) * (0.6 + (y - 170) / 110), wall, (110, 60, 48), True)
     if r.random() < 0.6:
         x = r.uniform(60, 180)
-        out += rect(x, 150, 13, 44, "#b98f6a") + polygon([(x - 3, 151), (x + 6.5, 112), (x + 16, 151)], "#6e3b38") + polygon([(x - 1, 146), (x + 6.5, 112), (x + 9, 130)], "#f7fafe")
+        out += (
+            rect(x, 150, 13, 44, "#b98f6a")
+            + polygon([(x - 3, 151), (x + 6.5, 112), (x + 16, 151)], "#6e3b38")
+            + polygon([(x - 1, 146), (x + 6.5, 112), (x + 9, 130)], "#f7fafe")
+        )
     return out
 
 
@@ -143,7 +184,9 @@ def peaks(r: Random) -> str:
     out += mountains(r, 190, r.uniform(110, 150), near(r, (118, 132, 160)), 0.7)
     out += mountains(r, 215, r.uniform(90, 165), near(r, (80, 92, 116)), 0.55)
     green = near(r, r.choice([(74, 120, 70), (100, 140, 84), (60, 100, 90)]))
-    out += path(f"M0 {r.uniform(195, 215)} Q90 {r.uniform(180, 210)} 256 {r.uniform(195, 220)} V256 H0Z", rgb(green))
+    out += path(
+        f"M0 {r.uniform(195, 215)} Q90 {r.uniform(180, 210)} 256 {r.uniform(195, 220)} V256 H0Z", rgb(green)
+    )
     for _ in range(r.randint(4, 14)):
         out += pine(r, r.uniform(0, S), r.uniform(212, 256), r.uniform(26, 52), near(r, (34, 78, 56)))
     return out
@@ -154,34 +197,77 @@ def waterfall(r: Random) -> str:
     out = sky([(0, "#8fc4e8"), (0.35, "#dcebf2"), (1, "#8fb7a0")])
     top = r.uniform(56, 84)
     rock = near(r, r.choice([(92, 84, 80), (80, 88, 84), (108, 94, 80)]))
-    out += polygon([(0, top + r.uniform(-18, 6)), (70, top + r.uniform(-10, 6)), (128, top), (190, top + r.uniform(-10, 8)), (S, top + r.uniform(-22, 8)), (S, S), (0, S)], rgb(rock))
+    out += polygon(
+        [
+            (0, top + r.uniform(-18, 6)),
+            (70, top + r.uniform(-10, 6)),
+            (128, top),
+            (190, top + r.uniform(-10, 8)),
+            (S, top + r.uniform(-22, 8)),
+            (S, S),
+            (0, S),
+        ],
+        rgb(rock),
+    )
     for _ in range(42):
         x, y, w = r.uniform(-10, S), r.uniform(top + 2, 210), r.uniform(10, 34)
-        out += polygon([(x, y), (x + w, y + r.uniform(-6, 6)), (x + w * 0.8, y + w * 0.9), (x + w * 0.1, y + w * 0.7)], rgb(rock, r.uniform(0.62, 1.2)), 'opacity=".75"')
+        out += polygon(
+            [(x, y), (x + w, y + r.uniform(-6, 6)), (x + w * 0.8, y + w * 0.9), (x + w * 0.1, y + w * 0.7)],
+            rgb(rock, r.uniform(0.62, 1.2)),
+            'opacity=".75"',
+        )
     for _ in range(r.randint(8, 13)):
         x = r.uniform(0, S)
-        out += ellipse(x, top - r.uniform(0, 16), r.uniform(14, 26), r.uniform(12, 22), rgb(near(r, (52, 110, 60))))
+        out += ellipse(
+            x, top - r.uniform(0, 16), r.uniform(14, 26), r.uniform(12, 22), rgb(near(r, (52, 110, 60)))
+        )
     count = r.choice([1, 2, 2, 3])
     middles = {1: [128], 2: [84, 176], 3: [52, 128, 206]}[count]
     for middle in middles:
-        x, w = middle + r.uniform(-14, 14), r.uniform(40, 58) / (1 if count == 1 else 1.45) + (20 if count == 1 else 0)
+        x, w = (
+            middle + r.uniform(-14, 14),
+            r.uniform(40, 58) / (1 if count == 1 else 1.45) + (20 if count == 1 else 0),
+        )
         y = top - 2 + r.uniform(-4, 6)
         flare = w * 0.16
-        out += path(f"M{x - w / 2} {y} Q{x} {y - 5} {x + w / 2} {y} C{x + w / 2 + flare} {y + 40} {x + w / 2 + flare} 160 {x + w / 2 + flare} 214 H{x - w / 2 - flare} C{x - w / 2 - flare} 160 {x - w / 2 - flare} {y + 40} {x - w / 2} {y}Z", "#dcf0fa")
+        out += path(
+            f"M{x - w / 2} {y} Q{x} {y - 5} {x + w / 2} {y} C{x + w / 2 + flare} {y + 40} {x + w / 2 + flare} 160 {x + w / 2 + flare} 214 H{x - w / 2 - flare} C{x - w / 2 - flare} 160 {x - w / 2 - flare} {y + 40} {x - w / 2} {y}Z",
+            "#dcf0fa",
+        )
         for _ in range(10):
             u = x + r.uniform(-0.5, 0.5) * w
             tone = r.choice(["#ffffff", "#ffffff", "#a9d3ea", "#8fc0de"])
-            out += path(f"M{u} {y + r.uniform(0, 30)} Q{u + (u - x) * 0.25} 130 {u + (u - x) * 0.35} {r.uniform(150, 212)}", "none", f'stroke="{tone}" stroke-width="{r.uniform(2.5, 5):.1f}" stroke-linecap="round"')
-    out += gradient("pool", [(0, "#9fd4e6"), (1, "#2f7f9e")]) + path(f"M0 {r.uniform(204, 216)} Q128 {r.uniform(196, 208)} 256 {r.uniform(204, 216)} V256 H0Z", "url(#pool)")
+            out += path(
+                f"M{u} {y + r.uniform(0, 30)} Q{u + (u - x) * 0.25} 130 {u + (u - x) * 0.35} {r.uniform(150, 212)}",
+                "none",
+                f'stroke="{tone}" stroke-width="{r.uniform(2.5, 5):.1f}" stroke-linecap="round"',
+            )
+    out += gradient("pool", [(0, "#9fd4e6"), (1, "#2f7f9e")]) + path(
+        f"M0 {r.uniform(204, 216)} Q128 {r.uniform(196, 208)} 256 {r.uniform(204, 216)} V256 H0Z",
+        "url(#pool)",
+    )
     for middle in middles:
         for _ in range(6):
-            out += ellipse(middle + r.uniform(-34, 34), 212 + r.uniform(-5, 9), r.uniform(12, 24), r.uniform(5, 10), "#ffffff", 'opacity=".72"')
+            out += ellipse(
+                middle + r.uniform(-34, 34),
+                212 + r.uniform(-5, 9),
+                r.uniform(12, 24),
+                r.uniform(5, 10),
+                "#ffffff",
+                'opacity=".72"',
+            )
     for side in (0, 1):
         for _ in range(3):
             x = r.uniform(0, 44) if side == 0 else r.uniform(212, S)
-            out += ellipse(x, r.uniform(222, 256), r.uniform(12, 26), r.uniform(9, 16), rgb(rock, r.uniform(0.6, 0.95)))
+            out += ellipse(
+                x, r.uniform(222, 256), r.uniform(12, 26), r.uniform(9, 16), rgb(rock, r.uniform(0.6, 0.95))
+            )
     for _ in range(4):
-        out += path(f"M{r.uniform(20, 180):.0f} {r.uniform(226, 250):.0f} h{r.uniform(20, 60):.0f}", "none", 'stroke="#c4e8f2" stroke-width="2.5"')
+        out += path(
+            f"M{r.uniform(20, 180):.0f} {r.uniform(226, 250):.0f} h{r.uniform(20, 60):.0f}",
+            "none",
+            'stroke="#c4e8f2" stroke-width="2.5"',
+        )
     return out
 
 
@@ -189,13 +275,28 @@ def coast(r: Random) -> str:
     """Bright houses stacked on a steep headland over a blue sea."""
     out = sky([(0, "#4b9ee0"), (0.45, "#c9e6f6"), (1, "#ffffff")])
     horizon = r.uniform(112, 134)
-    out += gradient("sea", [(0, "#3f97c8"), (0.5, "#1f78b4"), (1, "#1b5f98")]) + rect(0, horizon, S, S - horizon, "url(#sea)")
+    out += gradient("sea", [(0, "#3f97c8"), (0.5, "#1f78b4"), (1, "#1b5f98")]) + rect(
+        0, horizon, S, S - horizon, "url(#sea)"
+    )
     mirror = r.random() < 0.5
     land: list[str] = []
     hill = near(r, (112, 132, 88))
     foot = r.uniform(196, 226)
-    crest = [(0, r.uniform(26, 50)), (44, r.uniform(36, 60)), (96, r.uniform(66, 92)), (146, r.uniform(112, 140)), (188, foot - 14), (206, foot)]
-    land.append(polygon([(0, r.uniform(50, 84)), (80, horizon - 40), (140, horizon - 14), (200, horizon), (0, horizon)], rgb(hill, 1.25), 'opacity=".7"'))
+    crest = [
+        (0, r.uniform(26, 50)),
+        (44, r.uniform(36, 60)),
+        (96, r.uniform(66, 92)),
+        (146, r.uniform(112, 140)),
+        (188, foot - 14),
+        (206, foot),
+    ]
+    land.append(
+        polygon(
+            [(0, r.uniform(50, 84)), (80, horizon - 40), (140, horizon - 14), (200, horizon), (0, horizon)],
+            rgb(hill, 1.25),
+            'opacity=".7"',
+        )
+    )
     land.append(polygon([*crest, (150, foot + 10), (90, foot + 22), (0, S)], rgb(hill)))
     for _ in range(16):
         t = r.random() * 0.9
@@ -203,7 +304,15 @@ def coast(r: Random) -> str:
         y = _on(crest, x) + r.uniform(4, 60)
         if y < foot:
             land.append(ellipse(x, y, r.uniform(7, 14), r.uniform(5, 9), rgb(near(r, (70, 104, 62)))))
-    walls = [(244, 214, 160), (240, 180, 150), (250, 236, 214), (226, 140, 110), (250, 220, 120), (236, 196, 196), (255, 248, 236)]
+    walls = [
+        (244, 214, 160),
+        (240, 180, 150),
+        (250, 236, 214),
+        (226, 140, 110),
+        (250, 220, 120),
+        (236, 196, 196),
+        (255, 248, 236),
+    ]
     spots = []
     for _ in range(60):
         x = r.uniform(-8, 176)
@@ -213,15 +322,26 @@ def coast(r: Random) -> str:
     for y, x in sorted(spots)[:44]:
         w = r.uniform(16, 25)
         land.append(house(r, x, y, w, near(r, r.choice(walls), 8), (190, 96, 66), False, r.random() < 0.55))
-    land.append(path(f"M0 {foot + 40:.0f} Q90 {foot + 14:.0f} 206 {foot:.0f} L214 {foot + 5:.0f} Q110 {foot + 26:.0f} 40 {S} H0Z", "#d9c49a"))
+    land.append(
+        path(
+            f"M0 {foot + 40:.0f} Q90 {foot + 14:.0f} 206 {foot:.0f} L214 {foot + 5:.0f} Q110 {foot + 26:.0f} 40 {S} H0Z",
+            "#d9c49a",
+        )
+    )
     body = "".join(land)
     out += f'<g transform="translate({S} 0) scale(-1 1)">{body}</g>' if mirror else body
     for _ in range(r.randint(2, 5)):
         x, y = (r.uniform(150, 240), r.uniform(horizon + 20, 240))
         x = S - x if mirror else x
-        out += path(f"M{x - 8} {y} h16 l-3 5 h-10Z", "#ffffff") + polygon([(x, y - 14), (x + 8, y - 2), (x, y - 2)], "#f6f6f6")
+        out += path(f"M{x - 8} {y} h16 l-3 5 h-10Z", "#ffffff") + polygon(
+            [(x, y - 14), (x + 8, y - 2), (x, y - 2)], "#f6f6f6"
+        )
     for _ in range(9):
-        out += path(f"M{r.uniform(0, 230):.0f} {r.uniform(horizon + 6, 250):.0f} h{r.uniform(10, 30):.0f}", "none", 'stroke="#9fd0ea" stroke-width="1.6" opacity=".7"')
+        out += path(
+            f"M{r.uniform(0, 230):.0f} {r.uniform(horizon + 6, 250):.0f} h{r.uniform(10, 30):.0f}",
+            "none",
+            'stroke="#9fd0ea" stroke-width="1.6" opacity=".7"',
+        )
     return out
 
 
@@ -233,21 +353,43 @@ def _on(line: list[tuple[float, float]], x: float) -> float:
 
 
 SKINS: list[Colour] = [(244, 208, 178), (230, 184, 146), (206, 152, 112), (160, 108, 74), (108, 70, 48)]
-CLOTHES: list[Colour] = [(180, 52, 48), (52, 92, 150), (66, 120, 78), (200, 140, 50), (110, 72, 130), (70, 74, 84), (150, 96, 60)]
+CLOTHES: list[Colour] = [
+    (180, 52, 48),
+    (52, 92, 150),
+    (66, 120, 78),
+    (200, 140, 50),
+    (110, 72, 130),
+    (70, 74, 84),
+    (150, 96, 60),
+]
 
 
 def sitter(r: Random, x: float, y: float, h: float, face: int) -> str:
     """Somebody sitting on the ground, lit by a fire at their ``face`` side (-1 left, 1 right)."""
     skin, cloth = r.choice(SKINS), near(r, r.choice(CLOTHES))
     head = h * 0.17
-    out = path(f"M{x - h * .24} {y} Q{x - h * .26} {y - h * .62} {x} {y - h * .64} Q{x + h * .26} {y - h * .62} {x + h * .24} {y}Z", rgb(cloth, 0.8))
-    out += path(f"M{x} {y} Q{x + face * h * .5} {y - h * .3} {x + face * h * .44} {y}Z", rgb(cloth, 0.55))
-    out += path(f"M{x + face * h * .1} {y - h * .45} Q{x + face * h * .2} {y - h * .2} {x + face * h * .4} {y - h * .3}", "none", f'stroke="{rgb(cloth, 1.1)}" stroke-width="{h * .1:.1f}" stroke-linecap="round"')
-    out += path(f"M{x + face * h * .12} {y - h * .62} Q{x + face * h * .25} {y - h * .5} {x + face * h * .2} {y - h * .06} L{x + face * h * .12} {y - h * .06}Z", "#ffb35c", 'opacity=".6"')
+    out = path(
+        f"M{x - h * 0.24} {y} Q{x - h * 0.26} {y - h * 0.62} {x} {y - h * 0.64} Q{x + h * 0.26} {y - h * 0.62} {x + h * 0.24} {y}Z",
+        rgb(cloth, 0.8),
+    )
+    out += path(f"M{x} {y} Q{x + face * h * 0.5} {y - h * 0.3} {x + face * h * 0.44} {y}Z", rgb(cloth, 0.55))
+    out += path(
+        f"M{x + face * h * 0.1} {y - h * 0.45} Q{x + face * h * 0.2} {y - h * 0.2} {x + face * h * 0.4} {y - h * 0.3}",
+        "none",
+        f'stroke="{rgb(cloth, 1.1)}" stroke-width="{h * 0.1:.1f}" stroke-linecap="round"',
+    )
+    out += path(
+        f"M{x + face * h * 0.12} {y - h * 0.62} Q{x + face * h * 0.25} {y - h * 0.5} {x + face * h * 0.2} {y - h * 0.06} L{x + face * h * 0.12} {y - h * 0.06}Z",
+        "#ffb35c",
+        'opacity=".6"',
+    )
     out += ellipse(x, y - h * 0.78, head, head * 1.1, rgb(skin, 0.9))
     out += ellipse(x + face * head * 0.35, y - h * 0.76, head * 0.6, head * 0.85, "#ffcf8a", 'opacity=".7"')
     hair = rgb(r.choice([(40, 28, 22), (84, 54, 32), (120, 84, 44), (30, 30, 34)]))
-    out += path(f"M{x - head * 1.08} {y - h * .76} A{head * 1.08} {head * 1.2} 0 0 1 {x + head * 1.08} {y - h * .80} Q{x} {y - h * .88} {x - head * 1.08} {y - h * .72}Z", hair)
+    out += path(
+        f"M{x - head * 1.08} {y - h * 0.76} A{head * 1.08} {head * 1.2} 0 0 1 {x + head * 1.08} {y - h * 0.80} Q{x} {y - h * 0.88} {x - head * 1.08} {y - h * 0.72}Z",
+        hair,
+    )
     return out
 
 
@@ -255,12 +397,21 @@ def campfire(r: Random) -> str:
     """People around a fire at night."""
     out = sky([(0, "#0c1230"), (0.55, "#22264e"), (1, "#2a2030")])
     for _ in range(26):
-        out += ellipse(r.uniform(0, S), r.uniform(0, 110), r.uniform(0.8, 1.8), r.uniform(0.8, 1.8), "#fff6d8", 'opacity=".9"')
+        out += ellipse(
+            r.uniform(0, S),
+            r.uniform(0, 110),
+            r.uniform(0.8, 1.8),
+            r.uniform(0.8, 1.8),
+            "#fff6d8",
+            'opacity=".9"',
+        )
     if r.random() < 0.6:
         out += ellipse(r.choice([40, 210]) + r.uniform(-12, 12), r.uniform(26, 48), 14, 14, "#f7efc8")
     for _ in range(12):
         out += pine(r, r.uniform(0, S), r.uniform(150, 172), r.uniform(60, 110), near(r, (18, 34, 40), 5))
-    out += gradient("ground", [(0, "#3b2c26"), (1, "#1d1618")]) + path("M0 160 Q128 148 256 160 V256 H0Z", "url(#ground)")
+    out += gradient("ground", [(0, "#3b2c26"), (1, "#1d1618")]) + path(
+        "M0 160 Q128 148 256 160 V256 H0Z", "url(#ground)"
+    )
     fx, fy, fh = 128 + r.uniform(-10, 10), r.uniform(206, 220), r.uniform(70, 96)
     out += gradient("glow", [(0, "#ffb347"), (0.45, "#f07a28"), (1, "#f07a28")], True, [0.85, 0.38, 0])
     out += ellipse(fx, fy - 26, 128, 96, "url(#glow)")
@@ -269,15 +420,22 @@ def campfire(r: Random) -> str:
     r.shuffle(back)
     for dx, y in back[: people - 2]:
         if abs(dx) > 5:
-            out += sitter(r, fx + dx + r.uniform(-8, 8), y + r.uniform(-4, 4), r.uniform(62, 74), -1 if dx > 0 else 1)
+            out += sitter(
+                r, fx + dx + r.uniform(-8, 8), y + r.uniform(-4, 4), r.uniform(62, 74), -1 if dx > 0 else 1
+            )
     for side in (-1, 1):
         out += sitter(r, fx + side * r.uniform(84, 98), r.uniform(222, 238), r.uniform(84, 98), -side)
     for angle in (-28, 24, 0):
         out += f'<rect x="{fx - 32:.1f}" y="{fy - 3:.1f}" width="64" height="10" rx="5" fill="{rgb(near(r, (96, 58, 36)))}" transform="rotate({angle} {fx:.1f} {fy:.1f})"/>'
-    for k, (tone, part) in enumerate([("#e8481c", 1.0), ("#f98a1f", 0.74), ("#ffcb3d", 0.5), ("#fff3b0", 0.26)]):
+    for k, (tone, part) in enumerate(
+        [("#e8481c", 1.0), ("#f98a1f", 0.74), ("#ffcb3d", 0.5), ("#fff3b0", 0.26)]
+    ):
         h, w = fh * part, 27 * part + 2
         lean = r.uniform(-7, 7)
-        out += path(f"M{fx - w} {fy - 2} C{fx - w * 1.3} {fy - h * .45} {fx - w * .3} {fy - h * .5} {fx + lean} {fy - h} C{fx + w * .35} {fy - h * .6} {fx + w * 1.35} {fy - h * .4} {fx + w} {fy - 2} Q{fx} {fy + 6 - k} {fx - w} {fy - 2}Z", tone)
+        out += path(
+            f"M{fx - w} {fy - 2} C{fx - w * 1.3} {fy - h * 0.45} {fx - w * 0.3} {fy - h * 0.5} {fx + lean} {fy - h} C{fx + w * 0.35} {fy - h * 0.6} {fx + w * 1.35} {fy - h * 0.4} {fx + w} {fy - 2} Q{fx} {fy + 6 - k} {fx - w} {fy - 2}Z",
+            tone,
+        )
     for _ in range(8):
         out += ellipse(fx + r.uniform(-36, 36), fy - r.uniform(80, 140), 1.6, 1.6, "#ffc24d")
     return out
@@ -288,15 +446,25 @@ def beach(r: Random) -> str:
     out = sky([(0, "#3fa0e6"), (0.5, "#d4eefb"), (1, "#ffffff")])
     horizon = r.uniform(118, 140)
     out += gradient("sea", [(0, "#2f93c9"), (1, "#7fd3dc")]) + rect(0, horizon, S, 80, "url(#sea)")
-    out += path(f"M0 {r.uniform(180, 200)} Q128 {r.uniform(166, 190)} 256 {r.uniform(186, 206)} V256 H0Z", "#f0dcae")
+    out += path(
+        f"M0 {r.uniform(180, 200)} Q128 {r.uniform(166, 190)} 256 {r.uniform(186, 206)} V256 H0Z", "#f0dcae"
+    )
     for _ in range(r.randint(1, 3)):
         x, y, h = r.uniform(30, 226), r.uniform(205, 236), r.uniform(90, 140)
         lean = r.uniform(-26, 26)
-        out += path(f"M{x} {y} Q{x + lean * .2} {y - h * .5} {x + lean} {y - h}", "none", 'stroke="#8a6240" stroke-width="8" stroke-linecap="round"')
+        out += path(
+            f"M{x} {y} Q{x + lean * 0.2} {y - h * 0.5} {x + lean} {y - h}",
+            "none",
+            'stroke="#8a6240" stroke-width="8" stroke-linecap="round"',
+        )
         for k in range(7):
             a = math.pi * (k / 6) + r.uniform(-0.15, 0.15)
             dx, dy = math.cos(a) * 46, -math.sin(a) * 24
-            out += path(f"M{x + lean} {y - h} Q{x + lean + dx * .6} {y - h + dy - 12} {x + lean + dx} {y - h + dy + 18}", "none", f'stroke="{rgb(near(r, (54, 134, 66)))}" stroke-width="8" stroke-linecap="round"')
+            out += path(
+                f"M{x + lean} {y - h} Q{x + lean + dx * 0.6} {y - h + dy - 12} {x + lean + dx} {y - h + dy + 18}",
+                "none",
+                f'stroke="{rgb(near(r, (54, 134, 66)))}" stroke-width="8" stroke-linecap="round"',
+            )
     return out
 
 
@@ -305,7 +473,13 @@ def forest(r: Random) -> str:
     out = sky([(0, "#b8dcc8"), (0.6, "#dfeede"), (1, "#7da46a")])
     out += rect(0, 176, S, 80, rgb(near(r, (88, 130, 70))))
     for y, dark in sorted((r.uniform(150, 256), r.uniform(0.7, 1.1)) for _ in range(26)):
-        out += pine(r, r.uniform(-10, 266), y, r.uniform(60, 120) * y / 220, near(r, (44 * dark + 10, 100 * dark, 62 * dark)))
+        out += pine(
+            r,
+            r.uniform(-10, 266),
+            y,
+            r.uniform(60, 120) * y / 220,
+            near(r, (44 * dark + 10, 100 * dark, 62 * dark)),
+        )
     return out
 
 
@@ -322,7 +496,9 @@ def city(r: Random) -> str:
             for i in range(int(w // 8)):
                 for j in range(int(h // 12)):
                     if r.random() < 0.5:
-                        out += rect(x + 3 + 8 * i, S - h + 5 + 12 * j, 4, 6, "#ffd977" if night else "#5d7590")
+                        out += rect(
+                            x + 3 + 8 * i, S - h + 5 + 12 * j, 4, 6, "#ffd977" if night else "#5d7590"
+                        )
             x += w + r.uniform(-2, 6)
     return out
 
@@ -333,7 +509,10 @@ def desert(r: Random) -> str:
     out += ellipse(r.uniform(40, 216), r.uniform(40, 80), 18, 18, "#fff3c4")
     for k in range(4):
         y = 130 + 30 * k + r.uniform(-8, 8)
-        out += path(f"M0 {y + r.uniform(-10, 20)} Q{r.uniform(40, 120)} {y - 34} {r.uniform(120, 160)} {y} T256 {y + r.uniform(-14, 12)} V256 H0Z", rgb(near(r, (226 - 14 * k, 170 - 14 * k, 96 - 8 * k), 8)))
+        out += path(
+            f"M0 {y + r.uniform(-10, 20)} Q{r.uniform(40, 120)} {y - 34} {r.uniform(120, 160)} {y} T256 {y + r.uniform(-14, 12)} V256 H0Z",
+            rgb(near(r, (226 - 14 * k, 170 - 14 * k, 96 - 8 * k), 8)),
+        )
     return out
 
 
@@ -354,13 +533,24 @@ def meadow(r: Random) -> str:
     out = sky([(0, "#6cb6ee"), (0.6, "#e6f4fb"), (1, "#ffffff")])
     for k in range(3):
         y = 120 + 26 * k
-        out += path(f"M0 {y + r.uniform(-12, 12)} Q80 {y - 26} 140 {y} T256 {y + r.uniform(-10, 10)} V256 H0Z", rgb(near(r, (120 - 16 * k, 176 - 12 * k, 92 - 10 * k))))
+        out += path(
+            f"M0 {y + r.uniform(-12, 12)} Q80 {y - 26} 140 {y} T256 {y + r.uniform(-10, 10)} V256 H0Z",
+            rgb(near(r, (120 - 16 * k, 176 - 12 * k, 92 - 10 * k))),
+        )
     for y in sorted(r.uniform(176, 252) for _ in range(46)):
         x, size = r.uniform(0, S), 2.5 + (y - 170) / 12
-        tone = rgb(r.choice([(232, 72, 88), (250, 206, 70), (240, 140, 190), (250, 250, 250), (150, 110, 214)]))
+        tone = rgb(
+            r.choice([(232, 72, 88), (250, 206, 70), (240, 140, 190), (250, 250, 250), (150, 110, 214)])
+        )
         out += rect(x - 0.8, y, 1.6, size * 2, "#3c7a3c")
         for k in range(5):
-            out += ellipse(x + math.cos(k * 1.257) * size * 0.7, y + math.sin(k * 1.257) * size * 0.7, size * 0.55, size * 0.55, tone)
+            out += ellipse(
+                x + math.cos(k * 1.257) * size * 0.7,
+                y + math.sin(k * 1.257) * size * 0.7,
+                size * 0.55,
+                size * 0.55,
+                tone,
+            )
         out += ellipse(x, y, size * 0.42, size * 0.42, "#f7c531")
     return out
 
@@ -368,7 +558,11 @@ def meadow(r: Random) -> str:
 def person(r: Random, old: bool = False, hat: bool = False, woman: bool = False) -> str:
     """Head and shoulders, shaded, on a transparent ground."""
     skin, cloth = near(r, SKINS[r.choice([0, 0, 1, 1, 2, 3, 4])], 6), near(r, r.choice(CLOTHES))
-    hair = (226, 224, 220) if old else r.choice([(38, 28, 24), (82, 54, 34), (132, 92, 50), (26, 26, 30), (176, 132, 72)])
+    hair = (
+        (226, 224, 220)
+        if old
+        else r.choice([(38, 28, 24), (82, 54, 34), (132, 92, 50), (26, 26, 30), (176, 132, 72)])
+    )
     if old:
         hair = near(r, hair, 10)
     w, h = r.uniform(52, 60), r.uniform(70, 78)
@@ -376,51 +570,110 @@ def person(r: Random, old: bool = False, hat: bool = False, woman: bool = False)
     out = gradient("skin", [(0, rgb(skin, 1.1)), (0.7, rgb(skin)), (1, rgb(skin, 0.72))], True)
     out += gradient("cloth", [(0, rgb(cloth, 1.15)), (1, rgb(cloth, 0.6))])
     if woman:
-        out += path(f"M{x - w - 12} 232 Q{x - w - 26} {y - h * 1.1} {x} {y - h - 12} Q{x + w + 26} {y - h * 1.1} {x + w + 12} 232Z", rgb(hair, 0.85))
-    out += path(f"M{x - 104} 256 Q{x - 98} 204 {x - 34} 196 H{x + 34} Q{x + 98} 204 {x + 104} 256Z", "url(#cloth)")
+        out += path(
+            f"M{x - w - 12} 232 Q{x - w - 26} {y - h * 1.1} {x} {y - h - 12} Q{x + w + 26} {y - h * 1.1} {x + w + 12} 232Z",
+            rgb(hair, 0.85),
+        )
+    out += path(
+        f"M{x - 104} 256 Q{x - 98} 204 {x - 34} 196 H{x + 34} Q{x + 98} 204 {x + 104} 256Z", "url(#cloth)"
+    )
     out += path(f"M{x - 24} 170 H{x + 24} V200 Q{x} 222 {x - 24} 200Z", rgb(skin, 0.78))
     if not woman:
-        out += polygon([(x - 30, 196), (x, 226), (x - 44, 222)], "#f4f0ea") + polygon([(x + 30, 196), (x, 226), (x + 44, 222)], "#e6e0d8")
+        out += polygon([(x - 30, 196), (x, 226), (x - 44, 222)], "#f4f0ea") + polygon(
+            [(x + 30, 196), (x, 226), (x + 44, 222)], "#e6e0d8"
+        )
     for side in (-1, 1):
         out += ellipse(x + side * (w + 2), y + 4, 10, 15, rgb(skin, 0.86))
     if not old and not woman:
         out += ellipse(x, y - 14, w + 6, h - 2, rgb(hair))
     out += ellipse(x, y, w, h, "url(#skin)")
     # Light from the left: the right side of the face is darker.
-    out += path(f"M{x + w * .35} {y - h * .9} Q{x + w * 1.05} {y - h * .5} {x + w} {y} Q{x + w * .95} {y + h * .7} {x + w * .2} {y + h * .97} Q{x + w * .75} {y + h * .3} {x + w * .35} {y - h * .9}Z", "#3a1c10", 'opacity=".16"')
+    out += path(
+        f"M{x + w * 0.35} {y - h * 0.9} Q{x + w * 1.05} {y - h * 0.5} {x + w} {y} Q{x + w * 0.95} {y + h * 0.7} {x + w * 0.2} {y + h * 0.97} Q{x + w * 0.75} {y + h * 0.3} {x + w * 0.35} {y - h * 0.9}Z",
+        "#3a1c10",
+        'opacity=".16"',
+    )
     brow = rgb(hair, 0.9 if old else 0.75)
     gap, ey = r.uniform(21, 25), y - 8
     for side in (-1, 1):
         ex = x + side * gap
         out += ellipse(ex, ey - 1, 13, 10, rgb(skin, 0.78), 'opacity=".7"')
-        out += ellipse(ex, ey, 10, 6.4, "#fbfaf6") + ellipse(ex, ey, 5.6, 6.2, rgb(r.choice([(70, 46, 30), (60, 96, 140), (70, 110, 70), (40, 30, 26)]))) + ellipse(ex, ey, 2.8, 3.2, "#111111")
-        out += path(f"M{ex - 14} {ey - 11} Q{ex} {ey - 21} {ex + 14} {ey - 12}", "none", f'stroke="{brow}" stroke-width="{7 if old else 5.5}" stroke-linecap="round"')
+        out += (
+            ellipse(ex, ey, 10, 6.4, "#fbfaf6")
+            + ellipse(
+                ex, ey, 5.6, 6.2, rgb(r.choice([(70, 46, 30), (60, 96, 140), (70, 110, 70), (40, 30, 26)]))
+            )
+            + ellipse(ex, ey, 2.8, 3.2, "#111111")
+        )
+        out += path(
+            f"M{ex - 14} {ey - 11} Q{ex} {ey - 21} {ex + 14} {ey - 12}",
+            "none",
+            f'stroke="{brow}" stroke-width="{7 if old else 5.5}" stroke-linecap="round"',
+        )
         if old:
-            out += path(f"M{ex - 10} {ey + 11} Q{ex} {ey + 16} {ex + 10} {ey + 11}", "none", f'stroke="{rgb(skin, 0.66)}" stroke-width="2.4"')
-    out += path(f"M{x - 2} {ey + 2} Q{x - 11} {ey + 30} {x - 9} {ey + 33} Q{x} {ey + 41} {x + 11} {ey + 33} Q{x + 7} {ey + 24} {x + 4} {ey + 2}Z", rgb(skin, 0.82))
+            out += path(
+                f"M{ex - 10} {ey + 11} Q{ex} {ey + 16} {ex + 10} {ey + 11}",
+                "none",
+                f'stroke="{rgb(skin, 0.66)}" stroke-width="2.4"',
+            )
+    out += path(
+        f"M{x - 2} {ey + 2} Q{x - 11} {ey + 30} {x - 9} {ey + 33} Q{x} {ey + 41} {x + 11} {ey + 33} Q{x + 7} {ey + 24} {x + 4} {ey + 2}Z",
+        rgb(skin, 0.82),
+    )
     lips = rgb((196, 70, 76)) if woman else rgb(skin, 0.62)
     beard = old and r.random() < 0.75 or (not woman and not old and r.random() < 0.35)
     if beard:
         length = r.uniform(10, 44) if old else r.uniform(2, 10)
-        out += path(f"M{x - w} {y + 4} Q{x - w * .9} {y + 34} {x - 26} {y + 34} Q{x} {y + 24} {x + 26} {y + 34} Q{x + w * .9} {y + 34} {x + w} {y + 4} Q{x + w} {y + h * .8} {x} {y + h + length} Q{x - w} {y + h * .8} {x - w} {y + 4}Z", rgb(hair, 0.97))
-        out += path(f"M{x + w * .3} {y + 40} Q{x + w} {y + 30} {x + w} {y + 6} Q{x + w} {y + h * .8} {x} {y + h + length}Z", "#000000", 'opacity=".13"')
-    out += path(f"M{x - 15} {y + 45} Q{x} {y + (50 if not woman else 54)} {x + 15} {y + 45}", "none", f'stroke="{lips}" stroke-width="{6 if woman else 5}" stroke-linecap="round"')
+        out += path(
+            f"M{x - w} {y + 4} Q{x - w * 0.9} {y + 34} {x - 26} {y + 34} Q{x} {y + 24} {x + 26} {y + 34} Q{x + w * 0.9} {y + 34} {x + w} {y + 4} Q{x + w} {y + h * 0.8} {x} {y + h + length} Q{x - w} {y + h * 0.8} {x - w} {y + 4}Z",
+            rgb(hair, 0.97),
+        )
+        out += path(
+            f"M{x + w * 0.3} {y + 40} Q{x + w} {y + 30} {x + w} {y + 6} Q{x + w} {y + h * 0.8} {x} {y + h + length}Z",
+            "#000000",
+            'opacity=".13"',
+        )
+    out += path(
+        f"M{x - 15} {y + 45} Q{x} {y + (50 if not woman else 54)} {x + 15} {y + 45}",
+        "none",
+        f'stroke="{lips}" stroke-width="{6 if woman else 5}" stroke-linecap="round"',
+    )
     if old:
         if not beard:
-            out += path(f"M{x - 24} {y + 40} Q{x} {y + 24} {x + 24} {y + 40} Q{x} {y + 36} {x - 24} {y + 40}Z", rgb(hair, 0.95))
+            out += path(
+                f"M{x - 24} {y + 40} Q{x} {y + 24} {x + 24} {y + 40} Q{x} {y + 36} {x - 24} {y + 40}Z",
+                rgb(hair, 0.95),
+            )
         for k in range(3):
-            out += path(f"M{x - 28} {y - 38 - 9 * k} Q{x} {y - 43 - 9 * k} {x + 28} {y - 38 - 9 * k}", "none", f'stroke="{rgb(skin, 0.76)}" stroke-width="2.4"')
+            out += path(
+                f"M{x - 28} {y - 38 - 9 * k} Q{x} {y - 43 - 9 * k} {x + 28} {y - 38 - 9 * k}",
+                "none",
+                f'stroke="{rgb(skin, 0.76)}" stroke-width="2.4"',
+            )
         for side in (-1, 1):
-            out += path(f"M{x + side * (w - 6)} {y - 34} Q{x + side * (w + 20)} {y - 30} {x + side * (w + 8)} {y + 14} Q{x + side * (w - 4)} {y} {x + side * (w - 6)} {y - 34}Z", rgb(hair, 0.93))
-            out += path(f"M{x + side * 18} {y + 26} Q{x + side * 32} {y + 34} {x + side * 30} {y + 46}", "none", f'stroke="{rgb(skin, 0.7)}" stroke-width="2.4"')
+            out += path(
+                f"M{x + side * (w - 6)} {y - 34} Q{x + side * (w + 20)} {y - 30} {x + side * (w + 8)} {y + 14} Q{x + side * (w - 4)} {y} {x + side * (w - 6)} {y - 34}Z",
+                rgb(hair, 0.93),
+            )
+            out += path(
+                f"M{x + side * 18} {y + 26} Q{x + side * 32} {y + 34} {x + side * 30} {y + 46}",
+                "none",
+                f'stroke="{rgb(skin, 0.7)}" stroke-width="2.4"',
+            )
         if r.random() < 0.35:
             for side in (-1, 1):
                 out += ellipse(x + side * gap, ey, 17, 14, "none", 'stroke="#3a3a3a" stroke-width="3"')
             out += rect(x - gap + 16, ey - 2, 2 * gap - 32, 3, "#3a3a3a")
     elif woman:
-        out += path(f"M{x - w - 6} {y + 10} Q{x - w - 8} {y - h} {x} {y - h - 8} Q{x + w + 8} {y - h} {x + w + 6} {y + 10} Q{x + w - 6} {y - h * .45} {x + r.uniform(-10, 20)} {y - h * .62} Q{x - w + 6} {y - h * .4} {x - w - 6} {y + 10}Z", rgb(hair))
+        out += path(
+            f"M{x - w - 6} {y + 10} Q{x - w - 8} {y - h} {x} {y - h - 8} Q{x + w + 8} {y - h} {x + w + 6} {y + 10} Q{x + w - 6} {y - h * 0.45} {x + r.uniform(-10, 20)} {y - h * 0.62} Q{x - w + 6} {y - h * 0.4} {x - w - 6} {y + 10}Z",
+            rgb(hair),
+        )
     else:
-        out += path(f"M{x - w - 4} {y - 6} Q{x - w - 6} {y - h - 4} {x} {y - h - 12} Q{x + w + 6} {y - h - 4} {x + w + 4} {y - 6} Q{x + w - 4} {y - h * .5} {x + r.uniform(-16, 16)} {y - h * .55} Q{x - w + 4} {y - h * .5} {x - w - 4} {y - 6}Z", rgb(hair))
+        out += path(
+            f"M{x - w - 4} {y - 6} Q{x - w - 6} {y - h - 4} {x} {y - h - 12} Q{x + w + 6} {y - h - 4} {x + w + 4} {y - 6} Q{x + w - 4} {y - h * 0.5} {x + r.uniform(-16, 16)} {y - h * 0.55} Q{x - w + 4} {y - h * 0.5} {x - w - 4} {y - 6}Z",
+            rgb(hair),
+        )
     if hat:
         tone = near(r, r.choice([(40, 38, 44), (110, 70, 42), (196, 164, 110), (60, 74, 104), (130, 40, 44)]))
         band = r.choice(CLOTHES)
@@ -428,9 +681,18 @@ def person(r: Random, old: bool = False, hat: bool = False, woman: bool = False)
         brim = r.uniform(84, 104)
         cx, top = x, y - h * 0.52
         out += gradient("hat", [(0, rgb(tone, 1.2)), (1, rgb(tone, 0.8))])
-        out += path(f"M{cx - w - 3} {top} Q{cx - w + 2} {top - crown} {cx - 22} {top - crown - 4} Q{cx} {top - crown + 6} {cx + 22} {top - crown - 4} Q{cx + w - 2} {top - crown} {cx + w + 3} {top}Z", "url(#hat)")
-        out += path(f"M{cx - w - 3} {top} L{cx - w} {top - 15} Q{cx} {top - 5} {cx + w} {top - 15} L{cx + w + 3} {top} Q{cx} {top + 12} {cx - w - 3} {top}Z", rgb(band))
-        out += path(f"M{cx - brim} {top - 2} Q{cx} {top + 26} {cx + brim} {top - 2} Q{cx + brim - 8} {top + 14} {cx} {top + 22} Q{cx - brim + 8} {top + 14} {cx - brim} {top - 2}Z", rgb(tone, 0.72))
+        out += path(
+            f"M{cx - w - 3} {top} Q{cx - w + 2} {top - crown} {cx - 22} {top - crown - 4} Q{cx} {top - crown + 6} {cx + 22} {top - crown - 4} Q{cx + w - 2} {top - crown} {cx + w + 3} {top}Z",
+            "url(#hat)",
+        )
+        out += path(
+            f"M{cx - w - 3} {top} L{cx - w} {top - 15} Q{cx} {top - 5} {cx + w} {top - 15} L{cx + w + 3} {top} Q{cx} {top + 12} {cx - w - 3} {top}Z",
+            rgb(band),
+        )
+        out += path(
+            f"M{cx - brim} {top - 2} Q{cx} {top + 26} {cx + brim} {top - 2} Q{cx + brim - 8} {top + 14} {cx} {top + 22} Q{cx - brim + 8} {top + 14} {cx - brim} {top - 2}Z",
+            rgb(tone, 0.72),
+        )
     return out
 
 

@@ -61,6 +61,14 @@ def flow(x: Tensor, sigma: float = 1.6) -> tuple[Tensor, Tensor]:
     return 0.5 * torch.atan2(2 * b, a - c) + math.pi / 2, spread / (a + c + 1e-4)
 
 
+def edges(x: Tensor, sigma: float = 0.5) -> Tensor:
+    """How fast the luminance changes, per pixel of 64, (N, 1, S, S)."""
+    grey = functional.pad(soften(luminance(x), sigma), (1, 1, 1, 1), mode="replicate")
+    across = grey[..., 1:-1, 2:] - grey[..., 1:-1, :-2]
+    down = grey[..., 2:, 1:-1] - grey[..., :-2, 1:-1]
+    return torch.hypot(across, down) * (x.shape[-1] / 64)
+
+
 def kuwahara(x: Tensor, radius: float = 1.5) -> Tensor:
     """Flat patches with sharp borders: each place takes the mean of its least varied neighbouring quadrant."""
     reach = max(1, round(radius * x.shape[-1] / 64))
@@ -89,7 +97,8 @@ def along(angle: Tensor, seed: int, wave: float, stretch: float, directions: int
 
 def oil(x: Tensor) -> Tensor:
     """An oil painting: patches of paint, strokes along the edges, warm varnish."""
-    x = kuwahara(kuwahara(x, 1.5), 1.0)
+    contour = (edges(x) * 0.9).clamp(0, 1)
+    x = kuwahara(kuwahara(x, 1.2), 1.0) * (1 - 0.4 * contour)
     angle, clear = flow(x)
     size = x.shape[-1]
     quiet = 0.6 + 0.5 * field(size, 5, 40.0)
@@ -108,18 +117,13 @@ def lithograph(x: Tensor) -> Tensor:
     size = x.shape[-1]
     low, high = grey.amin((2, 3), keepdim=True), grey.amax((2, 3), keepdim=True)
     grey = (grey - low) / (high - low).clamp(min=0.2)
-    axis = (torch.arange(size) + 0.5) * 64 / size
-    v, u = torch.meshgrid(axis, axis, indexing="ij")
-    bend = soften(grey, 2.0)
-    # The phase follows the tone, so that lines climb over what is bright.
-    lines = torch.cos(2 * math.pi * (u + v + 7 * bend) / 5.2)
-    hatch = torch.sigmoid(9 * (grey - 0.5 - 0.33 * lines))
-    padded = functional.pad(soften(grey, 0.6), (1, 1, 1, 1), mode="replicate")
-    scale = size / 64
-    edge = torch.hypot(
-        padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2], padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]
-    )
-    ink = 0.45 * hatch + 0.55 * grey - 0.55 * (edge * scale).clamp(0, 1)
+    # Lines run along what the picture shows, and slant where it shows nothing.
+    angle, clear = flow(x, 2.4)
+    slant = torch.full_like(angle, math.pi / 4)
+    clear = torch.sigmoid(12 * (clear - 0.45))
+    lines = (along(angle, 51, 3.6, 9.0) * clear + along(slant, 51, 3.6, 9.0) * (1 - clear)).clamp(-1.5, 1.5)
+    hatch = torch.sigmoid(9 * (grey - 0.5 - 0.3 * lines))
+    ink = 0.55 * hatch + 0.45 * grey - 0.55 * edges(x, 0.8).clamp(0, 1)
     paper, black = x.new_tensor([0.96, 0.93, 0.86]), x.new_tensor([0.10, 0.09, 0.09])
     return torch.lerp(black[:, None, None], paper[:, None, None], ink.clamp(0, 1))
 
@@ -128,13 +132,8 @@ def pencil(x: Tensor) -> Tensor:
     """A pencil drawing: grey outlines and light diagonal shading on white paper."""
     grey = soften(luminance(x), 0.4)
     size = x.shape[-1]
-    padded = functional.pad(grey, (1, 1, 1, 1), mode="replicate")
-    scale = size / 64
-    edge = torch.hypot(
-        padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2], padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]
-    )
     shade = (1 - grey) * (0.28 + 0.12 * field(size, 71, 3.0, 6.0, -math.pi / 4))
-    tone = 0.97 - shade - 0.75 * (edge * scale * 1.3).clamp(0, 1)
+    tone = 0.97 - shade - 0.75 * (1.3 * edges(x, 0.4)).clamp(0, 1)
     return tone.clamp(0.05, 1).expand_as(x) * x.new_tensor([1.0, 0.995, 0.98])[:, None, None]
 
 
@@ -189,16 +188,22 @@ def backdrop(kind: str, size: int, seed: int) -> Tensor:
         top, middle, bottom = (torch.tensor(colour)[:, None, None] for colour in SKIES[kind])
         break_at = 0.5 + 0.2 * a
         upper = torch.lerp(top, middle, (v / break_at).clamp(0, 1))
-        out = torch.where(v > break_at, torch.lerp(middle, bottom, ((v - break_at) / (1 - break_at)).clamp(0, 1)), upper)
+        out = torch.where(
+            v > break_at, torch.lerp(middle, bottom, ((v - break_at) / (1 - break_at)).clamp(0, 1)), upper
+        )
         if kind == "night":
             stars = torch.rand(28, 3, generator=generator)
             for x, y, glow in stars.tolist():
                 spot = torch.exp(-((u - x) ** 2 + (v - y * 0.8) ** 2) * (64 / 0.9) ** 2)
                 out = out + (0.35 + 0.6 * glow) * spot
         return out.clamp(0, 1)
-    hue = torch.tensor([[0.80, 0.82, 0.85], [0.84, 0.80, 0.74], [0.72, 0.80, 0.84], [0.78, 0.83, 0.76]])[int(a * 4)]
+    hue = torch.tensor([[0.80, 0.82, 0.85], [0.84, 0.80, 0.74], [0.72, 0.80, 0.84], [0.78, 0.83, 0.76]])[
+        int(a * 4)
+    ]
     if kind == "dark":
-        hue = torch.tensor([[0.36, 0.25, 0.16], [0.30, 0.24, 0.18], [0.26, 0.27, 0.20], [0.33, 0.20, 0.15]])[int(a * 4)]
+        hue = torch.tensor([[0.36, 0.25, 0.16], [0.30, 0.24, 0.18], [0.26, 0.27, 0.20], [0.33, 0.20, 0.15]])[
+            int(a * 4)
+        ]
     distance = (u - 0.35 - 0.3 * b) ** 2 + (v - 0.3 - 0.2 * c) ** 2
     fall = 0.75 if kind == "soft" else 1.1
     floor = 0.10 * torch.sigmoid((v - 0.78) * 40) if kind == "soft" else 0.0

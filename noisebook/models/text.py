@@ -61,7 +61,9 @@ class Text:
         return np.stack([self._known[text] for text in texts]).astype(np.float32)
 
     def _place(self, text: str) -> Path:
-        return self._folder / (hashlib.sha256(f"{WEIGHTS}\n{text}".encode(errors="surrogatepass")).hexdigest() + ".npy")
+        return self._folder / (
+            hashlib.sha256(f"{WEIGHTS}\n{text}".encode(errors="surrogatepass")).hexdigest() + ".npy"
+        )
 
     def _recall(self, text: str) -> NDArray[np.float16] | None:
         try:
