@@ -267,7 +267,8 @@ class _Renderer:
             ],
             "first_script": self.site.add_hashed("first", ".js", self._source("first.js")),
             "script": self.site.add_hashed("site", ".js", self._source("site.js")),
-            "search": self.site.add_hashed("search", ".js", f"window.searchIndex={search};\n".encode()),
+            # Named alike whatever it holds, so that an edit of one page writes one page.
+            "search": self.site.add("assets/search.js", f"window.searchIndex={search};\n".encode()),
             "icon": self.site.add_hashed("icon", ".svg", self._source("icon.svg")),
         }
 
