@@ -451,6 +451,20 @@ def pull(names: tuple[str, ...], store: str | None) -> None:
 
 
 @cli.command()
+@for_people
+def doctor() -> None:
+    """Say what is wrong with this installation, and how to mend it."""
+    from noisebook.build.doctor import examine
+
+    wrong = 0
+    for finding in examine(project()):
+        click.echo(str(finding))
+        wrong += finding.level == "wrong"
+    if wrong:
+        raise Unfinished(f"{wrong} things stand in the way of a build")
+
+
+@cli.command()
 @click.argument("name")
 @click.option("--generator", "-g", help="Which generator draws its figure.")
 @click.option("--with-generator", is_flag=True, help="Write a new generator of that name too, with its test.")
