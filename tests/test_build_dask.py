@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from . import ensure_sshd
 from .conftest import Book
-from .servers import Cluster
+from .servers import Cluster, Sftp
 from .test_build_faults import check_store
 
 VALUES = list(range(12))
@@ -86,6 +87,46 @@ def test_killed_workers_and_a_restarted_scheduler(book: Book, cluster: Cluster) 
     counts = Counter(book.computed())
     assert sum(counts.values()) <= 24 + 3, "only what was lost in mid-cell was begun again"
     assert "computed 0" in book.build()
+
+
+def test_workers_that_see_only_the_shared_store(book: Book, tmp_path: Path) -> None:
+    """The report travels through the store; its server is away for a while."""
+    if not ensure_sshd.find():
+        pytest.skip("no sshd on this machine")
+    server = Sftp(tmp_path / "sftp")
+    server.start()
+    book.write("report.yaml", f"title: Grey\nmodel: exact\nstore: {server.url}\n")
+    book.tiles(VALUES)
+    elsewhere = {"NOISEBOOK_CACHE_DIR": str(tmp_path / "worker"), "TILE_PAUSE": "0.1"}
+    cluster = Cluster(book.environment(**server.environment, **elsewhere))
+    cluster.start_scheduler()
+    cluster.start_worker()
+    shared = server.files / "shared" / "cells"
+    try:
+        process = book.start(*dask(cluster), **server.environment)
+        while len(list(shared.glob("[!.]*"))) < 3:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.01)
+        server.stop()
+        time.sleep(0.5)
+        finished = {path.stem for path in shared.glob("[!.]*")}
+        server.start()
+        out, err = process.communicate(timeout=120)
+        assert "Traceback" not in err
+        assert process.returncode == 0 or "cannot be reached" in err, out + err
+        done = book.run(*dask(cluster), **server.environment)
+        assert done.returncode == 0, done.stderr
+    finally:
+        cluster.stop()
+        server.stop()
+    assert Counter(book.computed()) == Counter(f"v={value}" for value in VALUES), "each just once"
+    assert finished <= {path.stem for path in shared.glob("[!.]*")} == check_store(book)
+    [snapshot] = (tmp_path / "worker" / "reports").iterdir()
+    assert (snapshot / "sections" / "tiles.md").read_bytes() == (book.root / "sections/tiles.md").read_bytes()
+    here = Book(tmp_path / "here" / "book", tmp_path / "here" / "user")
+    here.tiles(VALUES)
+    here.build()
+    assert objects(book) == objects(here)
 
 
 def test_without_a_scheduler_there_is_a_clear_error(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -394,18 +394,19 @@ def _run(told: Job, key: str, local: bool) -> None:
     _look(planned)
     if remote is not None and not store.has(key, local=local):
         remote.read_through([planned])
-    if store.has(key, local=local):
-        return
-    todo = work([planned])
-    if not todo.cells:
-        todo = Work([[planned]])
-    outcome = execute(todo, opened.models, _Told(), errors=opened.book.notes / "errors")
-    for _, message in outcome.failures:
-        raise CellFailed(key, message)
+    made = [key]
+    if not store.has(key, local=local):
+        todo = work([planned])
+        if not todo.cells:
+            todo = Work([[planned]])
+        outcome = execute(todo, opened.models, _Told(), errors=opened.book.notes / "errors")
+        for _, message in outcome.failures:
+            raise CellFailed(key, message)
+        made = sorted({key, *(record.key for record in outcome.computed)})
     if remote is not None:
-        pushed = remote.push(store, [record.key for record in outcome.computed], local=True)
+        pushed = remote.push(store, made, local=True)
         if pushed.left:
-            raise CellFailed(key, pushed.reason)
+            raise CellFailed(key, f"computed, but not sent: {pushed.reason}")
 
 
 def _look(planned: Planned) -> None:

@@ -32,6 +32,8 @@ READ_ONLY = frozenset({"http", "https"})
 PAUSES = (0.2, 1.0)
 """Seconds before each further attempt at a server that does not answer."""
 CONNECT_SECONDS, READ_SECONDS = 10, 60
+FEW = 8
+"""Up to so many cells, a push asks for each; of more, it asks for the list."""
 BATCH = 64
 """Records asked for at a time."""
 BATCH_BYTES = 64_000_000
@@ -175,6 +177,17 @@ class Remote:
         """The keys of all cells there."""
         return {name.removesuffix(".json") for name in self._names("cells") if name.endswith(".json")}
 
+    def _has(self, name: str) -> bool:
+        def question(fs: Any, root: str) -> bool:
+            fs.invalidate_cache()
+            return bool(fs.exists(f"{root}/{name}"))
+
+        return self._ask(question)
+
+    def _having(self, keys: Iterable[str]) -> set[str]:
+        """Those of the keys whose cells are there, asked one by one."""
+        return {key for key in keys if self._has(f"cells/{key}.json")}
+
     # Down
 
     def _many(self, names: Sequence[str]) -> dict[str, bytes]:
@@ -290,7 +303,9 @@ class Remote:
             return Pushed(left=list(keys), reason=f"the store at {self} can only be read")
         todo = list(keys)
         try:
-            there, objects = (set(), set()) if again else (self.keys(), self._names("objects"))
+            few = len(todo) <= FEW
+            there = set() if again else self._having(todo) if few else self.keys()
+            objects = set() if again or few else self._names("objects")
             todo = [key for key in keys if key not in there]
             for key in todo:
                 try:
@@ -301,7 +316,7 @@ class Remote:
                     continue
                 for name, data in files:
                     sha = name.removeprefix("objects/")
-                    if sha not in objects:
+                    if sha not in objects and (again or not few or not self._has(name)):
                         self._put(name, data)
                         done.bytes += len(data)
                         objects.add(sha)
@@ -317,7 +332,7 @@ class Remote:
     def keep(self, data: bytes) -> str:
         """Put an object there, if it is not; gives its sha256."""
         sha = hashlib.sha256(data).hexdigest()
-        if not self._ask(lambda fs, root: fs.exists(f"{root}/objects/{sha}")):
+        if not self._has(f"objects/{sha}"):
             self._put(f"objects/{sha}", data)
         return sha
 
