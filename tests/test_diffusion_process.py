@@ -182,7 +182,8 @@ def test_coefficients_are_not_half_precision() -> None:
 
 
 def test_dynamic_threshold_is_diffusers() -> None:
-    x_0 = 3 * noise(4, 3, 8, 8)
+    # Of each picture's size, so that s lies between its bounds, above them and below.
+    x_0 = torch.tensor([0.3, 0.6, 0.7, 3.0])[:, None, None, None] * noise(4, 3, 8, 8)
     ours = thresholding.dynamic()(x_0)
     torch.testing.assert_close(ours, theirs_for()._threshold_sample(x_0))
     default = DDPMScheduler(**{**IF, "dynamic_thresholding_ratio": 0.995, "sample_max_value": 1.0})
