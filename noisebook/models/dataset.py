@@ -175,7 +175,7 @@ def codepoints(source: Source) -> dict[str, str]:
 def _member(tar: tarfile.TarFile, name: str) -> Any:
     member = tar.extractfile(name)
     if member is None:
-        raise MissingModel(f"{tar.name} holds no {name}")
+        raise MissingModel(f"{tar.name!r} holds no {name}")
     return member
 
 

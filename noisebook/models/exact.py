@@ -63,6 +63,9 @@ class Settings:
     candidates: int = 40
 
 
+MOST_BANKS = 24
+"""Banks kept in memory; each takes some 35 MB once it is drawn."""
+
 STYLE_WORDS: dict[str, str] = {
     "oil": r"oil (?:painting|paint|on canvas)|painting",
     "lithograph": r"lithograph|etching|engraving|woodcut",
@@ -188,7 +191,8 @@ def render(library: Library, variants: Sequence[Variant], size: int) -> Tensor:
         out[row] = ground * torch.tensor(variant.mood)[:, None, None]
     for style in {variant.style for variant in variants}:
         rows = [row for row, variant in enumerate(variants) if variant.style == style]
-        for part in torch.tensor(rows).split(64):
+        for start in range(0, len(rows), 64):
+            part = rows[start : start + 64]
             out[part] = TREATMENTS.get(style, TREATMENTS["plain"])(out[part])
     return out.clamp(0, 1)
 
@@ -240,9 +244,13 @@ class Exact:
     def bank(self, prompt: str) -> Bank:
         """The pictures that a prompt asks for."""
         request = understand(prompt)
-        if request not in self._banks:
-            self._banks[request] = self._asked(request) if request.subject else self._anything(request)
-        return self._banks[request]
+        bank = self._banks.pop(request, None)
+        if bank is None:
+            bank = self._asked(request) if request.subject else self._anything(request)
+        self._banks[request] = bank  # last used, last forgotten
+        while len(self._banks) > MOST_BANKS:
+            del self._banks[next(iter(self._banks))]
+        return bank
 
     def _anything(self, request: Request) -> Bank:
         generator = torch.Generator().manual_seed(derive_seed(0, "anything", request.style))

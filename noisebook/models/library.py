@@ -77,7 +77,7 @@ class Library:
             file = self.pictures[index].file
             try:
                 data = archive.read(file) if archive else (self.path / file).read_bytes()
-                image = Image.open(io.BytesIO(data))
+                image: Image.Image = Image.open(io.BytesIO(data))
                 if min(image.size) < SMALLEST:
                     raise BadPicture(
                         f"{self.path}/{file}: {image.width}×{image.height} pixels, at least {SMALLEST} are needed"

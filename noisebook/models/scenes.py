@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from random import Random
+from typing import Literal
 
 S = 256
 Colour = tuple[float, float, float]
@@ -696,7 +697,66 @@ def person(r: Random, old: bool = False, hat: bool = False, woman: bool = False)
     return out
 
 
-DRAWN: list[tuple[str, str, Callable[[Random], str], int]] = [
+def dog(r: Random) -> str:
+    """A dog's head and chest from the front, shaded, on a transparent ground."""
+    coat = near(
+        r, r.choice([(168, 112, 66), (206, 160, 104), (120, 78, 50), (226, 206, 176), (96, 84, 78)]), 8
+    )
+    dark = near(r, r.choice([(70, 44, 30), (92, 58, 38), (48, 40, 38)]), 6)
+    pale = (246, 236, 222)
+    x, y, w, h = 128.0, 112.0, r.uniform(58, 66), r.uniform(62, 70)
+    out = gradient("coat", [(0, rgb(coat, 1.12)), (0.7, rgb(coat)), (1, rgb(coat, 0.7))], True)
+    out += path(f"M{x - 78} 256 Q{x - 70} 178 {x} 170 Q{x + 70} 178 {x + 78} 256Z", rgb(coat, 0.9))
+    out += path(f"M{x - 34} 256 Q{x - 32} 196 {x} 188 Q{x + 32} 196 {x + 34} 256Z", rgb(pale))
+    out += ellipse(x, y, w, h, "url(#coat)")
+    if r.random() < 0.6:
+        out += path(
+            f"M{x - 9} {y - h} Q{x} {y - h - 3} {x + 9} {y - h} Q{x + 7} {y - 10} {x + 22} {y + 16} H{x - 22} Q{x - 7} {y - 10} {x - 9} {y - h}Z",
+            rgb(pale),
+        )
+    hang, upright = r.uniform(70, 92), r.random() < 0.2
+    for side in (-1, 1):
+        a = x + side * w * 0.62
+        if upright:
+            out += polygon(
+                [(a - side * 16, y - h * 0.78), (a + side * 22, y - h - 40), (a + side * 26, y - h * 0.2)],
+                rgb(dark),
+            )
+        else:
+            out += path(
+                f"M{a - side * 6} {y - h * 0.86} Q{a + side * 42} {y - h * 1.02} {a + side * 50} {y - h * 0.1} Q{a + side * 52} {y - h * 0.86 + hang} {a + side * 30} {y - h * 0.86 + hang} Q{a + side * 4} {y + 2} {a - side * 6} {y - h * 0.86}Z",
+                rgb(dark),
+            )
+    out += ellipse(x, y + 40, 38, 31, rgb(pale))
+    for side in (-1, 1):
+        out += ellipse(x + side * 27, y - 8, 11, 12, "#1d1512") + ellipse(
+            x + side * 27 - 3, y - 12, 3.5, 3.5, "#ffffff"
+        )
+        out += path(
+            f"M{x + side * 16} {y - 26} Q{x + side * 28} {y - 34} {x + side * 40} {y - 25}",
+            "none",
+            f'stroke="{rgb(dark)}" stroke-width="5" stroke-linecap="round"',
+        )
+    out += path(
+        f"M{x - 19} {y + 20} Q{x} {y + 10} {x + 19} {y + 20} Q{x + 15} {y + 39} {x} {y + 40} Q{x - 15} {y + 39} {x - 19} {y + 20}Z",
+        "#1b1615",
+    )
+    out += ellipse(x - 6, y + 20, 5, 3, "#6a6462")
+    if r.random() < 0.7:
+        out += path(
+            f"M{x - 13} {y + 54} Q{x} {y + 62} {x + 13} {y + 54} V{y + 72} Q{x} {y + 92} {x - 13} {y + 72}Z",
+            "#e46a7c",
+        )
+    out += path(
+        f"M{x} {y + 40} V{y + 52} M{x - 26} {y + 50} Q{x - 12} {y + 62} {x} {y + 52} Q{x + 12} {y + 62} {x + 26} {y + 50}",
+        "none",
+        'stroke="#241a18" stroke-width="4.5" stroke-linecap="round"',
+    )
+    out += rect(x - 42, 180, 84, 12, rgb(r.choice(CLOTHES)), 'rx="6"')
+    return out
+
+
+DRAWN: list[tuple[str, Literal["piece", "scene"], Callable[[Random], str], int]] = [
     ("people around a campfire", "scene", campfire, 40),
     ("snowy mountain village", "scene", village, 40),
     ("waterfalls", "scene", waterfall, 40),
@@ -708,6 +768,7 @@ DRAWN: list[tuple[str, str, Callable[[Random], str], int]] = [
     ("desert", "scene", desert, 10),
     ("sunset over the sea", "scene", dusk, 10),
     ("meadow of flowers", "scene", meadow, 12),
+    ("dog", "piece", dog, 24),
     ("old man", "piece", lambda r: person(r, old=True), 28),
     ("man", "piece", lambda r: person(r), 28),
     ("woman", "piece", lambda r: person(r, woman=True), 14),

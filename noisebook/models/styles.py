@@ -85,7 +85,7 @@ def kuwahara(x: Tensor, radius: float = 1.5) -> Tensor:
 
 
 def along(angle: Tensor, seed: int, wave: float, stretch: float, directions: int = 8) -> Tensor:
-    """A texture whose grain runs along ``angle`` (N, 1, S, S) everywhere: textures of a few directions, mixed."""
+    """A texture whose grain runs along ``angle`` (N, 1, S, S) everywhere: a mix of a few textures."""
     size = angle.shape[-1]
     out = torch.zeros_like(angle)
     for k in range(directions):
@@ -112,9 +112,8 @@ def oil(x: Tensor) -> Tensor:
 
 
 def lithograph(x: Tensor) -> Tensor:
-    """A lithograph: black ink on cream paper, tones as hatching that bends with the picture, dark outlines."""
+    """A lithograph: black ink on cream paper, tones as hatching along shapes, dark outlines."""
     grey = soften(luminance(x), 0.5)
-    size = x.shape[-1]
     low, high = grey.amin((2, 3), keepdim=True), grey.amax((2, 3), keepdim=True)
     grey = (grey - low) / (high - low).clamp(min=0.2)
     # Lines run along what the picture shows, and slant where it shows nothing.
