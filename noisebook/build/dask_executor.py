@@ -188,17 +188,21 @@ class _Build:
             mine = [planned for planned in group if planned.key in self.waiting]
             if mine:
                 self.watcher.begin(mine)
-            for planned in mine:
-                needs = [futures[need.key] for need in planned.needs.values() if need.key in futures]
-                futures[planned.key] = client.submit(
+            for asks in (False, True):
+                some = [planned for planned in mine if self.gpu(planned) == asks]
+                if not some:
+                    continue
+                keys = [planned.key for planned in some]
+                sent = client.map(
                     run_cell,
-                    self.told,
-                    planned.key,
-                    planned.key in self.local,
-                    *needs,
-                    key=planned.key,
-                    resources={GPU: 1} if self.gpu(planned) else None,
+                    keys,
+                    [key in self.local for key in keys],
+                    [[futures[n.key] for n in p.needs.values() if n.key in futures] for p in some],
+                    told=self.told,
+                    key=keys,
+                    resources={GPU: 1} if asks else None,
                 )
+                futures.update(zip(keys, sent, strict=True))
         try:
             for future in as_completed(list(futures.values()), loop=client.loop):
                 if future.status == "finished":
@@ -368,7 +372,7 @@ def _unpacked(told: Job) -> Path:
     return target
 
 
-def run_cell(told: Job, key: str, local: bool, *needs: str) -> str:
+def run_cell(key: str, local: bool, needs: Sequence[str], *, told: Job) -> str:
     """Compute and store a cell on this worker, unless the store has it; gives back its key.
 
     ``local``: other cells need its local outputs. ``needs`` only make it wait. Raises CellFailed.
