@@ -1,4 +1,4 @@
-"""Make sure that a Chromium is here for the browser tests: installed, else Playwright's own, else Debian's."""
+"""Make sure that a Chromium is here for the browser tests: one installed, Playwright's own, or Debian's."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def main() -> int:
             print(f"  {error}")
         if find():
             return 0
-    print("no Chromium could be installed: install one by hand (Debian: apt-get install chromium)", file=sys.stderr)
+    print("no Chromium to be had: install one by hand (Debian: apt-get install chromium)", file=sys.stderr)
     return 1 if os.environ.get("CI") else 0
 
 
