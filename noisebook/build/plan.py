@@ -49,7 +49,7 @@ class Planned:
     """A cell with everything resolved.
 
     ``state`` is ``cached`` (a record stands under its key), ``stale`` (none, but one with the same parameters
-    and seed, made by other code, inputs or models, is in the store) or ``missing``.
+    and seed, made by other code or models, is in the store) or ``missing``.
     """
 
     figure: str

@@ -22,7 +22,7 @@ from noisebook.build.contract import Json, Output, canonical
 from noisebook.build.folders import user_cache, write_atomically, write_note
 from noisebook.build.record import Record, Stored
 
-FORMAT = 3
+FORMAT = 4
 
 
 class Absent(KeyError):
@@ -59,8 +59,8 @@ class Entry:
 
 
 def identity(components: Mapping[str, Json]) -> str:
-    """What stays of a cell when code, inputs or models change: generator, parameters, seed."""
-    text = canonical([components.get(name) for name in ("generator", "params", "seed", "draft")])
+    """What stays of a cell when code or models change: generator, parameters, seed, input files."""
+    text = canonical([components.get(name) for name in ("generator", "params", "seed", "draft", "inputs")])
     return hashlib.sha256(text).hexdigest()[:16]
 
 
