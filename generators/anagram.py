@@ -122,4 +122,4 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
                         view.frame(x, 0.5 - 0.5 * float(np.cos(np.pi * k / 12))).numpy() for k in range(13)
                     ]
                     there = [turning[0]] * 5 + turning + [turning[-1]] * 5
-                    yield cell, [animation("animation", to_bytes(np.stack(there)), fps=8)]
+                    yield cell, [animation("animation", to_bytes(np.stack(there)), fps=8, quality=90)]

@@ -140,4 +140,4 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
                 else:
                     away = [distant(process.end, 4 ** (k / 12)) for k in range(13)]
                     shrinking = np.stack([away[0]] * 5 + away + [away[-1]] * 5)
-                    yield cell, [animation("animation", shrinking, fps=8)]
+                    yield cell, [animation("animation", shrinking, fps=8, quality=90)]

@@ -165,9 +165,17 @@ def picture(
 
 
 def animation(
-    name: str, frames: NDArray[np.uint8], fps: float, keep: Literal["published", "local"] = "published"
+    name: str,
+    frames: NDArray[np.uint8],
+    fps: float,
+    keep: Literal["published", "local"] = "published",
+    *,
+    quality: int = 60,
 ) -> Output:
-    """An endless animation of ``frames``, (N, H, W, 3) uint8, as WebP; keep it short, some 24 frames."""
+    """An endless animation of ``frames``, (N, H, W, 3) uint8, as WebP; keep it short, some 24 frames.
+
+    ``quality`` is WebP's, 0 to 100: noise needs little of it, edges much.
+    """
     from PIL import Image
 
     if frames.dtype.name != "uint8" or frames.ndim != 4 or frames.shape[-1] != 3 or not len(frames):
@@ -181,7 +189,7 @@ def animation(
         append_images=others,
         duration=round(1000 / fps),
         loop=0,
-        quality=60,
+        quality=quality,
         method=4,
     )
     return Output(name, "image/webp", buffer.getvalue(), frames.shape[2], frames.shape[1], keep)
