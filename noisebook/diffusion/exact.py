@@ -69,8 +69,9 @@ def pooled(x: Tensor, cell: int) -> Tensor:
 def whole_logits(
     y: Tensor, pictures: Tensor, norms: Tensor, sigma: float, temperature: float = 1.0
 ) -> Tensor:
-    """Evidence -‖y_b - L_i‖²/2σ² up to a constant for each b: (B, N) for y (B, C, H, W), pictures (N, C, H, W)
-    and their squared norms (N,)."""
+    """Evidence -‖y_b - L_i‖²/2σ² up to a constant for each b, (B, N).
+
+    y (B, C, H, W), pictures (N, C, H, W), and the pictures' squared norms (N,)."""
     return (y.flatten(1) @ pictures.flatten(1).T - norms / 2) / (sigma**2 * temperature)
 
 

@@ -258,9 +258,24 @@ def spoken(name: str) -> str:
     return words.removesuffix(" face") if words.removesuffix(" face") in ANIMALS else words
 
 
-ANIMALS = set(
-    "dog cat horse cow pig mouse hamster rabbit fox bear panda koala tiger lion monkey frog wolf dragon unicorn".split()
-)
+ANIMALS = {
+    *(
+        "dog",
+        "cat",
+        "horse",
+        "cow",
+        "pig",
+        "mouse",
+        "hamster",
+        "rabbit",
+        "fox",
+        "bear",
+        "panda",
+        "koala",
+        "tiger",
+    ),
+    *("lion", "monkey", "frog", "wolf", "dragon", "unicorn"),
+}
 
 
 def scenes() -> list[tuple[Picture, bytes]]:

@@ -1,16 +1,16 @@
 """``exact``: text to pictures with no training, by the closed form over a library of pictures.
 
-A prompt becomes a bank: a few hundred variants (places, sizes, mirror images, backdrops) of the pictures whose
-names are nearest to its words, treated as its style word says, each with a prior. The estimate of the noise is
-the bank's posterior mean over windows (:mod:`noisebook.diffusion.exact`). Without words the bank is a fixed
-sample of the whole library.
+A prompt becomes a bank: a few hundred variants (places, sizes, mirror images, backdrops) of the pictures
+whose names are nearest to its words, treated as its style word says, each with a prior. The
+estimate of the noise is the bank's posterior mean over windows (:mod:`noisebook.diffusion.exact`). Without
+words the bank is a fixed sample of the whole library.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -27,8 +27,12 @@ from noisebook.diffusion.exact import Windows
 from noisebook.diffusion.schedules import implied_noise, squared_cosine
 from noisebook.models.library import Library, open_library
 from noisebook.models.lock import Entry
-from noisebook.models.styles import SKIES, TREATMENTS, backdrop
+from noisebook.models.styles import TREATMENTS, backdrop
 from noisebook.models.text import SHIPPED, Text
+
+
+LOOK = Windows(base=15.0, slope=8.0, whole=3.0)
+LOOK_CLOSER = Windows(base=9.0, slope=9.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +44,8 @@ class Settings:
         sample: pictures in the bank without words, drawn from the whole library.
         names: how many names a prompt may reach.
         certainty: log prior per unit of cosine similarity between the prompt and a picture's name.
-        share: in guidance, the least part that a prompt's own bank has in the estimate without words. A closed
-            form is far surer than a network, and γ multiplies what it is sure of: at γ = 7 and a share of 0
+        share: in guidance, the least part that a prompt's own bank has in the estimate without words. A
+            closed form is far surer than a network, and γ multiplies what it is sure of: at γ = 7 and a share of 0
             a place that fits other pictures better would be thrown six times as far the other way.
         doubt: divides the evidence, in nats, for the prompt's own bank against the whole library.
         far: similarity below which a prompt counts as far from anything known.
@@ -57,8 +61,8 @@ class Settings:
     share: float = 0.9
     doubt: float = 8.0
     far: float = 0.35
-    windows: Windows = Windows(base=15.0, slope=8.0, whole=3.0)
-    enlarging: Windows = Windows(base=9.0, slope=9.0)
+    windows: Windows = LOOK
+    enlarging: Windows = LOOK_CLOSER
     faith: float = 0.15
     candidates: int = 40
 
@@ -77,7 +81,10 @@ STYLE_WORDS: dict[str, str] = {
     "icon": r"icon|pictogram|symbol",
     "drawing": r"drawing|clip ?art",
 }
-PRAISE = r"(?:(?:very |extremely )?(?:high[ -](?:quality|resolution)|good|beautiful|detailed|professional|simple|nice)[ ,]+)*"
+PRAISE = (
+    r"(?:(?:very |extremely )?"
+    r"(?:high[ -](?:quality|resolution)|good|beautiful|detailed|professional|simple|nice)[ ,]+)*"
+)
 SKY_WORDS: dict[str, str] = {
     "night": r"night|midnight|starry|space|galaxy|moonlit",
     "sunset": r"sunset|dusk|dawn|sunrise|evening",
@@ -198,7 +205,7 @@ def render(library: Library, variants: Sequence[Variant], size: int) -> Tensor:
 
 
 class Exact:
-    """The embedded denoiser, stage I (64 pixels, from text) or stage II (256 pixels, from text and a picture).
+    """The embedded denoiser, stage I (64 pixels, from text) or stage II (256, from text and a picture).
 
     Attributes:
         image_size: 64 or 256.
@@ -224,7 +231,7 @@ class Exact:
         return self._similarities(subject).max().item() if subject else 1.0
 
     def notes(self, prompt: str) -> dict[str, Any]:
-        """What a reader should know about how a prompt was understood: nearest names, similarity, a warning."""
+        """What a reader should know of how a prompt was understood: nearest names, similarity, a warning."""
         request = understand(prompt)
         if not request.subject:
             return {"style": request.style, "subject": "", "nearest": [], "similarity": 1.0, "far": False}
@@ -285,20 +292,20 @@ class Exact:
         return Bank(self.library, variants, logs - logs.logsumexp(0), best.values[0].item())
 
     def _fits(self, picture: int, style: str) -> float:
-        """How much of a style's variants come from this picture's drawing style."""
+        """How much of a style's variants come from this picture, beside the others of its name."""
         drawn = self.library.pictures[picture].style
         if style == "plain":
             return 1.0
         if style in ("photo", "render"):
-            return {"3d": 4.0, "drawn": 4.0, "own": 4.0}.get(drawn, 0.5)
-        return 4.0 if drawn in (style, "drawn", "own") else 1.0 if style in TREATMENTS else 0.1
+            return {"3d": 1.0, "drawn": 2.0, "own": 2.0}.get(drawn, 1e-3)
+        return 1.0 if drawn in (style, "drawn", "own") else 0.1
 
     def _variant(self, picture: int, request: Request, generator: torch.Generator) -> Variant:
         a, b, c, d, e, f, g = torch.rand(7, generator=generator).tolist()
         seed = int(e * 24)
         mood = (1.0, 1.0, 1.0)
         if request.style in ("oil", "photo"):  # from full daylight to the glow of a fire
-            dark = f * f * (0.30 if request.style == "oil" else 0.15)
+            dark = f * f * (0.18 if request.style == "oil" else 0.10)
             mood = (1 - dark * 0.6, 1 - dark * (0.9 + 0.5 * g), 1 - dark * (0.9 + 1.0 * g))
         if self.library.pictures[picture].kind == "scene":
             return Variant(
@@ -378,8 +385,8 @@ class Exact:
         return x_0 + functional.interpolate(missed[None], size=(256, 256), mode="bicubic")[0]
 
     def _candidates(self, text: str, small: Tensor) -> tuple[Tensor, Tensor]:
-        """For a small picture (3, 64, 64): the pictures of 256 that some place of it could be, (N, 3, 256, 256), and
-        how likely each is there, as logarithms (N, 64, 64)."""
+        """For a small picture (3, 64, 64): the pictures of 256 that some place of it could be,
+        (N, 3, 256, 256), and how likely each is there, as logarithms (N, 64, 64)."""
         for known, kept, found in self._enlarged:
             if known == text and (kept is small or torch.equal(kept, small)):
                 return found

@@ -1,6 +1,7 @@
 """A library of named pictures: the shipped one, or anyone's folder.
 
-Pictures are of two kinds: a ``piece`` has a transparent ground and can stand anywhere; a ``scene`` fills its frame.
+Pictures are of two kinds: a ``piece`` has a transparent ground and can stand anywhere; a ``scene`` fills its
+frame.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ class Library:
                 image: Image.Image = Image.open(io.BytesIO(data))
                 if min(image.size) < SMALLEST:
                     raise BadPicture(
-                        f"{self.path}/{file}: {image.width}×{image.height} pixels, at least {SMALLEST} are needed"
+                        f"{self.path}/{file}: {image.width}×{image.height} pixels, fewer than {SMALLEST} a side"
                     )
                 image = ImageOps.exif_transpose(image)
                 if image.mode.startswith("I;16"):
@@ -175,7 +176,7 @@ def folder(path: Path) -> Library:
 
 
 def with_folder(entry: Entry, root: Path, where: str) -> Entry:
-    """The lock entry ``entry`` with the pictures of ``root/where`` as its library: its files and their digests."""
+    """``entry`` with the pictures of the folder ``root/where`` as its library, each with its digest."""
     path = root / where
     if not path.is_dir():
         raise MissingModel(f"{path}: no such folder of pictures")

@@ -7,7 +7,8 @@ their frame; people have a transparent ground.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from random import Random
 from typing import Literal
 
@@ -79,7 +80,7 @@ def ridge(
         line = [line[0], line[1], base - 0.35 * height, base - r.uniform(0.6, 0.95) * height, line[2]]
     amount = height * 0.22
     for _ in range(steps):
-        middle = [(a + b) / 2 + r.uniform(-amount, amount) for a, b in zip(line, line[1:], strict=False)]
+        middle = [(a + b) / 2 + r.uniform(-amount, amount) for a, b in pairwise(line)]
         line = [v for pair in zip(line, [*middle, 0], strict=False) for v in pair][:-1]
         amount *= rough
     return [(i * S / (len(line) - 1), y) for i, y in enumerate(line)]
@@ -93,7 +94,7 @@ def mountains(r: Random, base: float, height: float, rock: Colour, snow: float) 
     cap = [(x, y) for x, y in line]
     lower = [(x, max(y, limit + r.uniform(-0.10, 0.14) * height)) for x, y in reversed(line)]
     out += polygon(cap + lower, "#f4f8fc")
-    for (x0, y0), (x1, y1) in zip(line, line[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(line):
         if y1 > y0:  # falls to the right: in shade
             bottom = min(base, y0 + 0.55 * height)
             out += polygon(
@@ -346,8 +347,8 @@ def coast(r: Random) -> str:
     return out
 
 
-def _on(line: list[tuple[float, float]], x: float) -> float:
-    for (x0, y0), (x1, y1) in zip(line, line[1:], strict=False):
+def _on(line: Sequence[tuple[float, float]], x: float) -> float:
+    for (x0, y0), (x1, y1) in pairwise(line):
         if x0 <= x <= x1:
             return y0 + (y1 - y0) * (x - x0) / (x1 - x0)
     return line[0][1] if x < line[0][0] else line[-1][1]
@@ -533,7 +534,7 @@ def meadow(r: Random) -> str:
     """Flowers in front of hills."""
     out = sky([(0, "#6cb6ee"), (0.6, "#e6f4fb"), (1, "#ffffff")])
     for k in range(3):
-        y = 120 + 26 * k
+        y = 120.0 + 26 * k
         out += path(
             f"M0 {y + r.uniform(-12, 12)} Q80 {y - 26} 140 {y} T256 {y + r.uniform(-10, 10)} V256 H0Z",
             rgb(near(r, (120 - 16 * k, 176 - 12 * k, 92 - 10 * k))),
@@ -559,7 +560,7 @@ def meadow(r: Random) -> str:
 def person(r: Random, old: bool = False, hat: bool = False, woman: bool = False) -> str:
     """Head and shoulders, shaded, on a transparent ground."""
     skin, cloth = near(r, SKINS[r.choice([0, 0, 1, 1, 2, 3, 4])], 6), near(r, r.choice(CLOTHES))
-    hair = (
+    hair: Colour = (
         (226, 224, 220)
         if old
         else r.choice([(38, 28, 24), (82, 54, 34), (132, 92, 50), (26, 26, 30), (176, 132, 72)])
@@ -622,7 +623,7 @@ def person(r: Random, old: bool = False, hat: bool = False, woman: bool = False)
         rgb(skin, 0.82),
     )
     lips = rgb((196, 70, 76)) if woman else rgb(skin, 0.62)
-    beard = old and r.random() < 0.75 or (not woman and not old and r.random() < 0.35)
+    beard = (old and r.random() < 0.75) or (not woman and not old and r.random() < 0.35)
     if beard:
         length = r.uniform(10, 44) if old else r.uniform(2, 10)
         out += path(

@@ -33,7 +33,8 @@ def soften(x: Tensor, sigma: float) -> Tensor:
 
 @lru_cache(maxsize=32)
 def field(size: int, seed: int, wave: float, stretch: float = 1.0, angle: float = 0.0) -> Tensor:
-    """A smooth random texture (S, S) of unit variance; ``wave`` is its grain in pixels of 64, ``stretch`` how much
+    """A smooth random texture (S, S) of unit variance; ``wave`` is its grain in pixels of 64,
+    ``stretch`` how much
     longer it is along ``angle`` (radians from the x axis).
 
     A sum of plane waves with random directions: the same function of place at every size.
@@ -70,7 +71,7 @@ def edges(x: Tensor, sigma: float = 0.5) -> Tensor:
 
 
 def kuwahara(x: Tensor, radius: float = 1.5) -> Tensor:
-    """Flat patches with sharp borders: each place takes the mean of its least varied neighbouring quadrant."""
+    """Flat patches with sharp borders: each place takes the mean of its calmest neighbouring quadrant."""
     reach = max(1, round(radius * x.shape[-1] / 64))
     pad = functional.pad(x, (reach,) * 4, mode="replicate")
     mean = functional.avg_pool2d(pad, reach + 1, 1)
@@ -206,4 +207,5 @@ def backdrop(kind: str, size: int, seed: int) -> Tensor:
     distance = (u - 0.35 - 0.3 * b) ** 2 + (v - 0.3 - 0.2 * c) ** 2
     fall = 0.75 if kind == "soft" else 1.1
     floor = 0.10 * torch.sigmoid((v - 0.78) * 40) if kind == "soft" else 0.0
-    return (hue[:, None, None] * (1.15 - fall * distance * (0.8 + 0.4 * d)) - floor).clamp(0, 1)
+    lit: Tensor = hue[:, None, None] * (1.15 - fall * distance * (0.8 + 0.4 * d)) - floor
+    return lit.clamp(0, 1)
