@@ -93,7 +93,8 @@ def promising(
     """Indices of the ``keep`` pictures that some place could choose, judged at low resolution.
 
     ``coarse`` is the library in cells of size/8 pixels. Noise and detail within a cell add nearly the same to
-    every picture's distance, and cancel in the softmax.
+    every picture's distance, and cancel in the softmax. With 64 or more to keep, every
+    cell's first choice is among them.
     """
     cell = size // coarse.shape[-1]
     distance = (coarse - pooled(y[None], cell)).square().sum(1) * cell**2

@@ -234,7 +234,8 @@ def pieces() -> list[tuple[Picture, bytes]]:
     sources = {source.style: source for source in SOURCES}
     vectors = {style: drawings(source) for style, source in sources.items() if style != "3d"}
     rendered = renderings(sources["3d"], codepoints(sources["cartoon"]))
-    counts = Counter(name for each in [*vectors.values(), rendered] for name in each if pictorial(name))
+    known: list[list[str]] = [list(rendered), *map(list, vectors.values())]
+    counts = Counter(name for each in known for name in each if pictorial(name))
     names = sorted(name for name, count in counts.items() if count >= 3)
     shown = [style for style in vectors if style != HELD_OUT]
     jobs = [(style, name) for style in shown for name in names if name in vectors[style]]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -30,7 +31,6 @@ from noisebook.models.lock import Entry
 from noisebook.models.styles import TREATMENTS, backdrop
 from noisebook.models.text import SHIPPED, Text
 
-
 LOOK = Windows(base=15.0, slope=8.0, whole=3.0)
 LOOK_CLOSER = Windows(base=9.0, slope=9.0)
 
@@ -45,8 +45,8 @@ class Settings:
         names: how many names a prompt may reach.
         certainty: log prior per unit of cosine similarity between the prompt and a picture's name.
         share: in guidance, the least part that a prompt's own bank has in the estimate without words. A
-            closed form is far surer than a network, and γ multiplies what it is sure of: at γ = 7 and a share of 0
-            a place that fits other pictures better would be thrown six times as far the other way.
+            closed form is far surer than a network, and γ multiplies what it is sure of: at γ = 7 and a
+            share of 0 a place that fits other pictures better would be thrown six times as far the other way.
         doubt: divides the evidence, in nats, for the prompt's own bank against the whole library.
         far: similarity below which a prompt counts as far from anything known.
         windows, enlarging: how far a place looks around, in stage I and in stage II.
@@ -60,7 +60,7 @@ class Settings:
     certainty: float = 40.0
     share: float = 0.9
     doubt: float = 8.0
-    far: float = 0.35
+    far: float = 0.57
     windows: Windows = LOOK
     enlarging: Windows = LOOK_CLOSER
     faith: float = 0.15
@@ -106,8 +106,9 @@ class Request:
 
 
 def understand(prompt: str) -> Request:
-    """Take a prompt apart: "an oil painting of an old man" is oil, "an old man"."""
-    words = re.sub(r"\s+", " ", prompt).strip()
+    """Take a prompt apart: "an oil painting of an old man" is oil, "old man"; 🚀 is "rocket"."""
+    named = [f" {unicodedata.name(c, c).lower()} " if unicodedata.category(c) == "So" else c for c in prompt]
+    words = re.sub(r"\s+", " ", "".join(named)).strip()
     style = "plain"
     for name, pattern in STYLE_WORDS.items():
         pattern = rf"(?:\b(?:in the style of )?(?:an?|the) )?\b{PRAISE}(?:{pattern})s?\b(?: of)?[ ,]*"
@@ -178,10 +179,12 @@ def render(library: Library, variants: Sequence[Variant], size: int) -> Tensor:
         source = sources[variant.picture]
         source = source.flip(2) if variant.mirror else source
         piece = library.pictures[variant.picture].kind == "piece"
-        side = max(4, round(size * variant.scale))
+        # Whole pixels of 64, so that the small picture is the large one, shrunk.
+        unit = size // 64
+        side = unit * max(4, round(64 * variant.scale))
         small = functional.interpolate(source[None], size=(side, side), mode="bilinear", antialias=True)[0]
-        top = round((size - side) / 2 + variant.down * size / 64)
-        left = round((size - side) / 2 + variant.right * size / 64)
+        top = unit * round((64 - side / unit) / 2 + variant.down)
+        left = unit * round((64 - side / unit) / 2 + variant.right)
         if not piece:
             # A scene always fills its frame: what would leave a gap is moved back.
             top, left = min(0, max(size - side, top)), min(0, max(size - side, left))

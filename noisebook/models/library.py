@@ -81,7 +81,7 @@ class Library:
                 image: Image.Image = Image.open(io.BytesIO(data))
                 if min(image.size) < SMALLEST:
                     raise BadPicture(
-                        f"{self.path}/{file}: {image.width}×{image.height} pixels, fewer than {SMALLEST} a side"
+                        f"{self.path}/{file}: {image.width}×{image.height} pixels, below {SMALLEST}"
                     )
                 image = ImageOps.exif_transpose(image)
                 if image.mode.startswith("I;16"):

@@ -3,6 +3,7 @@
 Each function takes a random generator and gives the body of an SVG on a canvas of 256 × 256. Scenes fill
 their frame; people have a transparent ground.
 """
+# ruff: noqa: E501 -- a path is one line
 
 from __future__ import annotations
 
