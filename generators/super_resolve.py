@@ -97,6 +97,6 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
                 cell,
                 [
                     picture("picture", to_bytes(process.end)),
-                    number("seconds", process.seconds, "s", measured=True),
+                    number("time", process.seconds, "s", measured=True),
                 ],
             )
