@@ -256,6 +256,7 @@ def test_search_works_from_a_file(site: Path, open_page: Callable[..., Watched])
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     expect(page).to_have_url((site / "a1-2-compare.html").as_uri() + "#fig-path")
+    page.wait_for_load_state()  # the key is heard from then on
     page.keyboard.press("/")
     page.keyboard.type("script alert")
     expect(page.locator(".search li a").first).to_contain_text("<script>alert(“text”)</script>")
