@@ -186,7 +186,8 @@ class _Renderer:
     def _cards(self, page: Page) -> list[Picture]:
         """One, two or five pictures that stand for a section on the front page."""
         for shown in page.figures:
-            found = [(cell, picture) for cell in shown.cells for picture in cell.pictures]
+            every = [(cell, picture) for cell in shown.cells for picture in cell.pictures]
+            found = [(cell, picture) for cell, picture in every if not picture.animated] or every
             if not found:
                 continue
             first = found[0][1]
@@ -219,7 +220,7 @@ class _Renderer:
         ]
         columns = [column for column in columns if column]
         found: list[Picture] = []
-        for row in range(5):
+        for row in (2, 1, 0, 3, 4):  # the middle of a sweep says more than its end
             found.extend(column[row] for column in columns if row < len(column))
         distinct = list({picture.src: picture for picture in found}.values())
         return distinct[:9] if len(distinct) >= 9 else distinct[:4] if len(distinct) >= 4 else []
