@@ -219,9 +219,8 @@ class _Renderer:
             for page in self.pages
         ]
         columns = [column for column in columns if column]
-        found: list[Picture] = []
-        for row in (2, 1, 0, 3, 4):  # the middle of a sweep says more than its end
-            found.extend(column[row] for column in columns if row < len(column))
+        # One from each section, each time from another place in its row, until there are enough.
+        found = [column[(i + turn) % len(column)] for turn in range(5) for i, column in enumerate(columns)]
         distinct = list({picture.src: picture for picture in found}.values())
         return distinct[:9] if len(distinct) >= 9 else distinct[:4] if len(distinct) >= 4 else []
 
