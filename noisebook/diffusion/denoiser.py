@@ -66,13 +66,16 @@ class Enlarge:
 
 
 class Unasked(str):
-    """The empty text that stands beside a prompt in guidance. To a network it is "" and nothing else; a closed
-    form, which can weigh only a part of all pictures, has to have those of ``beside`` among them."""
+    """The empty text that stands beside a prompt in guidance.
+
+    To a network it is "" and nothing else; a closed form, which can weigh only a part of all pictures, has to
+    have those of ``beside`` among them.
+    """
 
     beside: str
 
     def __new__(cls, beside: str) -> Unasked:
-        """"" that remembers ``beside``."""
+        """The empty prompt, remembering ``beside``."""
         text = super().__new__(cls, "")
         text.beside = str(beside)
         return text
