@@ -62,7 +62,8 @@ def main() -> None:
         copies += nearest
         print(
             f"{prompt}: bank {ready - start:.1f} s, {seconds:.2f} s a picture ({busy:.2f} s of processor), "
-            f"nearest of the bank {statistics.median(nearest):.1f} dB, one another {statistics.median(apart):.1f} dB"
+            f"nearest of the bank {statistics.median(nearest):.1f} dB, "
+            f"one another {statistics.median(apart):.1f} dB"
         )
     print(f"plain copies: {sum(value >= COPY for value in copies)} of {len(copies)}")
     questions: list[Prompt] = [Enlarge(PROMPTS[0], x, torch.zeros(3, 256, 256)) for x in drawn[:2]]
