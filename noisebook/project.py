@@ -30,7 +30,7 @@ def find_root(start: Path) -> Path:
             Problem(
                 Position("report.yaml"),
                 f"no report.yaml in {start} or above",
-                "go to a report's folder, or start one with: noisebook init FOLDER",
+                "go to a report's folder: the one with report.yaml and sections/",
             )
         ]
     )

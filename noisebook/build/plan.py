@@ -280,7 +280,11 @@ class Planner:
         wanted = family if family in self.lock or "/" in family else f"{family}/{role}"
         if wanted not in self.lock:
             known = ", ".join(sorted({entry.partition("/")[0] for entry in self.lock})) or "none"
-            raise PlanError(figure, f"model {wanted!r} is not in models.lock.json (known: {known})")
+            raise PlanError(
+                figure,
+                f"model {wanted!r} is not in models.lock.json (known: {known}); "
+                "where its weights are at hand, pin it: python -m noisebook.models.deepfloyd --help",
+            )
         return wanted
 
     def _model_component(self, figure: str, name: str) -> Json:
