@@ -283,7 +283,7 @@ class Planner:
             raise PlanError(
                 figure,
                 f"model {wanted!r} is not in models.lock.json (known: {known}); "
-                "where its weights are at hand, pin it: python -m noisebook.models.deepfloyd --help",
+                "docs/architecture.md says how a model is pinned",
             )
         return wanted
 
