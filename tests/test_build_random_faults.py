@@ -1,4 +1,4 @@
-"""Faults at random, with a printed seed: whatever happens, what was stored whole is never computed again."""
+"""Faults at random, by a printed seed: what was stored whole is never computed again."""
 
 from __future__ import annotations
 
