@@ -1,13 +1,15 @@
 """How fast the embedded denoiser is, and how much of it is memory.
 
 ``python bench/exact.py`` draws subjects at γ = 7 in 33 steps and prints, for stage I and stage II, seconds a
-picture in a batch of six (processor seconds beside them: other work on the machine slows only the first),
+picture in a batch of six (processor seconds beside them: other work on the machine slows only the
+first; THREADS in the environment sets the number of threads),
 the share of pictures that are plain copies of one picture of their bank, and how different the pictures of
 one prompt are.
 """
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from pathlib import Path
@@ -42,6 +44,7 @@ def draw(model: Denoiser, prompts: list[Prompt], seeds: list[int], scale: float 
 
 def main() -> None:
     """Print the table."""
+    torch.set_num_threads(int(os.environ.get("THREADS", torch.get_num_threads())))
     root = Path(__file__).resolve().parent.parent
     library, text = shipped(root / "models/library.zip"), Text(root / SHIPPED)
     small, large = Exact(library, text), Exact(library, text, 256)
