@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import signal
 import time
@@ -123,6 +124,34 @@ def test_damaged_bytes_never_arrive(remote: Remote, tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert remote.fetch(keys, there) == set(keys)
+
+
+def test_a_push_trusts_no_object_that_no_record_vouches_for(remote: Remote, tmp_path: Path) -> None:
+    """What a broken-off push or a lost record left behind may have been damaged since."""
+    here, there = new_store(tmp_path / "here"), new_store(tmp_path / "there")
+    keys = [put(here, value) for value in range(2)]
+    for key in keys:
+        record = here.get(key)
+        assert record is not None
+        for output in record.outputs:
+            damage(remote, f"objects/{output.sha256}", bytes(output.bytes))
+    remote.push(here, keys)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert remote.fetch(keys, there) == set(keys)
+    sha = hashlib.sha256(b"a report").hexdigest()
+    damage(remote, f"objects/{sha}", b"spoilt")
+    assert remote.keep(b"a report") == sha and remote.kept(sha) == b"a report"
+
+
+def test_local_outputs_can_follow_later(remote: Remote, tmp_path: Path) -> None:
+    here, there = new_store(tmp_path / "here"), new_store(tmp_path / "there")
+    keys = [put(here, value) for value in range(2)]
+    remote.push(here, keys)
+    assert remote.push(here, keys, local=True).cells == 2
+    assert remote.push(here, keys, local=True).cells == 0
+    assert remote.fetch(keys, there, local=True) == set(keys)
+    assert all(there.has(key, local=True) for key in keys)
 
 
 def test_a_record_without_its_objects_is_not_a_cell(remote: Remote, tmp_path: Path) -> None:

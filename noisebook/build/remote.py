@@ -177,16 +177,14 @@ class Remote:
         """The keys of all cells there."""
         return {name.removesuffix(".json") for name in self._names("cells") if name.endswith(".json")}
 
-    def _has(self, name: str) -> bool:
-        def question(fs: Any, root: str) -> bool:
+    def _having(self, keys: Sequence[str]) -> set[str]:
+        """Those of the keys whose cells are there, asked one by one."""
+
+        def question(fs: Any, root: str) -> set[str]:
             fs.invalidate_cache()
-            return bool(fs.exists(f"{root}/{name}"))
+            return {key for key in keys if fs.exists(f"{root}/cells/{key}.json")}
 
         return self._ask(question)
-
-    def _having(self, keys: Iterable[str]) -> set[str]:
-        """Those of the keys whose cells are there, asked one by one."""
-        return {key for key in keys if self._has(f"cells/{key}.json")}
 
     # Down
 
@@ -295,18 +293,21 @@ class Remote:
     ) -> Pushed:
         """Send finished cells that are not there; ``again`` sends them whether or not they are.
 
-        A failure leaves every cell there whole, and a later push goes on from it. ``local`` sends local
-        outputs too. A cell whose objects are not on this machine is left.
+        An object is sent even if one of its name is there: no record has vouched for that one, and it may be
+        damaged. A failure leaves every cell there whole, and a later push goes on from it. ``local`` sends
+        local outputs too. A cell whose objects are not on this machine is left.
         """
         done = Pushed()
         if self.scheme in READ_ONLY:
             return Pushed(left=list(keys), reason=f"the store at {self} can only be read")
         todo = list(keys)
+        sent: set[str] = set()
         try:
-            few = len(todo) <= FEW
-            there = set() if again else self._having(todo) if few else self.keys()
-            objects = set() if again or few else self._names("objects")
-            todo = [key for key in keys if key not in there]
+            if not again:
+                there = self._having(todo) if len(todo) <= FEW else self.keys()
+                if local:
+                    there -= self._lacking_local(store, there.intersection(todo))
+                todo = [key for key in todo if key not in there]
             for key in todo:
                 try:
                     files = list(_files(store, key, local=local))
@@ -315,11 +316,10 @@ class Remote:
                     done.reason = str(error)
                     continue
                 for name, data in files:
-                    sha = name.removeprefix("objects/")
-                    if sha not in objects and (again or not few or not self._has(name)):
+                    if name not in sent:
                         self._put(name, data)
                         done.bytes += len(data)
-                        objects.add(sha)
+                        sent.add(name)
                 done.cells += 1
                 told(done.cells)
         except Unreachable as error:
@@ -327,13 +327,24 @@ class Remote:
             done.reason = str(error)
         return done
 
+    def _lacking_local(self, store: Store, keys: Iterable[str]) -> set[str]:
+        """Those of the cells that have a local output here and not there."""
+        there = self._names("objects")
+        return {
+            key
+            for key in keys
+            for sha, keep in store.entries[key].objects
+            if keep == "local" and sha not in there and (store.local / sha).exists()
+        }
+
     # Bytes that belong to no cell
 
     def keep(self, data: bytes) -> str:
-        """Put an object there, if it is not; gives its sha256."""
+        """Put an object there, if it is not whole there already; gives its sha256."""
         sha = hashlib.sha256(data).hexdigest()
-        if not self._has(f"objects/{sha}"):
-            self._put(f"objects/{sha}", data)
+        name = f"objects/{sha}"
+        if self._many([name]).get(name) != data:
+            self._put(name, data)
         return sha
 
     def kept(self, sha: str) -> bytes:
