@@ -19,7 +19,7 @@ import click
 from noisebook import progress
 from noisebook.build import fresh
 from noisebook.build.execute import Outcome, Watcher, execute
-from noisebook.build.plan import Planned, Work, work
+from noisebook.build.plan import Planned, Work, everything, work
 from noisebook.build.registry import GeneratorError
 from noisebook.build.remote import Remote, Unreachable
 from noisebook.build.store import StoreFull
@@ -304,10 +304,15 @@ def status(as_json: bool) -> None:
 def explain(names: tuple[str, ...]) -> None:
     """Say why cells would run: each reason as a difference, old value and new value."""
     for cells in project().select(names).values():
-        for c in everything(cells):
+        for c in everything(cells).values():
             click.echo(f"{name_of(c)} {c.state} {c.key[:16]}")
             for d in c.because():
                 click.echo(f"    {d.component}: {show(d.old)} -> {show(d.new)}")
+
+
+def chosen(book: Project, names: tuple[str, ...]) -> Iterable[Planned]:
+    """The cells that ``names`` mean and all that they need, needs first, each once."""
+    return everything(c for cells in book.select(names).values() for c in cells).values()
 
 
 def name_of(planned: Planned) -> str:
@@ -321,21 +326,6 @@ def show(value: Any) -> str:
     return text if len(text) <= 100 else f"{text[:97]}..."
 
 
-def everything(cells: Iterable[Planned]) -> list[Planned]:
-    """The cells and all that they need, needs first, each once."""
-    found: dict[str, Planned] = {}
-
-    def visit(planned: Planned) -> None:
-        if planned.key not in found:
-            for need in planned.needs.values():
-                visit(need)
-            found[planned.key] = planned
-
-    for planned in cells:
-        visit(planned)
-    return list(found.values())
-
-
 @cli.command()
 @click.argument("names", nargs=-1, metavar="[ID...]")
 @click.option("--sample", type=int, help="Only this many cells, evenly spread.")
@@ -345,7 +335,7 @@ def verify(names: tuple[str, ...], sample: int | None) -> None:
     from noisebook.build.verify import verify as verify_cells
 
     book = project()
-    cells = [c for c in everything(c for cells in book.select(names).values() for c in cells) if c.cached]
+    cells = [c for c in chosen(book, names) if c.cached]
     if sample and sample < len(cells):
         cells = [cells[i * len(cells) // sample] for i in range(sample)]
     wrong = 0
@@ -366,7 +356,7 @@ def adopt(names: tuple[str, ...]) -> None:
 
     book = project()
     refused = []
-    for c in everything(c for cells in book.select(names).values() for c in cells):
+    for c in chosen(book, names):
         if c.cached:
             continue
         verdict = adopt_cell(c, book.models)
@@ -392,7 +382,7 @@ def gc(yes: bool, older_than: float, max_size: float | None, branches: bool) -> 
     from noisebook.build.housekeeping import CannotPlan, collect, keys_of_branches
 
     book = project()
-    kept = {c.key for c in everything(c for cells in book.planned.values() for c in cells)}
+    kept = set(everything(c for cells in book.planned.values() for c in cells))
     if branches:
         try:
             kept.update(*keys_of_branches(book.root).values())
@@ -429,7 +419,7 @@ def push(names: tuple[str, ...], store: str | None, local: bool, again: bool) ->
     """Send finished cells to the shared store; one that was interrupted goes on."""
     book = project(store=store)
     remote = shared(book)
-    keys = [c.key for c in everything(c for cells in book.select(names).values() for c in cells) if c.cached]
+    keys = [c.key for c in chosen(book, names) if c.cached]
     done = remote.push(book.store, keys, local=local, again=again)
     click.echo(f"pushed {done.cells} cells, {progress.size(done.bytes)}, to {remote}")
     if done.left:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from noisebook.build.contract import Cell, Json, Output, derive_seed
+from noisebook.build.contract import Cell, Context, Json, Output, derive_seed
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -69,6 +69,9 @@ class FakeContext:
 
     def progress(self, cell: Cell, done: float, total: float, note: str = "") -> None:
         assert 0 <= done <= total
+
+    def launch(self, function: Callable[[Cell, Context], None], cell: Cell) -> None:
+        function(cell, self)
 
 
 def run(module: ModuleType, cells: Sequence[Cell], context: FakeContext) -> dict[str, dict[str, Output]]:

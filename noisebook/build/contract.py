@@ -284,6 +284,13 @@ class Context(Protocol):
     def progress(self, cell: Cell, done: float, total: float, note: str = "") -> None:
         """Tell how far this cell is, in any unit."""
 
+    def launch(self, function: Callable[[Cell, Context], None], cell: Cell) -> None:
+        """Call ``function(cell, context)``, of the generator's own module, once for each device.
+
+        With one device it is called here; with more, at once in as many new processes, which share the work
+        through accelerate's ``Accelerator()`` and leave what they make in the cell's scratch folder.
+        """
+
 
 Result = tuple[Cell, list[Output]]
 RunFunction = Callable[[Sequence[Cell], Context], Iterator[Result]]

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from noisebook.build import fresh
 from noisebook.build.execute import Models, Outcome, Watcher, execute
 from noisebook.build.folders import user_cache
-from noisebook.build.plan import Planned, Work, work
+from noisebook.build.plan import Planned, Work, everything, work
 from noisebook.build.record import Record
 from noisebook.build.remote import Remote
 
@@ -338,17 +338,7 @@ def _opened(told: Job) -> _Open:
             f"there is no report in {root} on this worker: share the folder, or use a shared store"
         )
     book = Project(root, place=told.place)
-    cells: dict[str, Planned] = {}
-
-    def visit(planned: Planned) -> None:
-        if planned.key not in cells:
-            cells[planned.key] = planned
-            for need in planned.needs.values():
-                visit(need)
-
-    for group in book.planned.values():
-        for planned in group:
-            visit(planned)
+    cells = everything(planned for group in book.planned.values() for planned in group)
     models = book.models
     if _open is not None and _open.models.root == root and _open.models.lock == models.lock:
         models = _open.models

@@ -8,17 +8,18 @@ import shutil
 import sys
 import time
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
-from noisebook.build.contract import Cell, Json, Output, canonical, derive_seed
+from noisebook.build.contract import Cell, Context, Json, Output, canonical, derive_seed
 from noisebook.build.folders import user_cache, write_atomically
+from noisebook.build.launch import launch, processes
 from noisebook.build.plan import Planned, Work
 from noisebook.build.record import Record, Stored
 from noisebook.build.store import Store, StoreFull
@@ -88,6 +89,8 @@ class RunContext:
         self.draft = draft
         self._planned = {planned.cell.id: planned for planned in group}
         self._models, self._watcher = models, watcher
+        self.processes: dict[str, int] = {}
+        """Cells that several processes computed, and how many."""
 
     def seed(self, cell: Cell, *identity: Json) -> int:
         seed = self._planned[cell.id].components["seed"]
@@ -118,6 +121,14 @@ class RunContext:
     def progress(self, cell: Cell, done: float, total: float, note: str = "") -> None:
         if self._watcher is not None:
             self._watcher.progress(self._planned[cell.id], done, total, note)
+
+    def launch(self, function: Callable[[Cell, Context], None], cell: Cell) -> None:
+        count = 1 if self.draft else processes()
+        if count == 1:
+            function(cell, self)
+            return
+        self.processes[cell.id] = count
+        launch(function, self._planned[cell.id], self._models.root, count, partial(self.progress, cell))
 
 
 @dataclass(slots=True)
@@ -213,7 +224,10 @@ def compute(
             raise ValueError(f"{group[0].generator.name} yielded cell {cell.id!r}, which was not asked for")
         check_outputs(planned, outputs)
         now = time.perf_counter()
-        record = planned.store.put(planned.key, planned.components, outputs, provenance(planned, now - last))
+        made = provenance(planned, now - last)
+        if count := context.processes.get(cell.id):
+            made["processes"] = count
+        record = planned.store.put(planned.key, planned.components, outputs, made)
         last = now
         outcome.computed.append(record)
         outcome.bytes += sum(output.bytes for output in record.outputs)

@@ -335,6 +335,21 @@ def _module_file(folder: Path, dotted: str) -> Path | None:
     return None
 
 
+def everything(cells: Iterable[Planned]) -> dict[str, Planned]:
+    """The cells and all that they need by key, needs first."""
+    found: dict[str, Planned] = {}
+
+    def visit(planned: Planned) -> None:
+        if planned.key not in found:
+            for need in planned.needs.values():
+                visit(need)
+            found[planned.key] = planned
+
+    for planned in cells:
+        visit(planned)
+    return found
+
+
 @dataclass(slots=True)
 class Work:
     """What one build has to compute, needs before what needs them."""
