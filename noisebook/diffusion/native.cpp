@@ -10,18 +10,7 @@
 // The same input gives the same bits with the same number of threads: each output is computed by one thread, and
 // sums over the batch are kept per thread, over a share of the batch that depends on nothing but the number of
 // threads. The caller adds the threads' sums in their order.
-#include <immintrin.h>
-#include <omp.h>
-
-#include <algorithm>
-#include <cstdint>
-#include <cstdlib>
-#include <cstring>
-#include <new>
-#include <vector>
-#ifdef __linux__
-#include <sys/mman.h>
-#endif
+#include "native.h"
 
 namespace {
 
@@ -42,54 +31,6 @@ const int kSum = 7;
 // from falling on the same cache set.
 inline int64_t frequency_stride(int64_t channels) { return kTiles * channels + 16; }
 inline int64_t block_size(int64_t channels) { return kFrequencies * frequency_stride(channels); }
-
-struct Tiles {
-    int64_t height, width, rows, columns, count;
-
-    Tiles(int64_t batch, int64_t height, int64_t width)
-        : height(height), width(width), rows((height + 3) / 4), columns((width + 3) / 4) {
-        count = batch * rows * columns;
-    }
-    int64_t blocks() const { return (count + kTiles - 1) / kTiles; }
-    int in_block(int64_t block) const { return (int)std::min<int64_t>(kTiles, count - block * kTiles); }
-};
-
-// The top left output of a tile.
-struct Corner {
-    int64_t image, y, x;
-
-    Corner(const Tiles& tiles, int64_t tile)
-        : image(tile / (tiles.rows * tiles.columns)),
-          y(tile / tiles.columns % tiles.rows * 4),
-          x(tile % tiles.columns * 4) {}
-};
-
-// A thread's scratch memory, kept from call to call. Huge pages spare it most of its address translations.
-class Scratch {
-  public:
-    float* of_size(int64_t floats) {
-        if (floats > size_) {
-            free(data_);
-            size_ = 0;
-            const size_t page = size_t(2) << 20;
-            const size_t bytes = (floats * sizeof(float) + page - 1) / page * page;
-            data_ = (float*)aligned_alloc(page, bytes);
-            if (!data_) throw std::bad_alloc();
-#ifdef __linux__
-            madvise(data_, bytes, MADV_HUGEPAGE);
-#endif
-            memset(data_, 0, bytes);
-            size_ = floats;
-        }
-        return data_;
-    }
-    ~Scratch() { free(data_); }
-
-  private:
-    float* data_ = nullptr;
-    int64_t size_ = 0;
-};
-thread_local Scratch scratch_a, scratch_b;
 
 // One-dimensional transforms, for the points 0, 1, -1, 2, -2 and infinity; strides are in vectors.
 
@@ -307,32 +248,6 @@ inline void normal(Vector z, Vector& below, Vector& bell) {
     below = (Vector)_mm256_blendv_ps((__m256)(1.f - tail), (__m256)tail, (__m256)z);
 }
 
-// Adds two values of every pixel and channel over pixels: float over a run of pixels, then double over runs. `values`
-// takes the pixel's offset and the channel; sums is [threads][2][channels].
-const int64_t kRun = 128;
-
-template <typename Values>
-void sum_pixels(int64_t pixels, int64_t channels, double* sums, int threads, Values values) {
-#pragma omp parallel num_threads(threads)
-    {
-        double* mine = sums + omp_get_thread_num() * 2 * channels;
-        std::vector<float> run(2 * channels);
-        float *first = run.data(), *second = first + channels;
-#pragma omp for schedule(static)
-        for (int64_t start = 0; start < pixels; start += kRun) {
-            std::fill(run.begin(), run.end(), 0.f);
-            for (int64_t pixel = start; pixel < std::min(pixels, start + kRun); pixel++)
-                for (int64_t c = 0; c < channels; c += kLanes) {
-                    Vector a, b;
-                    values(pixel * channels + c, c, a, b);
-                    store(first + c, load(first + c) + a);
-                    store(second + c, load(second + c) + b);
-                }
-            for (int64_t c = 0; c < 2 * channels; c++) mine[c] += run[c];
-        }
-    }
-}
-
 }  // namespace
 
 extern "C" {
@@ -341,11 +256,11 @@ extern "C" {
 // [36][outputs / 16][inputs][16]; bias [outputs], or null.
 void winograd_forward(const float* x, const float* weights, const float* bias, float* y, int64_t batch, int64_t height,
                       int64_t width, int64_t inputs, int64_t outputs, int64_t threads) {
-    const Tiles tiles(batch, height, width);
+    const Tiles tiles(batch, height, width, kTiles);
 #pragma omp parallel num_threads(threads)
     {
-        float* in = scratch_a.of_size(block_size(inputs));
-        float* out = scratch_b.of_size(block_size(outputs));
+        float* in = scratch_a.of_size<float>(block_size(inputs));
+        float* out = scratch_b.of_size<float>(block_size(outputs));
         // Whichever thread takes a block computes the same outputs, so the idle one may.
 #pragma omp for schedule(dynamic, 1)
         for (int64_t block = 0; block < tiles.blocks(); block++) {
@@ -362,11 +277,11 @@ void winograd_forward(const float* x, const float* weights, const float* bias, f
 // Adds to weight_sums [threads][36][inputs][outputs], transformed, and to bias_sums [threads][outputs].
 void winograd_gradient(const float* x, const float* dy, float* weight_sums, float* bias_sums, int64_t batch,
                        int64_t height, int64_t width, int64_t inputs, int64_t outputs, int64_t threads) {
-    const Tiles tiles(batch, height, width);
+    const Tiles tiles(batch, height, width, kTiles);
 #pragma omp parallel num_threads(threads)
     {
-        float* in = scratch_a.of_size(block_size(inputs));
-        float* gradient = scratch_b.of_size(block_size(outputs));
+        float* in = scratch_a.of_size<float>(block_size(inputs));
+        float* gradient = scratch_b.of_size<float>(block_size(outputs));
         float* weight_sum = weight_sums + omp_get_thread_num() * kFrequencies * inputs * outputs;
         float* bias_sum = bias_sums + omp_get_thread_num() * outputs;
         // Static: a thread that took whichever block comes next would round its sums differently in every run.
@@ -391,9 +306,10 @@ void winograd_gradient(const float* x, const float* dy, float* weight_sums, floa
 // Adds to sums [threads][2][channels]: x - x₀ and (x - x₀)², where x₀ is the first pixel. Near the mean as it is, it
 // spares the variance the cancellation of E[x²] - E[x]².
 void batch_sums(const float* x, double* sums, int64_t pixels, int64_t channels, int64_t threads) {
-    sum_pixels(pixels, channels, sums, threads, [=](int64_t i, int64_t c, Vector& difference, Vector& square) {
-        difference = load(x + i) - load(x + c);
-        square = difference * difference;
+    sum_pixels(pixels, channels, sums, threads, kLanes, [=](int64_t i, int64_t c, float* first, float* second) {
+        const Vector difference = load(x + i) - load(x + c);
+        store(first, load(first) + difference);
+        store(second, load(second) + difference * difference);
     });
 }
 
@@ -415,13 +331,14 @@ void scale_gelu(const float* x, float* y, const float* scale, const float* shift
 void gelu_gradient(const float* x, const float* dy, float* dz, const float* scale, const float* shift,
                    const float* mean, const float* rstd, double* sums, int64_t pixels, int64_t channels,
                    int64_t threads) {
-    sum_pixels(pixels, channels, sums, threads, [=](int64_t i, int64_t c, Vector& gradient, Vector& product) {
+    sum_pixels(pixels, channels, sums, threads, kLanes, [=](int64_t i, int64_t c, float* first, float* second) {
         const Vector input = load(x + i);
         const Vector z = input * load(scale + c) + load(shift + c);
         Vector below, bell;
         normal(z, below, bell);
-        gradient = load(dy + i) * (below + z * bell * 0.3989422804014327f);  // 1 / √(2π)
-        product = gradient * ((input - load(mean + c)) * load(rstd + c));
+        const Vector gradient = load(dy + i) * (below + z * bell * 0.3989422804014327f);  // 1 / √(2π)
+        store(first, load(first) + gradient);
+        store(second, load(second) + gradient * ((input - load(mean + c)) * load(rstd + c)));
         store(dz + i, gradient);
     });
 }

@@ -1,0 +1,90 @@
+// What native.cpp and native_bf16.cpp share.
+#pragma once
+#include <immintrin.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <vector>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
+namespace {
+
+// An image in tiles of 4x4 outputs, and these in blocks.
+struct Tiles {
+    int64_t height, width, rows, columns, count;
+    int per_block;
+
+    Tiles(int64_t batch, int64_t height, int64_t width, int per_block)
+        : height(height), width(width), rows((height + 3) / 4), columns((width + 3) / 4), per_block(per_block) {
+        count = batch * rows * columns;
+    }
+    int64_t blocks() const { return (count + per_block - 1) / per_block; }
+    int in_block(int64_t block) const { return (int)std::min<int64_t>(per_block, count - block * per_block); }
+};
+
+// The top left output of a tile.
+struct Corner {
+    int64_t image, y, x;
+
+    Corner(const Tiles& tiles, int64_t tile)
+        : image(tile / (tiles.rows * tiles.columns)),
+          y(tile / tiles.columns % tiles.rows * 4),
+          x(tile % tiles.columns * 4) {}
+};
+
+// A thread's scratch memory, kept from call to call. Huge pages spare it most of its address translations.
+class Scratch {
+  public:
+    template <typename T>
+    T* of_size(int64_t count) {
+        const size_t page = size_t(2) << 20;
+        const size_t bytes = (count * sizeof(T) + page - 1) / page * page;
+        if (bytes > size_) {
+            free(data_);
+            size_ = 0;
+            data_ = aligned_alloc(page, bytes);
+            if (!data_) throw std::bad_alloc();
+#ifdef __linux__
+            madvise(data_, bytes, MADV_HUGEPAGE);
+#endif
+            memset(data_, 0, bytes);
+            size_ = bytes;
+        }
+        return (T*)data_;
+    }
+    ~Scratch() { free(data_); }
+
+  private:
+    void* data_ = nullptr;
+    size_t size_ = 0;
+};
+thread_local Scratch scratch_a, scratch_b;
+
+// Adds two values of every pixel and channel over pixels: float over a run of pixels, then double over runs. `add`
+// takes the pixel's offset, the channel, and where to add; sums is [threads][2][channels].
+const int64_t kRun = 128;
+
+template <typename Add>
+void sum_pixels(int64_t pixels, int64_t channels, double* sums, int threads, int lanes, Add add) {
+#pragma omp parallel num_threads(threads)
+    {
+        double* mine = sums + omp_get_thread_num() * 2 * channels;
+        std::vector<float> run(2 * channels);
+        float *first = run.data(), *second = first + channels;
+#pragma omp for schedule(static)
+        for (int64_t start = 0; start < pixels; start += kRun) {
+            std::fill(run.begin(), run.end(), 0.f);
+            for (int64_t pixel = start; pixel < std::min(pixels, start + kRun); pixel++)
+                for (int64_t c = 0; c < channels; c += lanes) add(pixel * channels + c, c, first + c, second + c);
+            for (int64_t c = 0; c < 2 * channels; c++) mine[c] += run[c];
+        }
+    }
+}
+
+}  // namespace

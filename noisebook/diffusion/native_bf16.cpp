@@ -1,0 +1,383 @@
+// The kernels of native.cpp for processors with AVX512_BF16: images, and what is multiplied, in bfloat16; sums and
+// everything in between in single precision.
+//
+// - The convolution is Winograd's F(4x4, 3x3) again, but for the points 0, ±5/8, ±5/4 and infinity, which suit few
+//   digits better than whole numbers (Barabasz and others 2020, "Error analysis and improving the accuracy of Winograd
+//   convolution for deep neural networks"): the result's error is 1% of its standard deviation, in place of 2%, where
+//   that of a plain convolution in bfloat16 is 0.3%.
+// - In memory, images are dense NHWC with a multiple of 16 channels, as there.
+#include "native.h"
+
+namespace {
+
+typedef uint16_t bf16;
+typedef float Vector __attribute__((vector_size(64)));
+const int kLanes = 16;
+
+inline Vector load(const float* p) { return (Vector)_mm512_loadu_ps(p); }
+inline void store(float* p, Vector v) { _mm512_storeu_ps(p, (__m512)v); }
+inline Vector load(const bf16* p) {
+    return (Vector)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)p)), 16);
+}
+inline void store(bf16* p, Vector v) { _mm256_storeu_si256((__m256i*)p, (__m256i)_mm512_cvtneps_pbh((__m512)v)); }
+inline __m512bh load_pairs(const bf16* p) { return (__m512bh)_mm512_loadu_si512(p); }
+inline __m512bh broadcast_pair(const bf16* p) {
+    int pair;
+    memcpy(&pair, p, sizeof pair);
+    return (__m512bh)_mm512_set1_epi32(pair);
+}
+// a and b rounded and interleaved: a0 b0 a1 b1 …
+inline void store_pairs(bf16* p, Vector a, Vector b) {
+    const __m512i low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)a));
+    const __m512i high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)b));
+    _mm512_storeu_si512(p, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+}
+
+// ------------------------------------------------------------------------------------------------- Winograd
+
+// Tiles in a block, whose transforms stay in the second-level cache: multiples of 6, and of 2.
+const int kForwardTiles = 24, kGradientTiles = 48;
+const int kFrequencies = 36;
+
+// A transformed block is [frequency][tile][channel] or, where tiles are summed over, [frequency][tile / 2][channel]
+// [tile % 2]. What stands between frequencies keeps them from falling on the same cache set.
+inline int64_t frequency_stride(int64_t channels, int tiles) { return tiles * channels + 32; }
+
+const float kA = 0.625f, kB = 1.25f;  // the points ±kA and ±kB
+const float kA2 = kA * kA, kB2 = kB * kB, kA3 = kA2 * kA, kB3 = kB2 * kB;
+
+// Bᵀ d: 6 inputs to 6 frequencies.
+inline void transform_input(const Vector* d, int stride, Vector* out, int out_stride) {
+    const Vector d0 = d[0], d1 = d[stride], d2 = d[2 * stride];
+    const Vector d3 = d[3 * stride], d4 = d[4 * stride], d5 = d[5 * stride];
+    const Vector even1 = d4 - kB2 * d2, odd1 = kA * (d3 - kB2 * d1);
+    const Vector even2 = d4 - kA2 * d2, odd2 = kB * (d3 - kA2 * d1);
+    out[0] = kA2 * kB2 * d0 - (kA2 + kB2) * d2 + d4;
+    out[out_stride] = even1 + odd1;
+    out[2 * out_stride] = even1 - odd1;
+    out[3 * out_stride] = even2 + odd2;
+    out[4 * out_stride] = even2 - odd2;
+    out[5 * out_stride] = kA2 * kB2 * d1 - (kA2 + kB2) * d3 + d5;
+}
+
+// Aᵀ m: 6 frequencies to 4 outputs.
+inline void transform_output(const Vector* m, Vector* out, int out_stride) {
+    const Vector sum1 = m[1] + m[2], difference1 = m[1] - m[2];
+    const Vector sum2 = m[3] + m[4], difference2 = m[3] - m[4];
+    out[0] = m[0] + sum1 + sum2;
+    out[out_stride] = kA * difference1 + kB * difference2;
+    out[2 * out_stride] = kA2 * sum1 + kB2 * sum2;
+    out[3 * out_stride] = kA3 * difference1 + kB3 * difference2 + m[5];
+}
+
+// A y: 4 outputs' gradients to 6 frequencies.
+inline void transform_gradient(const Vector* y, int stride, Vector* out, int out_stride) {
+    const Vector y0 = y[0], y1 = y[stride], y2 = y[2 * stride], y3 = y[3 * stride];
+    const Vector even1 = y0 + kA2 * y2, odd1 = kA * y1 + kA3 * y3;
+    const Vector even2 = y0 + kB2 * y2, odd2 = kB * y1 + kB3 * y3;
+    out[0] = y0;
+    out[out_stride] = even1 + odd1;
+    out[2 * out_stride] = even1 - odd1;
+    out[3 * out_stride] = even2 + odd2;
+    out[4 * out_stride] = even2 - odd2;
+    out[5 * out_stride] = y3;
+}
+
+// Reads a tile of size x size pixels from (y, x) on, 16 channels; zero outside of the image.
+template <int size>
+inline void read_tile(const bf16* images, int64_t channels, const Tiles& tiles, int64_t image, int64_t y, int64_t x,
+                      Vector* out) {
+    const int64_t row = tiles.width * channels;
+    const bf16* p = images + image * tiles.height * row + y * row + x * channels;
+    if (y >= 0 && x >= 0 && y + size <= tiles.height && x + size <= tiles.width) {
+        for (int r = 0; r < size; r++)
+            for (int c = 0; c < size; c++) out[r * size + c] = load(p + r * row + c * channels);
+        return;
+    }
+    for (int r = 0; r < size; r++)
+        for (int c = 0; c < size; c++) {
+            const bool inside = y + r >= 0 && y + r < tiles.height && x + c >= 0 && x + c < tiles.width;
+            out[r * size + c] = inside ? load(p + r * row + c * channels) : Vector{};
+        }
+}
+
+// Transforms a tile's 6x6 inputs, 16 channels.
+inline void transform_inputs(const bf16* images, int64_t channels, const Tiles& tiles, int64_t tile, Vector* out) {
+    const Corner at(tiles, tile);
+    Vector pixels[36], half[36];
+    read_tile<6>(images, channels, tiles, at.image, at.y - 1, at.x - 1, pixels);
+    for (int c = 0; c < 6; c++) transform_input(pixels + c, 6, half + c, 6);
+    for (int r = 0; r < 6; r++) transform_input(half + r * 6, 1, out + r * 6, 1);
+}
+
+// Transforms the 4x4 gradients of a tile's outputs, 16 channels; returns their sum.
+inline Vector transform_gradients(const bf16* images, int64_t channels, const Tiles& tiles, int64_t tile,
+                                  Vector* out) {
+    const Corner at(tiles, tile);
+    Vector pixels[16], half[24], sum{};
+    read_tile<4>(images, channels, tiles, at.image, at.y, at.x, pixels);
+    for (int i = 0; i < 16; i++) sum += pixels[i];
+    for (int c = 0; c < 4; c++) transform_gradient(pixels + c, 4, half + c, 4);
+    for (int r = 0; r < 6; r++) transform_gradient(half + r * 4, 1, out + r * 6, 1);
+    return sum;
+}
+
+// Transforms a block of products back into pixels, and adds the bias, if any.
+void write_block(const float* block, const float* bias, int64_t channels, const Tiles& tiles, int64_t first,
+                 int count, bf16* images) {
+    const int64_t stride = frequency_stride(channels, kForwardTiles), row = tiles.width * channels;
+    for (int tile = 0; tile < count; tile++) {
+        const Corner at(tiles, first + tile);
+        const int height = (int)std::min<int64_t>(4, tiles.height - at.y);
+        const int width = (int)std::min<int64_t>(4, tiles.width - at.x);
+        for (int64_t channel = 0; channel < channels; channel += kLanes) {
+            const Vector offset = bias ? load(bias + channel) : Vector{};
+            const float* in = block + tile * channels + channel;
+            Vector half[4 * 6], column[6], pixels[4];
+            for (int c = 0; c < 6; c++) {
+                for (int r = 0; r < 6; r++) column[r] = load(in + (r * 6 + c) * stride);
+                transform_output(column, half + c, 6);
+            }
+            bf16* out = images + (at.image * tiles.height + at.y) * row + at.x * channels + channel;
+            for (int r = 0; r < height; r++) {
+                transform_output(half + r * 6, pixels, 1);
+                for (int c = 0; c < width; c++) store(out + r * row + c * channels, pixels[c] + offset);
+            }
+        }
+    }
+}
+
+// One frequency's products, 6 tiles x inputs times inputs x 16 * width outputs; weights are [input / 2][output][2].
+template <int width>
+inline void multiply(const bf16* in, const bf16* weights, float* out, int64_t inputs, int64_t outputs) {
+    __m512 sums[6][width];
+    for (int r = 0; r < 6; r++)
+        for (int c = 0; c < width; c++) sums[r][c] = _mm512_setzero_ps();
+    for (int64_t input = 0; input < inputs; input += 2) {
+        __m512bh w[width];
+#pragma GCC unroll 4
+        for (int c = 0; c < width; c++) w[c] = load_pairs(weights + input * outputs + c * 32);
+#pragma GCC unroll 6
+        for (int r = 0; r < 6; r++) {
+            const __m512bh v = broadcast_pair(in + r * inputs + input);
+#pragma GCC unroll 4
+            for (int c = 0; c < width; c++) sums[r][c] = _mm512_dpbf16_ps(sums[r][c], v, w[c]);
+        }
+    }
+    for (int r = 0; r < 6; r++)
+        for (int c = 0; c < width; c++) _mm512_storeu_ps(out + r * outputs + c * kLanes, sums[r][c]);
+}
+
+// sums[4][16 * width] += pairs of tiles: 4 channels of inputs times 16 * width channels of gradients.
+template <int width>
+inline void add_products(const bf16* in, const bf16* gradient, float* sums, int64_t inputs, int64_t outputs,
+                         int pairs) {
+    __m512 a[4][width];
+    for (int r = 0; r < 4; r++)
+        for (int c = 0; c < width; c++) a[r][c] = _mm512_loadu_ps(sums + r * outputs + c * kLanes);
+    for (int pair = 0; pair < pairs; pair++) {
+        __m512bh d[width];
+#pragma GCC unroll 4
+        for (int c = 0; c < width; c++) d[c] = load_pairs(gradient + pair * 2 * outputs + c * 32);
+#pragma GCC unroll 4
+        for (int r = 0; r < 4; r++) {
+            const __m512bh v = broadcast_pair(in + pair * 2 * inputs + r * 2);
+#pragma GCC unroll 4
+            for (int c = 0; c < width; c++) a[r][c] = _mm512_dpbf16_ps(a[r][c], v, d[c]);
+        }
+    }
+    for (int r = 0; r < 4; r++)
+        for (int c = 0; c < width; c++) _mm512_storeu_ps(sums + r * outputs + c * kLanes, a[r][c]);
+}
+
+// ---------------------------------------------------------------------------------------- BatchNorm and GELU
+
+// eˣ for x ≤ 0, to about 1e-7 of its value: 2ⁿ eʳ with |r| ≤ ln 2 / 2, and the polynomial of Cephes' expf for eʳ.
+inline Vector exp_negative(Vector x) {
+    x = (Vector)_mm512_max_ps((__m512)x, _mm512_set1_ps(-80.f));  // no denormal numbers: they are slow
+    const Vector n = (Vector)_mm512_roundscale_ps((__m512)(x * 1.44269504088896341f), 0x08);
+    Vector r = x - n * 0.693359375f;  // ln 2 in two parts, so that nothing is lost
+    r = r + n * 2.12194440e-4f;
+    Vector p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * r * r + r + 1.f;
+    return (Vector)_mm512_scalef_ps((__m512)p, (__m512)n);
+}
+
+// The normal distribution at z: `below`, the probability Φ(z), by Abramowitz & Stegun (1964), 7.1.26, with a quotient
+// to 14 bits: within 2e-5. And `bell`, exp(-z²/2).
+inline void normal(Vector z, Vector& below, Vector& bell) {
+    bell = exp_negative(-0.5f * z * z);
+    const Vector a = (Vector)_mm512_abs_ps((__m512)z) * 0.70710678118654752f;
+    const Vector t = (Vector)_mm512_rcp14_ps((__m512)(1.f + 0.3275911f * a));
+    Vector p = 1.061405429f * t - 1.453152027f;
+    p = p * t + 1.421413741f;
+    p = p * t - 0.284496736f;
+    p = p * t + 0.254829592f;
+    const Vector tail = p * t * bell * 0.5f;  // Φ(-|z|)
+    const __mmask16 negative = _mm512_movepi32_mask((__m512i)z);
+    below = (Vector)_mm512_mask_blend_ps(negative, (__m512)(1.f - tail), (__m512)tail);
+}
+
+inline Vector gelu_slope(Vector z) {
+    Vector below, bell;
+    normal(z, below, bell);
+    return below + z * bell * 0.3989422804014327f;  // 1 / √(2π)
+}
+
+}  // namespace
+
+extern "C" {
+
+int supported() { return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw"); }
+
+// x [batch][height][width][inputs] to y [batch][height][width][outputs]; weights are transformed,
+// [36][inputs / 2][outputs][2]; bias [outputs], or null.
+void winograd_forward(const bf16* x, const bf16* weights, const float* bias, bf16* y, int64_t batch, int64_t height,
+                      int64_t width, int64_t inputs, int64_t outputs, int64_t threads) {
+    const Tiles tiles(batch, height, width, kForwardTiles);
+    const int64_t in_stride = frequency_stride(inputs, kForwardTiles);
+    const int64_t out_stride = frequency_stride(outputs, kForwardTiles);
+#pragma omp parallel num_threads(threads)
+    {
+        bf16* in = scratch_a.of_size<bf16>(kFrequencies * in_stride);
+        float* out = scratch_b.of_size<float>(kFrequencies * out_stride);
+        // Whichever thread takes a block computes the same outputs, so the idle one may.
+#pragma omp for schedule(dynamic, 1)
+        for (int64_t block = 0; block < tiles.blocks(); block++) {
+            const int64_t first = block * kForwardTiles;
+            const int count = tiles.in_block(block);
+            for (int tile = 0; tile < count; tile++)
+                for (int64_t channel = 0; channel < inputs; channel += kLanes) {
+                    Vector transformed[36];
+                    transform_inputs(x + channel, inputs, tiles, first + tile, transformed);
+                    for (int f = 0; f < kFrequencies; f++)
+                        store(in + f * in_stride + tile * inputs + channel, transformed[f]);
+                }
+            for (int f = 0; f < kFrequencies; f++)
+                for (int64_t output = 0; output < outputs;) {
+                    const bf16* w = weights + f * inputs * outputs + output * 2;
+                    const int vectors = (int)std::min<int64_t>(4, (outputs - output) / kLanes);
+                    for (int tile = 0; tile < count; tile += 6) {
+                        const bf16* v = in + f * in_stride + tile * inputs;
+                        float* m = out + f * out_stride + tile * outputs + output;
+                        switch (vectors) {
+                            case 1: multiply<1>(v, w, m, inputs, outputs); break;
+                            case 2: multiply<2>(v, w, m, inputs, outputs); break;
+                            case 3: multiply<3>(v, w, m, inputs, outputs); break;
+                            default: multiply<4>(v, w, m, inputs, outputs);
+                        }
+                    }
+                    output += vectors * kLanes;
+                }
+            write_block(out, bias, outputs, tiles, first, count, y);
+        }
+    }
+}
+
+// Adds to weight_sums [threads][36][inputs][outputs], transformed, and to bias_sums [threads][outputs].
+void winograd_gradient(const bf16* x, const bf16* dy, float* weight_sums, float* bias_sums, int64_t batch,
+                       int64_t height, int64_t width, int64_t inputs, int64_t outputs, int64_t threads) {
+    const Tiles tiles(batch, height, width, kGradientTiles);
+    const int64_t in_stride = frequency_stride(inputs, kGradientTiles);
+    const int64_t gradient_stride = frequency_stride(outputs, kGradientTiles);
+#pragma omp parallel num_threads(threads)
+    {
+        bf16* in = scratch_a.of_size<bf16>(kFrequencies * in_stride);
+        bf16* gradient = scratch_b.of_size<bf16>(kFrequencies * gradient_stride);
+        float* weight_sum = weight_sums + omp_get_thread_num() * kFrequencies * inputs * outputs;
+        float* bias_sum = bias_sums + omp_get_thread_num() * outputs;
+        // Static: a thread that took whichever block comes next would round its sums differently in every run.
+#pragma omp for schedule(static)
+        for (int64_t block = 0; block < tiles.blocks(); block++) {
+            const int64_t first = block * kGradientTiles;
+            const int count = tiles.in_block(block), pairs = (count + 1) / 2;
+            for (int tile = 0; tile < count; tile += 2) {
+                const bool two = tile + 1 < count;
+                Vector a[36], b[36] = {};
+                for (int64_t channel = 0; channel < inputs; channel += kLanes) {
+                    transform_inputs(x + channel, inputs, tiles, first + tile, a);
+                    if (two) transform_inputs(x + channel, inputs, tiles, first + tile + 1, b);
+                    for (int f = 0; f < kFrequencies; f++)
+                        store_pairs(in + f * in_stride + tile * inputs + channel * 2, a[f], b[f]);
+                }
+                for (int64_t channel = 0; channel < outputs; channel += kLanes) {
+                    Vector sum = transform_gradients(dy + channel, outputs, tiles, first + tile, a);
+                    if (two) sum += transform_gradients(dy + channel, outputs, tiles, first + tile + 1, b);
+                    for (int f = 0; f < kFrequencies; f++)
+                        store_pairs(gradient + f * gradient_stride + tile * outputs + channel * 2, a[f], b[f]);
+                    store(bias_sum + channel, load(bias_sum + channel) + sum);
+                }
+            }
+            for (int f = 0; f < kFrequencies; f++)
+                for (int64_t output = 0; output < outputs;) {
+                    const bf16* d = gradient + f * gradient_stride + output * 2;
+                    const int vectors = (int)std::min<int64_t>(4, (outputs - output) / kLanes);
+                    for (int64_t input = 0; input < inputs; input += 4) {
+                        const bf16* v = in + f * in_stride + input * 2;
+                        float* s = weight_sum + (f * inputs + input) * outputs + output;
+                        switch (vectors) {
+                            case 1: add_products<1>(v, d, s, inputs, outputs, pairs); break;
+                            case 2: add_products<2>(v, d, s, inputs, outputs, pairs); break;
+                            case 3: add_products<3>(v, d, s, inputs, outputs, pairs); break;
+                            default: add_products<4>(v, d, s, inputs, outputs, pairs);
+                        }
+                    }
+                    output += vectors * kLanes;
+                }
+        }
+    }
+}
+
+// Adds to sums [threads][2][channels]: x - x₀ and (x - x₀)², where x₀ is the first pixel. Near the mean as it is, it
+// spares the variance the cancellation of E[x²] - E[x]².
+void batch_sums(const bf16* x, double* sums, int64_t pixels, int64_t channels, int64_t threads) {
+    sum_pixels(pixels, channels, sums, threads, kLanes, [=](int64_t i, int64_t c, float* first, float* second) {
+        const Vector difference = load(x + i) - load(x + c);
+        store(first, load(first) + difference);
+        store(second, load(second) + difference * difference);
+    });
+}
+
+// y = GELU(scale x + shift)
+void scale_gelu(const bf16* x, bf16* y, const float* scale, const float* shift, int64_t pixels, int64_t channels,
+                int64_t threads) {
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t pixel = 0; pixel < pixels; pixel++)
+        for (int64_t c = 0; c < channels; c += kLanes) {
+            const int64_t i = pixel * channels + c;
+            const Vector z = load(x + i) * load(scale + c) + load(shift + c);
+            Vector below, bell;
+            normal(z, below, bell);
+            store(y + i, z * below);
+        }
+}
+
+// With dz = dy GELU'(z) for z = scale x + shift: adds to sums [threads][2][channels]: dz, and dz times the normalized x.
+void gelu_sums(const bf16* x, const bf16* dy, const float* scale, const float* shift, const float* mean,
+               const float* rstd, double* sums, int64_t pixels, int64_t channels, int64_t threads) {
+    sum_pixels(pixels, channels, sums, threads, kLanes, [=](int64_t i, int64_t c, float* first, float* second) {
+        const Vector input = load(x + i);
+        const Vector dz = load(dy + i) * gelu_slope(input * load(scale + c) + load(shift + c));
+        store(first, load(first) + dz);
+        store(second, load(second) + dz * ((input - load(mean + c)) * load(rstd + c)));
+    });
+}
+
+// dx = scale dz + slope x + offset, with dz once more: faster than to write it and read it.
+void gelu_gradient(const bf16* x, const bf16* dy, bf16* dx, const float* scale, const float* shift,
+                   const float* slope, const float* offset, int64_t pixels, int64_t channels, int64_t threads) {
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t pixel = 0; pixel < pixels; pixel++)
+        for (int64_t c = 0; c < channels; c += kLanes) {
+            const int64_t i = pixel * channels + c;
+            const Vector input = load(x + i);
+            const Vector dz = load(dy + i) * gelu_slope(input * load(scale + c) + load(shift + c));
+            store(dx + i, load(scale + c) * dz + load(slope + c) * input + load(offset + c));
+        }
+}
+
+}  // extern "C"
