@@ -34,6 +34,7 @@ RUN: dict[str, Json] = {
     "learning_rate": 1e-3,
     "decay": 0.1,
     "average": 0.999,
+    "precision": "bf16",
 }
 """How both conditional networks are trained."""
 

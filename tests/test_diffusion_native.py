@@ -17,11 +17,12 @@ from noisebook.diffusion import native
 from noisebook.diffusion.native import BatchNormGELU, WinogradConv2d, accelerate
 
 try:
-    native._kernels()
+    native._kernels(torch.float32)
     reason = ""
 except native.Unavailable as problem:
     reason = str(problem)
 needs_kernels = pytest.mark.skipif(bool(reason), reason=reason)
+needs_half_kernels = pytest.mark.skipif(not native._available(torch.bfloat16), reason="no AVX512_BF16")
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +73,33 @@ def errors(net: nn.Module, x: Tensor) -> dict[str, float]:
     return {name: error(got[name], want[name]) for name in want}
 
 
+def half_errors(net: nn.Module, x: Tensor) -> tuple[dict[str, float], dict[str, float]]:
+    """Root mean square errors under autocast, of the kernels and of PyTorch, relative to exact values."""
+    x = x.bfloat16()
+    dy = torch.randn_like(copy.deepcopy(net)(x.float())).bfloat16()
+    exact = values(copy.deepcopy(net).double(), x.double(), dy.double())
+    fast = copy.deepcopy(net)
+    assert accelerate(fast, torch.bfloat16) == "winograd bfloat16"
+    result: list[dict[str, float]] = []
+    with torch.autocast("cpu", torch.bfloat16):
+        for each in (fast, copy.deepcopy(net)):
+            got = values(each, x, dy)
+            assert got["y"].dtype == got["dx"].dtype == torch.bfloat16
+            assert all(
+                value.dtype != torch.bfloat16 for name, value in got.items() if name not in ("y", "dx")
+            )
+            result.append(
+                {
+                    name: float(
+                        (value - exact[name]).square().mean().sqrt() / exact[name].square().mean().sqrt()
+                    )
+                    for name, value in got.items()
+                    if value.is_floating_point()
+                }
+            )
+    return result[0], result[1]
+
+
 layouts: dict[str, Callable[[Tensor], Tensor]] = {
     "channels_last": lambda x: x.contiguous(memory_format=torch.channels_last),
     "contiguous": lambda x: x,
@@ -107,6 +135,29 @@ def test_batchnorm_gelu_its_gradients_and_its_averages_are_right(batch: int, siz
     assert max(found.values()) < 2e-5, found
 
 
+@needs_half_kernels
+@pytest.mark.parametrize("layout", layouts)
+@pytest.mark.parametrize(
+    "channels_in, channels_out, batch, size",
+    [(32, 48, 2, 28), (64, 16, 3, 7), (16, 80, 1, 14), (128, 64, 5, 9), (48, 128, 2, 1)],
+)
+def test_a_convolution_in_bfloat16_is_right_to_two_percent(
+    channels_in: int, channels_out: int, batch: int, size: int, layout: str
+) -> None:
+    x = layouts[layout](torch.randn(batch, channels_in, size, size) + 0.3)
+    ours, stock = half_errors(convolution(channels_in, channels_out), x)
+    assert max(ours.values()) < 0.022 and min(stock.values()) > 0.001, (ours, stock)
+
+
+@needs_half_kernels
+@pytest.mark.parametrize("layout", layouts)
+@pytest.mark.parametrize("batch, size", [(3, 28), (1, 7), (2, 3)])
+def test_batchnorm_gelu_in_bfloat16_is_as_right_as_pytorchs(batch: int, size: int, layout: str) -> None:
+    x = layouts[layout](1.5 * torch.randn(batch, 48, size, size) + 0.3)
+    ours, stock = half_errors(normalization(48), x)
+    assert all(ours[name] <= max(stock[name], 1e-6) for name in ours), (ours, stock)
+
+
 @needs_kernels
 def test_the_variance_survives_a_mean_far_from_zero() -> None:
     x = torch.randn(4, 16, 28, 28) + 1000
@@ -124,7 +175,7 @@ def test_gelu_is_exact_to_single_precision() -> None:
     x = torch.cat([torch.linspace(-30, 30, 6000), torch.tensor([0.0, -0.0, -1e30, 1e30, 1e-30, 3e-5])])
     x = x[:, None].expand(-1, 16).contiguous()
     y = torch.empty_like(x)
-    native._call("scale_gelu", x, y, torch.ones(16), torch.zeros(16), len(x), 16)
+    native._call(torch.float32, "scale_gelu", x, y, torch.ones(16), torch.zeros(16), len(x), 16)
     wrong = (y - nn.functional.gelu(x.double())).abs()
     assert (wrong <= 3e-7 * x.double().abs()).all(), float(wrong.max())
 
@@ -188,7 +239,7 @@ def test_other_types_and_autocast_fall_back() -> None:
     stock = copy.deepcopy(net)
     assert accelerate(net) == "winograd"
     x = torch.randn(2, 16, 7, 7)
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.float16):
         assert torch.equal(net(x), stock(x))
     assert torch.equal(net.double()(x.double()), stock.double()(x.double()))
     with pytest.raises(RuntimeError, match="channels"):
@@ -260,8 +311,10 @@ def test_any_number_of_threads_is_right(threads: int) -> None:
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("NOISEBOOK_CACHE_DIR", str(tmp_path))
     native._kernels.cache_clear()
+    native._available.cache_clear()
     yield tmp_path / "native"
     native._kernels.cache_clear()
+    native._available.cache_clear()
 
 
 @needs_kernels
@@ -271,6 +324,7 @@ def test_the_kernels_are_compiled_once_into_a_private_folder(own_cache: Path) ->
     (library,) = own_cache.iterdir()
     made = library.stat()
     native._kernels.cache_clear()
+    native._available.cache_clear()
     assert accelerate(convolution(16, 16)) == "winograd"
     assert list(own_cache.iterdir()) == [library]
     assert (library.stat().st_mtime_ns, library.stat().st_ino) == (made.st_mtime_ns, made.st_ino)

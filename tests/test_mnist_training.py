@@ -178,6 +178,23 @@ def test_the_loop_is_the_textbook_loop(recipe: Recipe, monkeypatch: pytest.Monke
     assert [run.train_step() for _ in range(6)] == pytest.approx(expected, rel=2e-3)
 
 
+def test_bf16_is_autocast_for_training_alone_and_follows_fp32() -> None:
+    full, half = training(CLASS), training(replace(CLASS, precision="bf16"))
+    assert [half.test(*digits(12))] == [full.test(*digits(12))]
+    losses = torch.tensor([[full.train_step(), half.train_step()] for _ in range(20)])
+    assert (losses[:, 0] != losses[:, 1]).all()
+    assert torch.allclose(losses[:, 0], losses[:, 1], rtol=0.05)
+    assert all(value.dtype in (torch.float32, torch.float64, torch.int64) for value in half.state().values())
+
+
+def test_precision_is_part_of_a_cell_but_for_the_default() -> None:
+    default = mnist_training.cells(mnist_training.Params.model_validate(TINY))
+    same = mnist_training.cells(mnist_training.Params.model_validate({**TINY, "precision": "fp32"}))
+    other = mnist_training.cells(mnist_training.Params.model_validate({**TINY, "precision": "bf16"}))
+    assert default[0].params == same[0].params and "precision" not in default[0].params
+    assert other[0].params == {**default[0].params, "precision": "bf16"}
+
+
 def test_the_moving_average_follows_and_a_run_without_one_keeps_none() -> None:
     run = training(CLASS)
     before = run.network.state_dict()["conv.0.0.weight"].clone()
@@ -224,7 +241,7 @@ DRIVER = """
 
     torch.set_num_threads(2)
     mnist_training.SECONDS_BETWEEN_CHECKPOINTS = 0
-    folder, kind, after = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    folder, precision, kind, after = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
     calls = 0
 
     def maybe_die():
@@ -246,7 +263,7 @@ DRIVER = """
     if kind == "write":
         fsync = os.fsync
         os.fsync = lambda file: (maybe_die(), fsync(file))
-    for cell in mnist_training.cells(mnist_training.Params.model_validate(TINY)):
+    for cell in mnist_training.cells(mnist_training.Params.model_validate({**TINY, "precision": precision})):
         target = folder / cell.id
         if target.exists():
             continue
@@ -276,24 +293,25 @@ def data() -> Any:
     )
 
 
-def drive(folder: Path, kind: str = "", after: int = 0) -> int:
-    command = [sys.executable, "-c", textwrap.dedent(DRIVER), str(folder), kind, str(after)]
+def drive(folder: Path, precision: str, kind: str = "", after: int = 0) -> int:
+    command = [sys.executable, "-c", textwrap.dedent(DRIVER), str(folder), precision, kind, str(after)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ})
     assert done.returncode in (0, -signal.SIGKILL), done.stderr
     return done.returncode
 
 
-def test_a_killed_run_ends_bit_for_bit_where_the_unbroken_one_does(tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_killed_run_ends_bit_for_bit_where_the_unbroken_one_does(tmp_path: Path, precision: str) -> None:
     from safetensors.numpy import load_file
 
-    assert drive(tmp_path / "whole") == 0
+    assert drive(tmp_path / "whole", precision) == 0
     broken = tmp_path / "broken"
-    assert drive(broken, "step", 7) == -signal.SIGKILL  # within the first epoch
-    assert drive(broken, "write", 12) == -signal.SIGKILL  # while a checkpoint is written
+    assert drive(broken, precision, "step", 7) == -signal.SIGKILL  # within the first epoch
+    assert drive(broken, precision, "write", 12) == -signal.SIGKILL  # while a checkpoint is written
     assert (broken / "scratch-epoch=1" / "state.tmp").exists()
-    assert drive(broken, "step", 20) == -signal.SIGKILL  # after the first checkpoint cell
+    assert drive(broken, precision, "step", 20) == -signal.SIGKILL  # after the first checkpoint cell
     assert (broken / "epoch=1").exists() and not (broken / "epoch=2").exists()
-    assert drive(broken) == 0
+    assert drive(broken, precision) == 0
     for name in ("epoch=1", "epoch=2"):
         for file in sorted(path.name for path in (tmp_path / "whole" / name).iterdir()):
             one, other = tmp_path / "whole" / name / file, broken / name / file

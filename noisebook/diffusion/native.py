@@ -21,6 +21,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,8 +39,8 @@ _NORMALIZATION = {"batch_sums": (2, 3), "scale_gelu": (4, 3)}
 
 
 class _Source(NamedTuple):
-    """A file of kernels: its compiler flags, of each kernel how many pointers and integers it takes, and ±a and ±b
-    of the convolution's points 0, a, -a, b, -b and ∞."""
+    """A file of kernels: its compiler flags; of each kernel, how many pointers and then integers it takes;
+    a and b of the convolution's points 0, a, -a, b, -b and ∞."""
 
     file: str
     flags: list[str]
@@ -115,6 +116,7 @@ def accelerate(net: nn.Module, dtype: torch.dtype = torch.float32) -> str:
         _kernels(dtype)
     except Unavailable as problem:
         return f"stock ({problem})"
+    _keep_memory()
     for convolution in convolutions:
         convolution.__class__ = WinogradConv2d
     for sequence, i in normalized:
@@ -142,12 +144,7 @@ class BatchNormGELU(nn.BatchNorm2d):
         """(N, C, H, W) to (N, C, H, W)."""
         dtype = _covers(input, self.weight, self.num_features)
         # Without a momentum the average is cumulative. Of one value there is no variance: PyTorch says so.
-        if (
-            not self.training
-            or dtype is None
-            or self.momentum is None
-            or input.numel() == self.num_features
-        ):
+        if not self.training or dtype is None or self.momentum is None or input.numel() == self.num_features:
             return functional.gelu(super().forward(input))
         if self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
@@ -295,9 +292,7 @@ class _BatchNormGELU(torch.autograd.Function):
         if x.dtype == torch.float32:
             _call(x.dtype, "batch_gradient", images, dx, scale, slope.float(), offset, n, channels)
         else:
-            _call(
-                x.dtype, "gelu_gradient", images, dy, dx, scale, shift, slope.float(), offset, n, channels
-            )
+            _call(x.dtype, "gelu_gradient", images, dy, dx, scale, shift, slope.float(), offset, n, channels)
         return dx.permute(0, 3, 1, 2), dweight.float(), dbias.float(), None, None, None, None
 
 
@@ -314,6 +309,18 @@ def _call(dtype: torch.dtype, kernel: str, *arguments: Tensor | int | None) -> N
             for argument in (*arguments, torch.get_num_threads())
         )
     )
+
+
+def _keep_memory() -> None:
+    """Have freed memory kept for the next step, in this process.
+
+    As it is, glibc takes each activation afresh from the kernel, which clears it page by page: a quarter of a
+    step's time.
+    """
+    with suppress(OSError, AttributeError):  # another C library
+        options = ctypes.CDLL(None).mallopt
+        options(-4, 0)  # M_MMAP_MAX: everything from the heap
+        options(-1, -1)  # M_TRIM_THRESHOLD: which never shrinks
 
 
 @functools.cache

@@ -43,6 +43,8 @@ class Recipe:
         beta_first, beta_last: β_1 and β_T of the linear schedule.
         drop: probability with which a digit's class is withheld.
         average: decay of the exponential moving average of the weights; 0 for none.
+        precision: what the network computes in while training. With ``bf16`` that is autocast: weights,
+            their averages, the loss and Adam stay fp32, and so does :meth:`Training.test`.
     """
 
     objective: Literal["denoise", "time", "class"]
@@ -57,6 +59,7 @@ class Recipe:
     beta_last: float = 0.02
     drop: float = 0.1
     average: float = 0.0
+    precision: Literal["fp32", "bf16"] = "fp32"
 
     def network(self) -> UNet:
         """The network, its weights drawn from torch's global generator."""
@@ -114,7 +117,7 @@ class Training:
             torch.manual_seed(seed("weights"))
             network = recipe.network()
         self.network = network.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.kernels = accelerate(self.network)
+        self.kernels = accelerate(self.network, recipe.precision)
         self.optimizer = torch.optim.Adam(self.network.parameters(), recipe.learning_rate, fused=True)
         self.prepared: tuple[Any, Any] = accelerator.prepare(self.network, self.optimizer)
         self.average: dict[str, Tensor] = {}
@@ -158,7 +161,11 @@ class Training:
         optimizer.zero_grad()
         # Gradients are averaged over processes: unequal shares of a last batch are weighted back.
         weight = len(shares[-1]) * ranks / len(target)
-        loss = nn.functional.mse_loss(model(*shares[:-1]), shares[-1]) * weight
+        # Not accelerate's own mixed precision: that is one for the whole process, and no part of a recipe.
+        bf16 = self.recipe.precision == "bf16"
+        with torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=bf16):
+            answer = model(*shares[:-1])
+        loss = nn.functional.mse_loss(answer.float(), shares[-1]) * weight
         self.accelerator.backward(loss)
         optimizer.step()
         self._update_average()
