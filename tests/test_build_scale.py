@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import time
 import tracemalloc
 from contextlib import ExitStack
@@ -13,6 +15,7 @@ import pytest
 from noisebook.build import fresh
 from noisebook.build.execute import CLAIM
 from noisebook.project import Project
+from noisebook.render.figures import PART
 
 from .conftest import SECTION, Book
 
@@ -31,6 +34,28 @@ def test_a_large_figure_needs_few_open_files(book: Book) -> None:
     assert done.returncode == 0, done.stdout[-500:] + done.stderr
     assert "computed 1500" in done.stdout
     assert len(book.stored()) == 1500
+
+
+def test_a_large_grid_goes_on_on_pages_of_its_own(book: Book) -> None:
+    """Each cell stands on one page, in order; every page leads to the next without a script."""
+    tiles(book, 130)
+    book.build()
+    seen: list[int] = []
+    place, parts = "tiles.html", 0
+    while place:
+        html = (book.root / "site" / place).read_text()
+        seen += map(int, re.findall(r'<span class="name">grey (\d+)</span>', html))
+        assert html.count('loading="lazy"') == html.count('<li class="cell') <= PART
+        assert html.count('<th scope="row">v=') == html.count('<li class="cell'), "the table of data too"
+        after = re.search(r'<a rel="next" href="([^"#]+)#fig-tiles">', html)
+        place, parts = after[1] if after else "", parts + 1
+    assert seen == list(range(130)) and parts == 3
+    [figure] = json.loads((book.root / "site" / "manifest.json").read_text())["figures"]
+    assert len(figure["cells"]) == 130
+    tiles(book, 50)
+    book.build()
+    assert not list((book.root / "site").glob("*--*"))
+    assert 'class="parts"' not in (book.root / "site" / "tiles.html").read_text()
 
 
 def test_two_builders_share_a_large_figure(book: Book) -> None:

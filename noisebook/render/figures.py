@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from noisebook.build.contract import Json
@@ -24,6 +24,11 @@ ENLARGED = 256
 """… to at most so many CSS pixels."""
 CARD = 320
 """Pixels of a thumbnail's longer side."""
+PART = 60
+"""Cells that a page shows of one figure; a larger grid goes on on pages of its own."""
+PAGED = ("grid", "row", "pairs")
+FEW = 12
+"""Values of one fact that are written out."""
 LARGEST_DOWNLOAD = 25_000_000
 """Bytes; larger outputs stay in the store."""
 ACRONYMS = {"psnr", "ssim", "mse", "snr", "fid", "lpips", "l2", "flops"}
@@ -128,6 +133,12 @@ class FigureView:
     css: str = ""
     wide: bool = False
     pending: str = ""
+    first: int = 1
+    """The number of its first cell, and that of all cells, if this is a part of a figure."""
+    total: int = 0
+    before: str = ""
+    """Where the part before stands, and the one after."""
+    after: str = ""
 
     @property
     def states(self) -> set[str]:
@@ -179,6 +190,29 @@ def view(
         css=css,
         wide=widest * columns > 720,
     )
+
+
+def parts(shown: FigureView, page: str, name: str) -> dict[str, FigureView]:
+    """A large figure by the addresses of its parts: the first on ``page``, the others on pages of their own.
+
+    ``name`` is what their names begin with.
+    """
+    if shown.kind not in PAGED or len(shown.cells) <= PART:
+        return {page: shown}
+    rows = max(1, PART // shown.columns) * shown.columns
+    starts = range(0, len(shown.cells), rows)
+    places = [page, *(f"{name}-{number}.html" for number in range(2, len(starts) + 1))]
+    return {
+        place: replace(
+            shown,
+            cells=shown.cells[start : start + rows],
+            first=start + 1,
+            total=len(shown.cells),
+            before=before,
+            after=after,
+        )
+        for place, start, before, after in zip(places, starts, ["", *places], [*places[1:], ""], strict=False)
+    }
 
 
 def _columns(kind: str, cells: int, per_cell: int, pictures: Sequence[Picture]) -> int:
@@ -376,7 +410,8 @@ def _made(cells: Sequence[CellView]) -> list[tuple[str, str]]:
     done = [cell for cell in cells if cell.provenance]
 
     def distinct(values: Sequence[Json]) -> str:
-        return ", ".join(dict.fromkeys(words(value) for value in values if value not in (None, "", {})))
+        found = list(dict.fromkeys(words(value) for value in values if value not in (None, "", {})))
+        return ", ".join(found[:FEW]) + (f" … ({len(found)} in all)" if len(found) > FEW else "")
 
     versions: dict[str, list[str]] = {}
     for cell in done:
@@ -390,7 +425,7 @@ def _made(cells: Sequence[CellView]) -> list[tuple[str, str]]:
     models = sorted({f"{role}: {name}" for cell in done for role, name in cell.models.items()})
     rows = [
         ("Weights and data", ", ".join(models)),
-        ("Computed from", ", ".join(dict.fromkeys(need for cell in cells for need in cell.needs))),
+        ("Computed from", distinct([need for cell in cells for need in cell.needs])),
         ("Seed", distinct([cell.seed for cell in cells])),
         ("Time", f"{duration(seconds)} in all" if done else ""),
         ("Device", distinct([cell.provenance.get("device") for cell in done])),

@@ -17,7 +17,7 @@ from noisebook.build.plan import Planned
 from noisebook.progress import duration
 from noisebook.render import bibliography, feeds
 from noisebook.render.assets import Site
-from noisebook.render.figures import FigureView, Picture, card, older, view
+from noisebook.render.figures import FigureView, Picture, card, older, parts, view
 from noisebook.render.prose import Context, Prose, Target, Writer, plain
 from noisebook.render.styles import Styles
 from noisebook.report.model import BadInput, Figure, Problem, Report, Section
@@ -48,6 +48,8 @@ class Page:
     prose: Prose | None = None
     references: list[bibliography.Work] = field(default_factory=list)
     cards: list[Picture] = field(default_factory=list)
+    further: dict[str, FigureView] = field(default_factory=dict)
+    """Parts of large figures, each by the address of a page of its own."""
 
     @property
     def title(self) -> str:
@@ -126,6 +128,9 @@ class _Renderer:
                 previous=self.pages[index - 1] if index else None,
                 next=self.pages[index + 1] if index + 1 < len(self.pages) else None,
             )
+            for href, part in page.further.items():
+                title = f"Figure {part.number}, from cell {part.first}"
+                self._page(href, "part.html", shared, page=page, figure=part, title=title)
         self._page(
             "index.html",
             "index.html",
@@ -168,7 +173,9 @@ class _Renderer:
             except BadInput as error:
                 problems.extend(error.problems)
             page.figures.append(shown)
-            html[figure.id] = template.render(figure=shown)
+            some = parts(shown, page.href, f"{section.slug}--{figure.id}")
+            html[figure.id] = template.render(figure=some.pop(page.href))
+            page.further.update(some)
         try:
             page.prose = self.writer.body(
                 section.body, section.path, section.body_line, lambda name: html.get(name, "")
