@@ -96,25 +96,19 @@ def cells(params: Params) -> list[Cell]:
 
 def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     """Train up to each cell's epoch; a checkpoint in the scratch folder is taken up."""
-    import torch
-    from accelerate import notebook_launcher
-
     for cell in sorted(cells, key=lambda cell: int(cell.params["epoch"])):
         folder = context.scratch(cell)
         if cell.needs and not (folder / STATE).exists():
             _write(folder / STATE, context.needed(cell, "previous").data("state"))
-        devices = torch.cuda.device_count()
-        if devices > 1:
-            notebook_launcher(_train, (cell, context, folder), num_processes=devices)
-        else:
-            _train(cell, context, folder)
+        context.launch(_train, cell)
         yield cell, _outputs(cell, folder)
 
 
-def _train(cell: Cell, context: Context, folder: Path) -> None:
-    """Leave the state after the cell's epoch in ``folder``; one of possibly several processes."""
+def _train(cell: Cell, context: Context) -> None:
+    """Leave the state after the cell's epoch in its scratch folder; one of possibly several processes."""
     from safetensors.torch import load_file, save
 
+    folder = context.scratch(cell)
     training, tests = _prepared(cell, context)
     if (folder / STATE).exists():
         training.restore(load_file(folder / STATE))

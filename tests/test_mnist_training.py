@@ -389,7 +389,7 @@ def test_two_processes_share_each_batch_and_stay_together(tmp_path: Path) -> Non
     script = tmp_path / "shared.py"
     script.write_text(textwrap.dedent(SHARED))
     root = Path(__file__).parents[1]
-    launch = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29611"]
+    launch = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
     done = subprocess.run(
         [sys.executable, *launch, str(script)],
         capture_output=True,
