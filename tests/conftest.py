@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser import browser, open_page  # noqa: F401 (fixtures)
+
 TILE = '''
 """Flat tiles: the smallest generator that leaves pictures."""
 

@@ -31,6 +31,8 @@ FEW = 12
 """Values of one fact that are written out."""
 LARGEST_DOWNLOAD = 25_000_000
 """Bytes; larger outputs stay in the store."""
+NETWORK = "application/onnx"
+"""A cell that leaves a network of this type, and JSON called ``sampler``, is run by the reader's browser."""
 ACRONYMS = {"psnr", "ssim", "mse", "snr", "fid", "lpips", "l2", "flops"}
 SUFFIXES = {
     "image/png": ".png",
@@ -40,6 +42,7 @@ SUFFIXES = {
     "image/svg+xml": ".svg",
     "video/mp4": ".mp4",
     "application/json": ".json",
+    "application/onnx": ".onnx",
     "application/x-safetensors": ".safetensors",
     "text/csv": ".csv",
     "text/plain": ".txt",
@@ -97,6 +100,14 @@ class Table:
 
 
 @dataclass(slots=True)
+class Live:
+    """A network that the reader's browser runs, and what the page's script is told about it: any JSON."""
+
+    network: File
+    sampler: str
+
+
+@dataclass(slots=True)
 class CellView:
     """A cell as the page shows it."""
 
@@ -114,6 +125,7 @@ class CellView:
     seed: Json = None
     models: Mapping[str, Json] = field(default_factory=dict)
     needs: list[str] = field(default_factory=list)
+    live: Live | None = None
 
 
 @dataclass(slots=True)
@@ -157,6 +169,11 @@ class FigureView:
         return [picture for cell in self.cells for picture in cell.pictures]
 
     @property
+    def live(self) -> bool:
+        """Whether the reader's browser computes something here."""
+        return any(cell.live for cell in self.cells)
+
+    @property
     def numbers(self) -> bool:
         return any(cell.numbers for cell in self.cells)
 
@@ -197,7 +214,7 @@ def parts(shown: FigureView, page: str, name: str) -> dict[str, FigureView]:
 
     ``name`` is what their names begin with.
     """
-    if shown.kind not in PAGED or len(shown.cells) <= PART:
+    if shown.kind not in PAGED or len(shown.cells) <= PART or shown.live:
         return {page: shown}
     rows = max(1, PART // shown.columns) * shown.columns
     starts = range(0, len(shown.cells), rows)
@@ -279,6 +296,8 @@ def _cell(figure: Figure, planned: Planned, site: Site, styles: Styles, *, keep_
                 result.pictures.append(picture)
         elif output.mime == "application/json":
             _table(json.loads(planned.store.open(output)), output, site, result)
+        elif output.mime == NETWORK and file.path and (told := record.output("sampler")):
+            result.live = Live(file, planned.store.open(told).decode())
     return result
 
 

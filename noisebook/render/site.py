@@ -14,8 +14,8 @@ from typing import Any
 from markupsafe import Markup
 
 from noisebook.build.plan import Planned
-from noisebook.progress import duration
-from noisebook.render import bibliography, feeds
+from noisebook.progress import duration, size
+from noisebook.render import bibliography, feeds, runtime
 from noisebook.render.assets import Site
 from noisebook.render.figures import FigureView, Picture, card, older, parts, view
 from noisebook.render.prose import Context, Prose, Target, Writer, plain
@@ -27,6 +27,9 @@ CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
     "media-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'"
 )
+LIVE_POLICY = CONTENT_POLICY.replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'")
+"""Of a page with a network to run, and of no other. The network runs in a worker, which has no policy of its
+own in most browsers, and the page's in some: there it is needed."""
 FONT_URL = re.compile(r'url\("?fonts/([\w.-]+)"?\)')
 
 
@@ -50,6 +53,10 @@ class Page:
     cards: list[Picture] = field(default_factory=list)
     further: dict[str, FigureView] = field(default_factory=dict)
     """Parts of large figures, each by the address of a page of its own."""
+
+    @property
+    def live(self) -> bool:
+        return any(figure.live for figure in self.figures)
 
     @property
     def title(self) -> str:
@@ -79,6 +86,7 @@ class _Renderer:
     ) -> None:
         self.report, self.planned, self.keep_stale = report, figures, keep_stale
         self.site, self.styles = Site(out), Styles()
+        self.live: dict[str, Any] | None = None
         self.works = self._bibliography()
         self.pages = [Page(section, f"{section.slug}.html") for section in report.sections]
         self.targets: dict[str, Target] = {}
@@ -121,7 +129,7 @@ class _Renderer:
             self._page(
                 page.href,
                 "section.html",
-                shared,
+                {**shared, "policy": LIVE_POLICY} if page.live else shared,
                 page=page,
                 title=" ".join(filter(None, [page.number, page.title])),
                 description=page.section.summary,
@@ -173,8 +181,10 @@ class _Renderer:
             except BadInput as error:
                 problems.extend(error.problems)
             page.figures.append(shown)
+            if shown.live and not self.live:
+                self.live = self._live()
             some = parts(shown, page.href, f"{section.slug}--{figure.id}")
-            html[figure.id] = template.render(figure=some.pop(page.href))
+            html[figure.id] = template.render(figure=some.pop(page.href), live=self.live)
             page.further.update(some)
         try:
             page.prose = self.writer.body(
@@ -189,6 +199,14 @@ class _Renderer:
         page.prose.html += Markup(rest)
         page.references = [self.works[key] for key in page.prose.cited]
         page.cards = self._cards(page)
+
+    def _live(self) -> dict[str, Any]:
+        """What a network needs to run in a browser."""
+        return {
+            "runtime": runtime.add(PACKAGED / "onnxruntime", self.site),
+            "script": self.site.add_hashed("live", ".js", self._source("live.js")),
+            "worker": self.site.add_hashed("live-worker", ".js", self._source("live-worker.js")),
+        }
 
     def _cards(self, page: Page) -> list[Picture]:
         """One, two or five pictures that stand for a section on the front page."""
@@ -274,6 +292,7 @@ class _Renderer:
             ],
             "first_script": self.site.add_hashed("first", ".js", self._source("first.js")),
             "script": self.site.add_hashed("site", ".js", self._source("site.js")),
+            "live": self.live,
             # Named alike whatever it holds, so that an edit of one page writes one page.
             "search": self.site.add("assets/search.js", f"window.searchIndex={search};\n".encode()),
             "icon": self.site.add_hashed("icon", ".svg", self._source("icon.svg")),
@@ -291,6 +310,7 @@ class _Renderer:
             keep_trailing_newline=True,
         )
         environment.filters["duration"] = duration
+        environment.filters["size"] = size
         return environment
 
     def _source(self, name: str) -> bytes:
