@@ -22,7 +22,7 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def wait_for(port: int, seconds: float = 30) -> None:
+def wait_for(port: int, seconds: float = 120) -> None:
     """Until somebody listens there."""
     deadline = time.monotonic() + seconds
     while True:
@@ -66,6 +66,12 @@ class Server:
             self.process.kill()
             self.process.wait()
             self.process = None
+
+    def freeze(self, *, thaw: bool = False) -> None:
+        """Let it stand still with its connections open, as if the line were cut; or go on."""
+        if self.process is not None:
+            for process in (self.process.pid, *self._children(self.process.pid)):
+                os.kill(process, signal.SIGCONT if thaw else signal.SIGSTOP)
 
     @staticmethod
     def _children(pid: int) -> list[int]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from . import ensure_sshd
-from .conftest import Book
+from .conftest import HANGS, Book
 from .servers import Cluster, Sftp
 from .test_build_faults import check_store
 
@@ -80,7 +80,7 @@ def test_killed_workers_and_a_restarted_scheduler(book: Book, cluster: Cluster) 
         worker.kill()
     cluster.start_scheduler()
     cluster.start_worker()
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=HANGS)
     assert process.returncode == 0, out + err
     assert "went away" in err and "Traceback" not in err
     assert len(check_store(book)) == 24
@@ -111,7 +111,7 @@ def test_workers_that_see_only_the_shared_store(book: Book, tmp_path: Path) -> N
         time.sleep(0.5)
         finished = {path.stem for path in shared.glob("[!.]*")}
         server.start()
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=HANGS)
         assert "Traceback" not in err
         assert process.returncode == 0 or "cannot be reached" in err, out + err
         done = book.run(*dask(cluster), **server.environment)

@@ -14,7 +14,7 @@ import pytest
 
 from noisebook.build.store import Store
 
-from .conftest import Book
+from .conftest import HANGS, Book
 
 VALUES = list(range(12))
 
@@ -69,7 +69,7 @@ def kill_rounds(book: Book, rounds: int, seed: int) -> None:
             while process.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.005)
             process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=60)
+        process.communicate(timeout=HANGS)
         killed += process.returncode == -signal.SIGKILL
         again = finished.intersection(book.computed())
         assert not again, f"computed twice: {again}"
@@ -98,7 +98,7 @@ def test_two_builds_at_once(book: Book) -> None:
     book.tiles(VALUES)
     builds = [book.start("build", TILE_PAUSE="0.05") for _ in range(2)]
     for process in builds:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=HANGS)
         assert process.returncode == 0, out + err
     assert sorted(book.computed()) == sorted(f"v={value}" for value in VALUES)
     assert len(check_store(book)) == len(VALUES)
@@ -140,7 +140,7 @@ def test_ctrl_c_ends_cleanly(book: Book) -> None:
     while process.poll() is None and (not cells.exists() or len(list(cells.glob("[!.]*"))) < 2):
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=HANGS)
     assert process.returncode == 1
     assert "Traceback" not in err and "everything that was finished is kept" in err
     finished = check_store(book)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -63,6 +65,16 @@ def test_needs_of_what_is_kept_are_kept(tmp_path: Path) -> None:
     components = {"generator": "tile", "params": {}, "seed": 1, "code": "c", "needs": {"x": keys[3]}}
     store.put(key_of(components), components, [picture("p", np.ones((2, 2), np.uint8))], {"seconds": 1})
     assert keys[3] not in collect(store, [key_of(components)]).cells
+
+
+def test_what_a_running_build_has_just_written_stays(tmp_path: Path) -> None:
+    """A build writes objects first: until their record is there, nothing names them."""
+    store, keys = aged(tmp_path)
+    young, old = (store.place / "objects" / hashlib.sha256(data).hexdigest() for data in (b"new", b"old"))
+    young.write_bytes(b"new")
+    old.write_bytes(b"old")
+    os.utime(old, (0, 0))
+    assert collect(store, keys).files == [old]
 
 
 def git(book: Book, *arguments: str) -> None:

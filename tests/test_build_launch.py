@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from .conftest import SECTION, Book
+from .conftest import HANGS, SECTION, Book
 
 SHARED = '''
 """Adds up the ranks of the processes that take part."""
@@ -115,6 +115,6 @@ def test_they_end_with_the_builder(shared: Book) -> None:
     ranks = [psutil.Process(int(line)) for line in shared.computed()]
     builder.send_signal(signal.SIGKILL)
     builder.communicate()
-    _, alive = psutil.wait_procs(ranks, timeout=30)
+    _, alive = psutil.wait_procs(ranks, timeout=HANGS)
     assert not alive
     assert not Path(shared.root / "cache" / "cells").exists()

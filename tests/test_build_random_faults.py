@@ -15,7 +15,7 @@ import pytest
 from noisebook.build.record import Record
 from noisebook.build.store import parse_record
 
-from .conftest import Book
+from .conftest import HANGS, Book
 from .test_build_faults import KILL_INSIDE_PUT
 
 VALUES = list(range(8))
@@ -71,15 +71,15 @@ def strike(book: Book, shared: Path, fault: str, chance: random.Random) -> None:
         if not inside:
             time.sleep(chance.uniform(0.3, 2.0))
             process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=60)
+        process.communicate(timeout=HANGS)
     elif fault == "kill push":
         book.build()
         process = book.start("push", prelude=KILL_INSIDE_PUT.format(seed=chance.random()))
-        process.communicate(timeout=60)
+        process.communicate(timeout=HANGS)
     elif fault == "race":
         builds = [book.start("build", TILE_PAUSE="0.02") for _ in range(2)]
         for process in builds:
-            out, err = process.communicate(timeout=120)
+            out, err = process.communicate(timeout=HANGS)
             assert process.returncode == 0, out + err
     elif fault == "refuse":
         away = shared.rename(shared.with_name("away"))

@@ -17,11 +17,9 @@ from noisebook.build.execute import CLAIM
 from noisebook.project import Project
 from noisebook.render.figures import PART
 
-from .conftest import SECTION, Book
+from .conftest import HANGS, SECTION, Book
 
 FEW_FILES = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))"
-QUICK_DISK = "import os; os.fsync = lambda descriptor: None"
-"""These tests ask about whole processes, not about power cuts, and share their disk with others."""
 
 
 def tiles(book: Book, count: int, section: str = "tiles") -> None:
@@ -30,7 +28,7 @@ def tiles(book: Book, count: int, section: str = "tiles") -> None:
 
 def test_a_large_figure_needs_few_open_files(book: Book) -> None:
     tiles(book, 1500)
-    done = book.run("build", "--yes", prelude=f"{FEW_FILES}\n{QUICK_DISK}")
+    done = book.run("build", "--yes", prelude=FEW_FILES)
     assert done.returncode == 0, done.stdout[-500:] + done.stderr
     assert "computed 1500" in done.stdout
     assert len(book.stored()) == 1500
@@ -67,7 +65,7 @@ def test_two_builders_share_a_large_figure(book: Book) -> None:
     with ExitStack() as claims:
         for cell in cells[:held]:
             assert claims.enter_context(store.claim(cell.key, timeout=0))
-        builder = book.start("build", "--yes", prelude=QUICK_DISK, TILE_PAUSE="0.01")
+        builder = book.start("build", "--yes", TILE_PAUSE="0.01")
         while not book.log.exists() and builder.poll() is None:
             time.sleep(0.01)
         with store.claim(cells[held + 1].key, timeout=0) as mine:
@@ -78,7 +76,7 @@ def test_two_builders_share_a_large_figure(book: Book) -> None:
             time.sleep(0.05)
         assert builder.poll() is None, "it waits for the held cells alone"
         assert not book.stored() & {cell.key for cell in cells[:held]}
-    out, err = builder.communicate(timeout=120)
+    out, err = builder.communicate(timeout=HANGS)
     assert builder.returncode == 0 and f"computed {count}" in out, out[-500:] + err
     assert sorted(book.computed()) == sorted(f"v={value}" for value in range(count)), "each cell once"
 

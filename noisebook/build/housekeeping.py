@@ -20,7 +20,7 @@ from pathlib import Path
 from noisebook.build.store import Store
 
 LEFTOVER_AGE = 3600.0
-"""Seconds after which a temporary file belongs to no living build."""
+"""Seconds after which a file that no record names belongs to no living build, which writes records last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +67,27 @@ def collect(
         cells = _until_small(store, cells, max_size)
     gone = set(cells)
     named = {sha for key, entry in store.entries.items() if key not in gone for sha, _ in entry.objects}
-    dropped = {sha for key in cells for sha, keep in store.entries[key].objects if keep == "local"}
-    files = [path for path in (store.place / "objects").glob("[!.]*") if path.name not in named]
+    dropped = {sha for key in cells for sha, _ in store.entries[key].objects}
+    files = [
+        path
+        for path in (store.place / "objects").glob("[!.]*")
+        if path.name not in named and (path.name in dropped or _leftover(path))
+    ]
     files += [store.local / sha for sha in sorted(dropped - named) if (store.local / sha).exists()]
     files += [path for path in (store.place / "aside").glob("*")]
     files += [
         path
         for folder in ("objects", "cells")
         for path in (store.place / folder).glob(".*.tmp")
-        if time.time() - path.stat().st_mtime > LEFTOVER_AGE
+        if _leftover(path)
     ]
     size = sum(path.stat().st_size for path in files)
     size += sum((store.place / "cells" / f"{key}.json").stat().st_size for key in cells)
     return Garbage(store, cells, files, size)
+
+
+def _leftover(path: Path) -> bool:
+    return time.time() - path.stat().st_mtime > LEFTOVER_AGE
 
 
 def with_needs(store: Store, keys: Iterable[str]) -> set[str]:

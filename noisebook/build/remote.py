@@ -83,7 +83,8 @@ def check_url(url: str) -> str:
 def _options(scheme: str) -> dict[str, Any]:
     """How to connect; whatever else is wanted comes from fsspec's FSSPEC_* variables."""
     if scheme in ("sftp", "ssh"):
-        return {"host_key_policy": _known_hosts(), "timeout": CONNECT_SECONDS, "banner_timeout": READ_SECONDS}
+        times = {name: READ_SECONDS for name in ("banner_timeout", "auth_timeout", "channel_timeout")}
+        return {"host_key_policy": _known_hosts(), "timeout": CONNECT_SECONDS, **times}
     if scheme in ("s3", "s3a"):
         times = {"connect_timeout": CONNECT_SECONDS, "read_timeout": READ_SECONDS}
         return {"config_kwargs": {**times, "retries": {"max_attempts": 1}}}
@@ -148,6 +149,8 @@ class Remote:
                     from fsspec.core import url_to_fs
 
                     self._opened = url_to_fs(self.url, **_options(self.scheme), skip_instance_cache=True)
+                    if self.scheme in ("sftp", "ssh"):  # else a line that is cut silently is waited for
+                        self._opened[0].ftp.get_channel().settimeout(READ_SECONDS)
                 return question(*self._opened)
             except FileNotFoundError:
                 raise
@@ -329,13 +332,13 @@ class Remote:
 
     def _lacking_local(self, store: Store, keys: Iterable[str]) -> set[str]:
         """Those of the cells that have a local output here and not there."""
-        there = self._names("objects")
-        return {
-            key
+        here = {
+            key: {sha for sha, keep in store.entries[key].objects if keep == "local"}
             for key in keys
-            for sha, keep in store.entries[key].objects
-            if keep == "local" and sha not in there and (store.local / sha).exists()
+            if store.has(key, local=True)
         }
+        there = self._names("objects") if any(here.values()) else set()
+        return {key for key, local in here.items() if local - there}
 
     # Bytes that belong to no cell
 
