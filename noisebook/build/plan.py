@@ -81,7 +81,11 @@ class Planned:
         return self.store.get(self.key) if self.cached else None
 
     def previous(self) -> Record | None:
-        """The record that differs least from what is asked: same parameters first, else same generator."""
+        """The record that differs least from what is asked: same parameters first, else same generator.
+
+        Two cells may differ in what they need alone (a picture after one epoch and after five): among
+        records of the same parameters, one that was made for a cell of this name goes first.
+        """
         keys = self.store.same_identity(self.components) or self.store.same_generator(self.generator.name)
         records = [
             each for each in map(self.store.recall, keys[-CANDIDATES:]) if each and each.key != self.key
@@ -89,6 +93,7 @@ class Planned:
         return min(
             records,
             key=lambda record: (
+                record.provenance.get("cell") != self.cell.id,
                 len(differences(record.components, self.components)),
                 _newest_first(str(record.provenance.get("finished", ""))),
             ),
