@@ -455,6 +455,22 @@ def doctor() -> None:
 
 
 @cli.command()
+@click.argument("folder", default=".", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--title", help="The report's title; else the folder's name.")
+@for_people
+def init(folder: Path, title: str | None) -> None:
+    """Start a report of your own: a section, a generator, a theme, ready to build and to publish."""
+    from noisebook.report.starter import new_report
+
+    root = folder.resolve()
+    name = re.sub(r"[-_\s]+", " ", root.name).strip() or "Report"
+    for path in new_report(root, title or name[:1].upper() + name[1:]):
+        click.echo(f"wrote {folder / path.relative_to(root)}")
+    there = "" if root == Path.cwd() else f"cd {folder}, then "
+    click.echo(f"next: {there}noisebook build")
+
+
+@cli.command()
 @click.argument("name")
 @click.option("--generator", "-g", help="Which generator draws its figure.")
 @click.option("--with-generator", is_flag=True, help="Write a new generator of that name too, with its test.")

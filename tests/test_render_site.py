@@ -198,6 +198,36 @@ def test_a_page_of_the_reports_own_theme(report: Path) -> None:
     assert len(sheets) == 1 and "#005f73" in sheets[0].read_text("utf-8")
 
 
+def test_a_few_rules_of_the_reports_own(report: Path) -> None:
+    templates = report / "templates"
+    (templates / "fonts").mkdir(parents=True)
+    (templates / "fonts" / "own.woff2").write_bytes(b"a font")
+    own = '@font-face { font-family: Own; src: url("fonts/own.woff2"); }\n:root { --accent: #005f73; }\n'
+    (templates / "own.css").write_text(own)
+    render(report)
+    [sheet] = (report / "site" / "assets").glob("theme.*.css")
+    text = sheet.read_text("utf-8")
+    assert text.index("#8f3a16") < text.index("--accent: #005f73")
+    [font] = (report / "site" / "assets").glob("own.*.woff2")
+    assert f'url("{font.name}")' in text
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("own.css", '@font-face { src: url("fonts/gone.woff2"); }', "no templates/fonts/gone.woff2"),
+        ("section.html", "<p>\n{% for %}</p>", "templates/section.html:2"),
+        ("section.html", "<p>\n\n{{ nobody.knows }}</p>", "templates/section.html:3"),
+    ],
+)
+def test_a_mistake_in_a_theme_is_told(report: Path, name: str, text: str, message: str) -> None:
+    (report / "templates").mkdir()
+    (report / "templates" / name).write_text(text)
+    with pytest.raises(BadInput) as caught:
+        render(report)
+    assert message in "\n".join(map(str, caught.value.problems))
+
+
 def test_an_address_brings_a_site_map_and_a_feed(report: Path) -> None:
     assert not (report / "site" / "sitemap.xml").exists()
     with (report / "report.yaml").open("a") as file:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from noisebook.build.registry import Registry
+from noisebook.report.load import load_report
 from noisebook.report.model import BadInput
 from noisebook.report.scaffold import GENERATOR, new_generator, new_section
 from noisebook.report.schema import FigureEntry, Layout, ReportFile, SectionFile
@@ -131,3 +132,60 @@ def test_an_unknown_generator_is_told(tmp_path):
     root = make_report(tmp_path)
     with pytest.raises(BadInput, match="did you mean 'dots'"):
         new_section(root, "one", "dotz", Registry(root))
+
+
+def run(root, *arguments):
+    """The command line, in a folder of the reader's own."""
+    command = [sys.executable, "-c", "from noisebook.cli import main; main()", *arguments]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_tutorial_works_as_it_is_written(tmp_path):
+    """From an empty folder: its commands, its Python and its YAML."""
+    page = (DOCS / "start.md").read_text()
+    commands = [
+        line.removeprefix("noisebook ").split()
+        for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+        for line in block.splitlines()
+        if line.startswith("noisebook ")
+    ]
+    init, build, new, serve = commands
+    assert (init[0], build, new[0], serve) == ("init", ["build"], "new", ["serve"])
+    assert run(tmp_path, *init)[0] == 0
+    root = tmp_path / init[1]
+    assert "computed 3, cached 0" in run(root, *build)[1]
+    assert {"index.html", "waves.html"} <= {path.name for path in (root / "site").iterdir()}
+    assert run(root, *new)[0] == 0
+
+    generator = root / "generators" / f"{new[1]}.py"
+    lines = generator.read_text().splitlines()[:-2]
+    rings = page.partition("```python\n")[2].partition("```")[0]
+    generator.write_text("\n".join(lines) + "\n" + rings)
+    section = root / "sections" / f"{new[1]}.md"
+    front = page.partition("```yaml\n")[2].partition("```")[0]
+    text = section.read_text()
+    section.write_text(
+        re.sub(r"^generator:.*?(?=^---)", lambda _: front, text, flags=re.DOTALL | re.MULTILINE)
+    )
+    status, said = run(root, "build")
+    assert status == 0 and "computed 4, cached 3" in said
+    assert 'alt="8 grey waves."' in (root / "site" / "rings.html").read_text()
+
+
+def test_a_new_report_is_whole_and_never_written_over_another(tmp_path):
+    from noisebook.report.starter import new_report
+
+    paths = new_report(tmp_path, 'A "title": with a colon')
+    report = load_report(tmp_path, Registry(tmp_path))
+    assert report.title == 'A "title": with a colon' and len(report.sections[0].figures[0].cells) == 3
+    workflow = yaml.safe_load((tmp_path / ".github/workflows/pages.yml").read_text())
+    steps = [step.get("run") for step in workflow["jobs"]["publish"]["steps"]]
+    assert "pip install -r requirements.txt" in steps and "noisebook build --frozen" in steps
+    assert "noisebook" in (tmp_path / "requirements.txt").read_text()
+    for path in paths:
+        path.write_text("mine")
+    (tmp_path / "report.yaml").unlink()
+    with pytest.raises(BadInput, match="exists already"):
+        new_report(tmp_path, "Another")
+    assert not (tmp_path / "report.yaml").exists() and {p.read_text() for p in paths[1:]} == {"mine"}

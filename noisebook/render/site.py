@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from traceback import extract_tb
 from typing import Any
 
 from markupsafe import Markup
@@ -20,7 +21,7 @@ from noisebook.render.assets import Site
 from noisebook.render.figures import FigureView, Picture, card, older, parts, view
 from noisebook.render.prose import Context, Prose, Target, Writer, plain
 from noisebook.render.styles import Styles
-from noisebook.report.model import BadInput, Figure, Problem, Report, Section
+from noisebook.report.model import BadInput, Figure, Position, Problem, Report, Section
 
 MANIFEST_FORMAT = 1
 CONTENT_POLICY = (
@@ -112,6 +113,18 @@ class _Renderer:
         )
 
     def render(self) -> RenderSummary:
+        from jinja2 import TemplateError, TemplateSyntaxError
+
+        try:
+            return self._render()
+        except TemplateSyntaxError as error:
+            raise _bad_template(f"{error.name}", error.message or "", error.lineno) from error
+        except TemplateError as error:
+            frames = [frame for frame in extract_tb(error.__traceback__) if frame.filename.endswith(".html")]
+            name, line = (Path(frames[-1].filename).name, frames[-1].lineno or 1) if frames else ("", 1)
+            raise _bad_template(name, str(error), line) from error
+
+    def _render(self) -> RenderSummary:
         self.environment = self._environment()
         problems: list[Problem] = []
         for page in self.pages:
@@ -273,9 +286,9 @@ class _Renderer:
                 parts.append((letter, self.report.parts.get(letter, ""), []))
             parts[-1][2].append(page)
         search = json.dumps(self._search(), ensure_ascii=False, separators=(",", ":"))
-        sheet = FONT_URL.sub(
-            lambda match: f'url("{self._font(match[1])}")', self._source("theme.css").decode()
-        )
+        own = self.report.root / "templates" / "own.css"
+        sheet = self._source("theme.css").decode() + (own.read_text("utf-8") if own.is_file() else "")
+        sheet = FONT_URL.sub(lambda match: f'url("{self._font(match[1])}")', sheet)
         return {
             "report": self.report,
             "parts": parts,
@@ -314,9 +327,12 @@ class _Renderer:
         return environment
 
     def _source(self, name: str) -> bytes:
-        """A file of the theme: the report's own, else ours."""
+        """A file of the theme: the report's own, else ours. Raises BadInput."""
         own = self.report.root / "templates" / name
-        return (own if own.is_file() else PACKAGED / name).read_bytes()
+        path = own if own.is_file() else PACKAGED / name
+        if not path.is_file():
+            raise _bad_template("own.css or theme.css", f"it names {name}, and there is no templates/{name}")
+        return path.read_bytes()
 
     def _font(self, name: str) -> str:
         return self.site.add_hashed(
@@ -438,6 +454,10 @@ def bibtex(report: Report) -> str:
     }
     lines = "".join(f"  {name:<6} = {{{value}}},\n" for name, value in fields.items() if value)
     return f"@misc{{{_slug(report.title)},\n{lines}}}"
+
+
+def _bad_template(name: str, message: str, line: int = 1) -> BadInput:
+    return BadInput([Problem(Position(f"templates/{name}", line), message)])
 
 
 def _slug(text: str) -> str:

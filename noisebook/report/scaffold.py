@@ -36,7 +36,7 @@ class Params(Base):
 
 def cells(params: Params) -> list[Cell]:
     """One picture per frequency: another value in the list computes one more picture."""
-    return [Cell(f"f={f}", f"{f} waves", f"{f} grey waves.", {"f": f}, seed=None) for f in params.frequencies]
+    return [Cell(f"f={f}", f"f = {f}", f"{f} grey waves.", {"f": f}, seed=None) for f in params.frequencies]
 
 
 def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
@@ -82,7 +82,7 @@ def new_generator(root: Path, name: str) -> list[Path]:
         )
     if name in Registry(root).names():
         _refuse(f"generators/{name}.py", f"there is a generator {name!r} already", "choose another name")
-    _write(root, dict(zip(paths, (GENERATOR, TEST.format(name=name)), strict=True)))
+    write_new(root, dict(zip(paths, (GENERATOR, TEST.format(name=name)), strict=True)))
     return paths
 
 
@@ -117,17 +117,18 @@ def new_section(root: Path, name: str, generator: str | None, registry: Registry
         lines += ['caption: ""', 'alt: ""']
     lines += ["---", ""]
     lines += [f'{{{{ figure("{name}") }}}}', ""] if generator else ["Write here.", ""]
-    _write(root, {path: "\n".join(lines)})
+    write_new(root, {path: "\n".join(lines)})
     return path
 
 
-def _write(root: Path, files: dict[Path, str]) -> None:
+def write_new(root: Path, files: dict[Path, str]) -> None:
+    """Write files that must not be there yet: all of them, or none and :class:`BadInput`."""
     for path in files:
         if path.exists():
             _refuse(path.relative_to(root).as_posix(), "this file exists already", "choose another name")
     for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as file:
+        with path.open("x", encoding="utf-8", newline="\n") as file:
             file.write(text)
 
 

@@ -1,0 +1,179 @@
+"""A report to start from: what `noisebook init` writes."""
+
+from __future__ import annotations
+
+import json
+from importlib import metadata
+from pathlib import Path
+
+from noisebook.report.scaffold import GENERATOR, TEST, write_new
+
+REPORT = """\
+# What this report is. Every key is described in Noisebook's docs/sections.md.
+title: {title}
+subtitle: Figures that are computed
+authors: [Your Name]
+description: One or two sentences for search engines and previews.
+language: en
+licence: CC-BY-4.0
+# base_url: https://NAME.github.io/REPOSITORY   # brings a site map, a feed and social cards
+
+parts:
+  A: First things
+
+# Sections follow in the order of their files' names; `sections:` would list another order.
+"""
+
+WAVES = """\
+---
+title: Plane waves
+part: A
+number: "A1"
+summary: A first figure, drawn by this report's own code.
+generator: waves
+params:
+  frequencies: [1, 2, 4]
+caption: Waves $\\sin(2\\pi f x)$ for three frequencies $f$. Add an 8, and one picture is computed.
+alt: Grey stripes, narrower from picture to picture.
+---
+
+A plane wave of frequency $f$ has the value
+
+$$w(x) = \\sin(2\\pi f x), \\qquad 0 \\le x < 1,$$
+
+in every row. Sums of such waves make any picture [@fourier1822]. {{ ref("waves") }} shows three of them. It
+was drawn by `generators/waves.py`, in this report's folder.
+
+{{ figure("waves") }}
+
+Write on from here: this page is `sections/waves.md`.
+"""
+
+REFERENCES = """\
+@book{fourier1822,
+  author    = {Fourier, Joseph},
+  title     = {Théorie analytique de la chaleur},
+  publisher = {Firmin Didot},
+  year      = {1822},
+}
+"""
+
+OWN = """\
+/* This report's own look: whatever stands here comes after Noisebook's theme, and wins.
+   Each colour has a light and a dark value. Fonts may lie beside this file, as fonts/NAME.woff2. */
+:root {
+  --paper: light-dark(#fdfdfb, #14171a); /* the page */
+  --accent: light-dark(#00606f, #7fd1de); /* links, the button, the current section */
+  /* --raised: light-dark(#f5f2ec, #1f1f25);  boxes
+     --ink: light-dark(#1d1c1a, #e6e3de);     text
+     --soft: light-dark(#5c5850, #a8a39a);    labels and numbers
+     --line: light-dark(#e0dbd0, #34343c);    rules
+     --mark: light-dark(#ffe9a8, #5a4710);    what was searched for
+     --serif: Georgia, serif;                 text
+     --sans: system-ui, sans-serif;           labels
+     --text: 42rem;                           the width of a line of text */
+}
+"""
+
+CREDITS = """\
+# Pictures
+
+This report shows no pictures but those that its own code draws. Once there are others in this folder, say
+of each what it shows, who made it, and the licence that lets it be used here.
+"""
+
+IGNORE = """\
+/site/
+/.noisebook/
+/cache/.locks/
+/cache/aside/
+.venv/
+__pycache__/
+"""
+
+README = """\
+# {title}
+
+A report whose figures are computed, made with Noisebook.
+
+```
+pip install -r requirements.txt
+noisebook serve                       # look at it while you write
+noisebook build                       # the site: open site/index.html
+noisebook new NAME --with-generator   # a section with a figure of its own
+```
+
+`sections/` holds the text, `generators/` the code that draws, `templates/own.css` the look, `cache/` the
+finished pictures. Commit all of them: a push to `main` publishes the site from `cache/` and computes nothing.
+"""
+
+PAGES = """\
+# Publishes the report from its committed cells on every push.
+# Once, in the repository's settings: Pages, Source, "GitHub Actions".
+name: pages
+on:
+  push:
+    branches: [main]
+  workflow_dispatch:
+permissions:
+  contents: read
+  pages: write
+  id-token: write
+concurrency:
+  group: pages
+  cancel-in-progress: false
+jobs:
+  publish:
+    runs-on: ubuntu-latest
+    timeout-minutes: 15
+    environment:
+      name: github-pages
+      url: ${{ steps.deployment.outputs.page_url }}
+    steps:
+      - uses: actions/checkout@v4
+      - uses: actions/setup-python@v5
+        with:
+          python-version: "3.12"
+      - run: pip install -r requirements.txt
+      - run: noisebook build --frozen
+      - uses: actions/configure-pages@v5
+      - uses: actions/upload-pages-artifact@v3
+        with:
+          path: site
+      - id: deployment
+        uses: actions/deploy-pages@v4
+"""
+
+
+def new_report(root: Path, title: str) -> list[Path]:
+    """Write a report that builds at once; raises :class:`BadInput` rather than overwrite anything."""
+    files = {
+        "report.yaml": REPORT.replace("{title}", json.dumps(title, ensure_ascii=False)),
+        "sections/waves.md": WAVES,
+        "generators/waves.py": GENERATOR,
+        "tests/test_waves.py": TEST.format(name="waves"),
+        "references.bib": REFERENCES,
+        "images/CREDITS.md": CREDITS,
+        "templates/own.css": OWN,
+        "requirements.txt": requirement() + "\n",
+        "README.md": README.replace("{title}", title),
+        ".gitignore": IGNORE,
+        ".github/workflows/pages.yml": PAGES,
+    }
+    write_new(root, {root / name: text for name, text in files.items()})
+    return [root / name for name in files]
+
+
+def requirement() -> str:
+    """How another machine gets this very Noisebook: from where it was installed, else by its version."""
+    package = metadata.distribution("noisebook")
+    version = f"noisebook=={package.version}"
+    source = json.loads(package.read_text("direct_url.json") or "{}")
+    if vcs := source.get("vcs_info"):
+        return f"noisebook @ {vcs['vcs']}+{source['url']}@{vcs['commit_id']}"
+    if source:
+        return (
+            "# Noisebook was installed from a folder of one machine. For others, name its repository:\n"
+            f"# noisebook @ git+https://HOST/OWNER/REPOSITORY@COMMIT\n{version}"
+        )
+    return version
