@@ -181,42 +181,84 @@ const picture = (cell) => {
   return image;
 };
 
-/* Two pictures on top of each other, with a handle between them. Cells are taken two by two. */
+/* Two pictures on top of each other, with a handle between them. Of more than two, the reader chooses. */
 function compare(figure) {
   const list = figure.querySelector(".cells");
-  const cells = all(".cell", list);
-  for (let i = 0; i + 1 < cells.length; i += 2) {
-    const [below, above] = [cells[i + 1], cells[i]];
-    const over = make("div", { className: "over" }, picture(above));
-    const handle = make("div", { className: "handle" });
-    const input = range(`Compare: ${label(above)} on the left, ${label(below)} on the right`, 100, 50);
-    const move = () => {
-      over.style.clipPath = `inset(0 ${100 - input.value}% 0 0)`;
-      handle.style.left = `${input.value}%`;
-    };
-    input.addEventListener("input", move);
-    move();
-    const stage = make("div", { className: "stage" }, picture(below), over, handle, input);
-    const sides = make("div", { className: "label sides" }, make("span", { textContent: `← ${label(above)}` }), make("span", { textContent: `${label(below)} →` }));
-    const item = make("li", { className: "cell" }, stage, sides);
-    above.replaceWith(item);
-    below.remove();
+  const cells = all(".cell", list).filter((cell) => cell.querySelector("img"));
+  if (cells.length < 2) return;
+  const over = make("div", { className: "over" });
+  const under = make("div");
+  const handle = make("div", { className: "handle" });
+  const input = range("", 100, 50);
+  const move = () => {
+    over.style.clipPath = `inset(0 ${100 - input.value}% 0 0)`;
+    handle.style.left = `${input.value}%`;
+  };
+  const show = (left, right) => {
+    over.replaceChildren(picture(left));
+    under.replaceChildren(picture(right));
+    stage.style.width = `${under.firstChild.getAttribute("width")}px`;
+    input.setAttribute("aria-label", `Compare: ${label(left)} on the left, ${label(right)} on the right`);
+  };
+  input.addEventListener("input", move);
+  move();
+  const stage = make("div", { className: "stage" }, under, over, handle, input);
+  if (cells.length === 2) {
+    const [left, right] = cells;
+    show(left, right);
+    const sides = make("div", { className: "label sides" }, make("span", { textContent: `← ${label(left)}` }), make("span", { textContent: `${label(right)} →` }));
+    left.replaceWith(make("li", { className: "cell" }, stage, sides));
+    right.remove();
+    list.classList.add("enhanced");
+    return;
   }
-  list.classList.add("enhanced");
+  const columns = +figure.dataset.columns;
+  const choice = (side, at) => {
+    const select = make("select", {}, ...cells.map((cell, index) => make("option", { value: index, textContent: label(cell) })));
+    select.value = at;
+    select.setAttribute("aria-label", `On the ${side}`);
+    select.addEventListener("change", () => show(cells[left.value], cells[right.value]));
+    return select;
+  };
+  const left = choice("left", 0), right = choice("right", columns < cells.length ? columns : 1);
+  show(cells[left.value], cells[right.value]);
+  list.after(make("div", { className: "stagebox" }, make("div", { className: "cell" }, stage), make("div", { className: "control" }, left, make("span", { textContent: "⇔" }), right)));
 }
 
-/* One picture of many, chosen by a slider; the plain figure stays behind a button. */
+/* One state of many, chosen by a slider: the frames of a film, which then needs no cell of its own, or the cells. */
 function scrubber(figure) {
   const list = figure.querySelector(".cells");
   const cells = all(".cell", list);
-  if (cells.length < 2) return;
-  const pictures = cells.map(picture);
+  const film = list.querySelector("[data-frames]");
+  if (cells.length < 2 && !film) return;
   const place = make("div", { className: "stage" });
-  const input = range("State of the reverse process", cells.length - 1, cells.length - 1);
+  const count = film ? +film.dataset.count : cells.length;
+  const input = range("State of the reverse process", count - 1, count - 1);
   const output = make("output");
+  let show;
+  if (film) {
+    const [width, height] = ["width", "height"].map((name) => +film.getAttribute(name));
+    const strip = make("img", { src: film.dataset.frames, alt: film.alt, className: film.className, loading: "lazy", width: width * count, height });
+    strip.style.width = `${width * count}px`;
+    place.classList.add("film");
+    place.style.width = `${width}px`;
+    place.style.height = `${height}px`;
+    place.append(strip);
+    show = (at) => {
+      strip.style.translate = `${-at * width}px 0`;
+      output.textContent = `${at + 1} of ${count}`;
+    };
+    film.closest(".cell").remove();
+    list.style.setProperty("--n", Math.min(figure.dataset.columns, cells.length - 1));
+  } else {
+    const pictures = cells.map(picture);
+    show = (at) => {
+      place.replaceChildren(pictures[at]);
+      output.textContent = label(cells[at]);
+    };
+  }
   const move = () => {
-    place.replaceChildren(pictures[input.value]);
-    output.textContent = label(cells[input.value]);
+    show(+input.value);
     input.setAttribute("aria-valuetext", output.textContent);
   };
   const play = make("button", { type: "button", textContent: "Play" });
@@ -228,37 +270,57 @@ function scrubber(figure) {
   };
   play.addEventListener("click", () => {
     if (timer) return stop();
-    if (+input.value === cells.length - 1) input.value = 0;
+    if (+input.value === count - 1) input.value = 0;
     play.textContent = "Stop";
     move();
     timer = setInterval(() => {
       input.value = +input.value + 1;
       move();
-      if (+input.value === cells.length - 1) stop();
-    }, 350);
+      if (+input.value === count - 1) stop();
+    }, film ? 125 : 350);
   });
   input.addEventListener("input", () => (stop(), move()));
   move();
+  const control = make("div", { className: "control" }, play, input, output);
+  const box = make("div", { className: "stagebox" }, place, control);
+  if (film) return list.after(box);
   const every = make("button", { type: "button", textContent: "Show all" });
-  const control = make("div", { className: "control" }, play, input, output, every);
+  control.append(every);
   every.addEventListener("click", () => {
     list.hidden = !list.hidden;
     place.hidden = !list.hidden;
     every.textContent = list.hidden ? "Show all" : "Show one";
   });
   list.hidden = true;
-  list.before(make("div", { className: "stagebox" }, place, control));
+  list.before(box);
 }
 
-/* A picture that turns under the reader's hand: an anagram. */
-function turn(figure) {
+/* The pictures that are moved by hand. An animation gives its place to the first picture of its row;
+   a figure without animations has each of its pictures moved. */
+function moved(figure) {
+  const found = [];
+  let first = null;
   for (const link of all("a.picture", figure)) {
-    const image = link.querySelector("img");
+    const film = link.querySelector("picture");
+    if (film && first) {
+      const image = picture(first.closest(".cell"));
+      image.alt = film.querySelector("img").alt;
+      film.replaceWith(image);
+      found.push([link, image]);
+      first = null;
+    } else if (!film) first ??= link;
+  }
+  return found.length ? found : all("a.picture", figure).map((link) => [link, link.querySelector("img")]);
+}
+
+/* A picture that turns under the reader's hand, or that is flipped about its middle: an anagram. */
+function turn(figure, axis = "") {
+  for (const [link, image] of moved(figure)) {
     image.classList.add("turn");
     const input = range("Turn the picture, in degrees", 180, 0);
-    input.addEventListener("input", () => (image.style.rotate = `${input.value}deg`));
-    const flip = make("button", { type: "button", textContent: "Turn over" });
-    flip.addEventListener("click", () => {
+    input.addEventListener("input", () => (image.style.rotate = `${axis}${input.value}deg`));
+    const over = make("button", { type: "button", textContent: "Turn over" });
+    over.addEventListener("click", () => {
       const target = +input.value < 90 ? 180 : 0;
       const step = still.matches ? 180 : 4;
       const go = () => {
@@ -268,25 +330,28 @@ function turn(figure) {
       };
       go();
     });
-    link.after(make("div", { className: "control" }, input, flip));
+    link.closest(".cell").append(make("div", { className: "control" }, input, over));
   }
 }
 
+const flip = (figure) => turn(figure, "x ");
+
 /* A picture seen from nearer or farther: a hybrid. */
 function distance(figure) {
-  for (const link of all("a.picture", figure)) {
-    const image = link.querySelector("img");
+  for (const [link, image] of moved(figure)) {
     const box = make("div", { className: "distance" });
     link.replaceWith(box);
     box.append(link);
     const input = range("Viewing distance", 100, 0);
-    const full = image.width;
+    let full = 0;
     input.addEventListener("input", () => {
-      box.style.minHeight = box.style.minHeight || `${box.offsetHeight}px`;
+      full ||= image.clientWidth;
+      box.style.minHeight ||= `${box.offsetHeight}px`;
       image.style.width = `${full * 0.12 ** (input.value / 100)}px`;
       image.style.imageRendering = "auto";
     });
-    box.after(make("div", { className: "control" }, make("span", { textContent: "near" }), input, make("span", { textContent: "far" })));
+    const ends = make("div", { className: "sides" }, make("span", { textContent: "near" }), make("span", { textContent: "far" }));
+    box.closest(".cell").append(make("div", { className: "control stacked" }, input, ends));
   }
 }
 
@@ -322,7 +387,7 @@ function stops() {
 themes();
 search();
 lightbox();
-const kinds = { compare, scrubber, turn, distance };
+const kinds = { compare, scrubber, turn, flip, distance };
 for (const figure of all("figure[data-kind]")) if (figure.querySelector(".cells")) kinds[figure.dataset.kind]?.(figure);
 videos();
 copying();

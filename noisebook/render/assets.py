@@ -105,3 +105,26 @@ def still(data: bytes) -> tuple[bytes, bool]:
         buffer = io.BytesIO()
         picture.convert("RGB").save(buffer, "PNG", optimize=True)
     return buffer.getvalue(), frames > 1
+
+
+def frame_count(data: bytes) -> int:
+    """How many frames an animation has."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data)) as picture:
+        return int(getattr(picture, "n_frames", 1))
+
+
+def strip(data: bytes) -> bytes:
+    """The frames of an animation from left to right, as WebP."""
+    from PIL import Image, ImageSequence
+
+    with Image.open(io.BytesIO(data)) as picture:
+        frames = [frame.convert("RGB") for frame in ImageSequence.Iterator(picture)]
+    width, height = frames[0].size
+    joined = Image.new("RGB", (width * len(frames), height))
+    for index, frame in enumerate(frames):
+        joined.paste(frame, (index * width, 0))
+    buffer = io.BytesIO()
+    joined.save(buffer, "WEBP", quality=85, method=4)
+    return buffer.getvalue()

@@ -14,7 +14,7 @@ from noisebook.build.plan import Planned
 from noisebook.build.record import Record, Stored
 from noisebook.build.store import Absent
 from noisebook.progress import duration, size
-from noisebook.render.assets import Site, still, thumbnail
+from noisebook.render.assets import Site, frame_count, still, strip, thumbnail
 from noisebook.render.styles import Styles
 from noisebook.report.model import Figure
 
@@ -29,6 +29,8 @@ PART = 60
 PAGED = ("grid", "row", "pairs")
 FEW = 12
 """Values of one fact that are written out."""
+LONGEST_STRIP = 16_383
+"""Pixels; the largest side that WebP has."""
 LARGEST_DOWNLOAD = 25_000_000
 """Bytes; larger outputs stay in the store."""
 NETWORK = "application/onnx"
@@ -83,6 +85,9 @@ class Picture:
     poster: str = ""
     animated: bool = False
     natural: int = 0
+    frames: str = ""
+    """All frames of an animation side by side, for a reader who goes through them by hand."""
+    count: int = 0
 
     @property
     def wide(self) -> bool:
@@ -246,9 +251,11 @@ def _columns(kind: str, cells: int, per_cell: int, pictures: Sequence[Picture]) 
 def _on_phones(columns: int, pictures: Sequence[Picture]) -> int:
     """Columns where some 330 CSS pixels are all there is."""
     largest = max((picture.natural for picture in pictures), default=PIXELATED)
+    if largest > 480 or any(picture.vector for picture in pictures):
+        return 1
     if largest > PIXELATED:
-        return 1 if largest > 480 or any(picture.vector for picture in pictures) else min(columns, 2)
-    return min(columns, 3 if largest <= 32 else 2)
+        return 3 if columns == 3 else min(columns, 2)
+    return 3 if columns % 3 == 0 else min(columns, 3 if largest <= 32 else 2)
 
 
 def _cell(figure: Figure, planned: Planned, site: Site, styles: Styles, *, keep_stale: bool) -> CellView:
@@ -292,6 +299,8 @@ def _cell(figure: Figure, planned: Planned, site: Site, styles: Styles, *, keep_
         if output in main:
             alt = cell.alt or figure.alt or cell.label
             picture = _picture(planned, record, output, file, alt, site, styles)
+            if picture and picture.animated and not picture.video and figure.layout.get("kind") == "scrubber":
+                picture.frames, picture.count = _frames(planned, output, site)
             if picture:
                 result.pictures.append(picture)
         elif output.mime == "application/json":
@@ -378,6 +387,16 @@ def _picture(
     else:
         result.css = styles.name(f"--max:{width}px")
     return result
+
+
+def _frames(planned: Planned, output: Stored, site: Site) -> tuple[str, int]:
+    """The frames of a small animation as one picture, and how many they are."""
+    data = planned.store.open(output)
+    count = frame_count(data)
+    if not output.width or count * output.width > LONGEST_STRIP:
+        return "", 0
+    name = f"assets/{output.sha256[:16]}-frames.webp"
+    return site.keep(name) if site.has(name) else site.add(name, strip(data)), count
 
 
 def _number(output: Stored, planned: Planned, cell: CellView) -> bool:

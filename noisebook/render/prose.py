@@ -18,6 +18,8 @@ from noisebook.report.model import BadInput, Position, Problem
 
 OWN_IDS = ("main", "works", "problems")
 """Ids that templates give."""
+STRUT = '<mspace width="0" height="0.72em" depth="0.12em"/>'
+"""Browsers hang a root's sign from its top: over a low letter it would fall below the line."""
 _CITATION = re.compile(r"(?<!\\)\[(@[^\[\]\n]{1,400})\](?!\()")
 _CITED = re.compile(r"@([\w:./+-]*\w)\s*(?:,\s*(.*))?")
 _MARK = re.compile("\ue000(\\d+)\ue001")
@@ -153,7 +155,7 @@ class Writer:
         for html in found:
             html = _HREF.sub(r' href="#eq-\1"', _ID.sub(r' id="eq-\1"', html))
             html = self.context.styles.replace(html).replace("\ufe00", "")
-            result.append(_link_out(html))
+            result.append(_link_out(html).replace("<msqrt>", f"<msqrt>{STRUT}"))
         return result
 
     def _reference(self, span: Span) -> str:
