@@ -331,10 +331,12 @@ def show(value: Any) -> str:
 @click.option("--sample", type=int, help="Only this many cells, evenly spread.")
 @for_people
 def verify(names: tuple[str, ...], sample: int | None) -> None:
-    """Compute cached cells again and compare them with the store; store nothing."""
+    """Compute cached cells again and compare; only the verdicts are kept, for the site."""
+    from noisebook.build import checks
     from noisebook.build.verify import verify as verify_cells
 
     book = project()
+    known = {c.key for c in everything(c for cells in book.planned.values() for c in cells)}
     cells = [c for c in chosen(book, names) if c.cached]
     if sample and sample < len(cells):
         cells = [cells[i * len(cells) // sample] for i in range(sample)]
@@ -342,6 +344,7 @@ def verify(names: tuple[str, ...], sample: int | None) -> None:
     for verdict in verify_cells(cells, book.models):
         wrong += not verdict.agrees
         click.echo(f"{'agrees' if verdict.agrees else 'DIFFERS'} {name_of(verdict.planned)}: {verdict.how}")
+        checks.add(book.store.place, {verdict.planned.key: verdict.check}, known)
     click.echo(f"{len(cells) - wrong} of {len(cells)} cells agree")
     if wrong:
         raise Unfinished(f"{wrong} cells are not what today's code makes")

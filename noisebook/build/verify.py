@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from noisebook.build.checks import PIXEL_TOLERANCE, PSNR_FLOOR, RELATIVE_TOLERANCE, SAME, Check
 from noisebook.build.contract import Disagreement, Json, Output
 from noisebook.build.execute import (
     COMPONENTS,
@@ -25,13 +26,6 @@ from noisebook.build.plan import Planned
 from noisebook.build.record import Record, Stored
 from noisebook.build.store import Absent, identity
 
-PIXEL_TOLERANCE = 2
-"""Largest difference of 8-bit values between two processors."""
-PSNR_FLOOR = 40.0
-"""dB; where sampling amplifies rounding."""
-RELATIVE_TOLERANCE = 1e-3
-"""Of arrays and numbers."""
-
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -41,6 +35,21 @@ class Verdict:
     agrees: bool
     how: str
 
+    @property
+    def check(self) -> Check:
+        """The verdict as the store keeps it."""
+        today = provenance(self.planned, 0)
+        made = self.planned.record.provenance if self.planned.record else {}
+        kind = ("processor", "threads")
+        return Check(
+            self.agrees,
+            self.how,
+            str(today["finished"])[:10],
+            str(today["processor"]),
+            int(today.get("threads") or 0),
+            all(today.get(name) == made.get(name) for name in kind),
+        )
+
 
 def replay_function(planned: Planned) -> Any:
     """The generator's ``replay``, or None."""
@@ -49,10 +58,15 @@ def replay_function(planned: Planned) -> Any:
 
 def verify(cells: Sequence[Planned], models: Models, watcher: Watcher | None = None) -> Iterator[Verdict]:
     """Compute cached cells again, a generator at a time, and compare; nothing is stored."""
-    groups: dict[tuple[str, str], list[Planned]] = {}
+    groups: dict[tuple[str, str, int], list[Planned]] = {}
     for planned in cells:
-        groups.setdefault((planned.figure, planned.generator.name), []).append(planned)
-    for group in groups.values():
+        threads = int((planned.record.provenance if planned.record else {}).get("threads") or 0)
+        groups.setdefault((planned.figure, planned.generator.name, threads), []).append(planned)
+    for (_, _, threads), group in groups.items():
+        if threads:  # sums in another order round differently, and sampling makes that visible
+            import torch
+
+            torch.set_num_threads(threads)
         context = RunContext(group, models, watcher)
         replay = replay_function(group[0])
         by_id = {planned.cell.id: planned for planned in group}
@@ -94,14 +108,15 @@ def compare(planned: Planned, record: Record, outputs: Sequence[Output]) -> Verd
         try:
             before = planned.store.open(stored)
         except Absent:
-            notes.append(f"{name}: not on this machine")
+            if stored.keep == "published":
+                notes.append(f"{name}: not on this machine")
             continue
         if before != new[name].data:
             agrees, how = _distance(stored, before, new[name].data)
             if not agrees:
                 return Verdict(planned, False, f"{name}: {how}")
             notes.append(f"{name}: {how}")
-    return Verdict(planned, True, "; ".join(notes) or "the same bytes")
+    return Verdict(planned, True, "; ".join(notes) or SAME)
 
 
 def _distance(stored: Stored, before: bytes, after: bytes) -> tuple[bool, str]:

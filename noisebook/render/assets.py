@@ -128,3 +128,34 @@ def strip(data: bytes) -> bytes:
     buffer = io.BytesIO()
     joined.save(buffer, "WEBP", quality=85, method=4)
     return buffer.getvalue()
+
+
+def gif(data: bytes, small: int, target: int) -> bytes:
+    """An animation as GIF; pictures of up to ``small`` pixels a side are enlarged towards ``target``."""
+    from PIL import Image, ImageSequence
+
+    with Image.open(io.BytesIO(data)) as picture:
+        factor = max(1, target // max(picture.size)) if max(picture.size) <= small else 1
+        size = (picture.width * factor, picture.height * factor)
+        frames, durations = [], []
+        for frame in ImageSequence.Iterator(picture):
+            durations.append(int(frame.info.get("duration", 100)))
+            frames.append(frame.convert("RGB").quantize(255).resize(size, Image.Resampling.NEAREST))
+    buffer = io.BytesIO()
+    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
+    return buffer.getvalue()
+
+
+def curves(data: bytes) -> bytes | None:
+    """Named arrays of one dimension as CSV, a column each; None for anything else."""
+    from itertools import zip_longest
+
+    from safetensors.numpy import load
+
+    found = sorted(load(data).items())
+    if not found or any(array.ndim != 1 for _, array in found):
+        return None
+    lines = [",".join(["index", *(name for name, _ in found)])]
+    rows = zip_longest(*(array.tolist() for _, array in found), fillvalue="")
+    lines += [",".join(map(str, [index, *row])) for index, row in enumerate(rows)]
+    return ("\n".join(lines) + "\n").encode()

@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from noisebook.build.checks import Check
 from noisebook.build.contract import Json
 from noisebook.build.plan import Planned
 from noisebook.build.record import Record, Stored
 from noisebook.build.store import Absent
 from noisebook.progress import duration, size
-from noisebook.render.assets import Site, frame_count, still, strip, thumbnail
+from noisebook.render.assets import Site, curves, frame_count, gif, still, strip, thumbnail
 from noisebook.render.styles import Styles
 from noisebook.report.model import Figure
 
@@ -29,6 +30,8 @@ PART = 60
 PAGED = ("grid", "row", "pairs")
 FEW = 12
 """Values of one fact that are written out."""
+LARGEST_CURVES = 2_000_000
+"""Bytes; larger arrays are weights and states, not curves."""
 LONGEST_STRIP = 16_383
 """Pixels; the largest side that WebP has."""
 LARGEST_DOWNLOAD = 25_000_000
@@ -104,6 +107,15 @@ class Table:
     numeric: list[bool]
 
 
+@dataclass(frozen=True, slots=True)
+class Download:
+    """Something that was made of a cell's outputs, for readers to take away."""
+
+    name: str
+    path: str
+    download: str
+
+
 @dataclass(slots=True)
 class Live:
     """A network that the reader's browser runs, and what the page's script is told about it: any JSON."""
@@ -126,11 +138,14 @@ class CellView:
     values: dict[str, Json] = field(default_factory=dict)
     tables: list[Table] = field(default_factory=list)
     files: list[File] = field(default_factory=list)
+    downloads: list[Download] = field(default_factory=list)
     provenance: Mapping[str, Json] = field(default_factory=dict)
     seed: Json = None
     models: Mapping[str, Json] = field(default_factory=dict)
     needs: list[str] = field(default_factory=list)
     live: Live | None = None
+    check: Check | None = None
+    """How it came out when it was computed again, if it was."""
 
 
 @dataclass(slots=True)
@@ -156,6 +171,8 @@ class FigureView:
     before: str = ""
     """Where the part before stands, and the one after."""
     after: str = ""
+    csv: str = ""
+    """All its numbers as a file, if it has any."""
 
     @property
     def states(self) -> set[str]:
@@ -168,6 +185,18 @@ class FigureView:
     @property
     def missing(self) -> int:
         return sum(cell.state == "missing" for cell in self.cells)
+
+    @property
+    def checked(self) -> str:
+        """What came of computing its cells again."""
+        found = [cell.check for cell in self.cells if cell.check]
+        if not found:
+            return "–"
+        same, wrong = sum(check.same for check in found), sum(not check.agrees for check in found)
+        close = len(found) - same - wrong
+        parts = [(same, "same bytes"), (close, "within tolerance"), (wrong, "differ")]
+        words = ", ".join(f"{count} {what}" for count, what in parts if count)
+        return words if len(found) == len(self.cells) else f"{words}, of {len(self.cells)}"
 
     @property
     def pictures(self) -> list[Picture]:
@@ -211,6 +240,7 @@ def view(
         made=_made(cells),
         css=css,
         wide=widest * columns > 720,
+        csv=_numbers(figure.id, cells, site),
     )
 
 
@@ -307,7 +337,60 @@ def _cell(figure: Figure, planned: Planned, site: Site, styles: Styles, *, keep_
             _table(json.loads(planned.store.open(output)), output, site, result)
         elif output.mime == NETWORK and file.path and (told := record.output("sampler")):
             result.live = Live(file, planned.store.open(told).decode())
+        _take_away(figure, planned, output, shown, site, result)
+    for need in planned.needs.values():
+        for output in need.record.outputs if need.record else ():
+            if output.keep == "published":
+                _take_away(figure, need, output, (), site, result)
     return result
+
+
+def _take_away(
+    figure: Figure,
+    planned: Planned,
+    output: Stored,
+    others: Sequence[Stored],
+    site: Site,
+    result: CellView,
+) -> None:
+    """A film as a GIF, where the cell has none; curves as CSV."""
+    if output.mime == "image/webp" and output.name.startswith("animation"):
+        if any(other.mime == "image/gif" for other in others):
+            return
+        suffix = ".gif"
+    elif output.mime == "application/x-safetensors" and output.bytes <= LARGEST_CURVES:
+        suffix = ".csv"
+    else:
+        return
+    path = f"assets/{output.sha256[:16]}{suffix}"
+    if not site.has(path):
+        try:
+            data = planned.store.open(output)
+        except Absent:
+            return
+        made = gif(data, PIXELATED, ENLARGED) if suffix == ".gif" else curves(data)
+        if made is None:
+            return
+        site.add(path, made)
+    name = f"{output.name.replace(' ', '-')}{suffix}"
+    result.downloads.append(Download(name, site.keep(path), f"{figure.id}-{result.id}-{name}"))
+
+
+def _numbers(name: str, cells: Sequence[CellView], site: Site) -> str:
+    """Every number of a figure, a line a cell, as CSV."""
+    found = list(dict.fromkeys(key for cell in cells for key in cell.values))
+    if not found:
+        return ""
+    units = {key: cell.values[key].get("unit", "") for cell in cells for key in cell.values}
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["cell", "label", *(f"{key} ({units[key]})" if units[key] else key for key in found)])
+    for cell in cells:
+        if cell.values:
+            writer.writerow(
+                [cell.id, cell.label, *(cell.values.get(key, {}).get("value", "") for key in found)]
+            )
+    return site.add_hashed(f"{name}-numbers", ".csv", text.getvalue().encode())
 
 
 def _needed(planned: Planned) -> str:

@@ -14,7 +14,10 @@ from typing import Any
 
 from markupsafe import Markup
 
+from noisebook.build import checks
+from noisebook.build.checks import PIXEL_TOLERANCE, PSNR_FLOOR, RELATIVE_TOLERANCE
 from noisebook.build.plan import Planned
+from noisebook.build.record import Record
 from noisebook.progress import duration, size
 from noisebook.render import bibliography, feeds, runtime
 from noisebook.render.assets import Site
@@ -89,6 +92,9 @@ class _Renderer:
         self.site, self.styles = Site(out), Styles()
         self.live: dict[str, Any] | None = None
         self.works = self._bibliography()
+        self.checks = next(
+            (checks.read(cell.store.place) for cells in figures.values() for cell in cells), {}
+        )
         self.pages = [Page(section, f"{section.slug}.html") for section in report.sections]
         self.targets: dict[str, Target] = {}
         numbered: list[tuple[Page, Figure]] = []
@@ -161,7 +167,15 @@ class _Renderer:
             mosaic=self._mosaic(),
         )
         everything = [(page, figure) for page in self.pages for figure in page.figures]
-        self._page("validation.html", "validation.html", shared, title="Validation", everything=everything)
+        self._page(
+            "validation.html",
+            "validation.html",
+            shared,
+            title="Validation",
+            everything=everything,
+            needed=self._needed(),
+            tolerances={"pixels": PIXEL_TOLERANCE, "psnr": PSNR_FLOOR, "relative": RELATIVE_TOLERANCE},
+        )
         self._page("credits.html", "credits.html", shared, title="Credits", text=self.credits)
         if self.works:
             self._page("references.html", "references.html", shared, title="References")
@@ -189,6 +203,8 @@ class _Renderer:
                 self.styles,
                 keep_stale=self.keep_stale,
             )
+            for cell in shown.cells:
+                cell.check = self.checks.get(cell.key)
             try:
                 shown.caption = self.writer.inline(figure.caption, figure.position)
             except BadInput as error:
@@ -389,6 +405,22 @@ class _Renderer:
                     ]
                 )
         return entries
+
+    def _needed(self) -> list[tuple[str, Record, checks.Check | None]]:
+        """The cells that no figure shows and others were computed from: their names, records and checks."""
+        found: dict[str, tuple[str, Record, checks.Check | None]] = {}
+
+        def visit(planned: Planned) -> None:
+            for need in planned.needs.values():
+                visit(need)
+                if need.record:
+                    name = f"{need.generator.name}/{need.cell.id}"
+                    found.setdefault(need.key, (name, need.record, self.checks.get(need.key)))
+
+        for cells in self.planned.values():
+            for planned in cells:
+                visit(planned)
+        return list(found.values())
 
     def _manifest(self) -> bytes:
         """The same for programs."""
