@@ -336,7 +336,7 @@ def verify(names: tuple[str, ...], sample: int | None) -> None:
     from noisebook.build.verify import verify as verify_cells
 
     book = project()
-    known = {c.key for c in everything(c for cells in book.planned.values() for c in cells)}
+    known = set(everything(c for cells in book.planned.values() for c in cells))
     cells = [c for c in chosen(book, names) if c.cached]
     if sample and sample < len(cells):
         cells = [cells[i * len(cells) // sample] for i in range(sample)]

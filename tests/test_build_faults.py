@@ -270,6 +270,8 @@ def test_gc_says_and_then_does(book: Book) -> None:
 def test_verify_and_adopt(book: Book) -> None:
     book.build()
     assert "3 of 3 cells agree" in book.run("verify").stdout
+    kept = json.loads((book.root / "cache" / "checks.json").read_text())["cells"]
+    assert kept.keys() == book.stored() and all(check["how"] == "the same bytes" for check in kept.values())
     book.edit("generators/_paint.py", "value % 256", "(value * 40) % 256")
     assert book.run("adopt", "tiles").returncode == 1
     book.edit("generators/_paint.py", "(value * 40) % 256", "int(value) % 256")

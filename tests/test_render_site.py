@@ -12,7 +12,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from noisebook.build.checks import SAME, Check, add
 from noisebook.project import Project
 from noisebook.render.figures import number
 from noisebook.render.site import render_site
@@ -182,7 +184,7 @@ def test_numbers_run_through_the_report_and_references_find_them(finished: Path)
     for page in ("a1-1-forward", "a1-2-compare", "b1-mnist"):
         text = (site / f"{page}.html").read_text("utf-8")
         found += [int(n) for n in re.findall(r'<a class="fignum"[^>]*>Figure (\d+)</a>', text)]
-    assert found == list(range(1, 11))
+    assert found == list(range(1, 14))
     closing = (site / "closing.html").read_text("utf-8")
     assert 'href="b1-mnist.html#fig-loss" title="A denoiser from scratch">Figure 8</a>' in closing
 
@@ -238,7 +240,52 @@ def test_an_address_brings_a_site_map_and_a_feed(report: Path) -> None:
     assert "<title>B1 A denoiser from scratch</title>" in (site / "feed.xml").read_text()
     page = (site / "a1-1-forward.html").read_text("utf-8")
     assert '<link rel="canonical" href="https://example.org/book/a1-1-forward.html">' in page
-    assert 'property="og:image" content="https://example.org/book/assets/' in page
+    [card] = re.findall('property="og:image" content="https://example.org/book/(assets/[^"]+)"', page)
+    with Image.open(site / card) as picture:
+        assert picture.size == (1200, 630) and len(picture.convert("RGB").getcolors(10**6) or ()) > 1000
+
+
+def test_what_a_figure_shows_can_be_taken_away(finished: Path) -> None:
+    page = (finished / "site" / "b1-mnist.html").read_text("utf-8")
+    taken = {
+        name: finished / "site" / path
+        for path, name in re.findall(r'<a href="(assets/[^"]+)" download="([^"]+)"', page)
+    }
+    with Image.open(taken["moving-n=0.1-animation.gif"]) as film:
+        assert film.n_frames == 9 and film.size == (252, 252)  # type: ignore[attr-defined]
+    curve = taken["loss-curve-loss.csv"].read_text().splitlines()
+    assert curve[0] == "index,loss" and curve[1] == "0,1.0" and len(curve) == 111
+    numbers = taken["digits-numbers.csv"].read_text().splitlines()
+    assert numbers[0] == "cell,label,psnr (dB),ssim" and numbers[1].startswith("n=0.2,σ = 0.2,24.0,0.8")
+
+
+def test_the_curves_of_a_needed_cell_are_data_of_the_figure(report: Path, tmp_path: Path) -> None:
+    book = Project(report)
+    figures = dict(book.planned)
+    figures["digits"][0].needs = {"trained": figures["loss"][0]}
+    render_site(book.report, figures, tmp_path / "out")
+    page = (tmp_path / "out" / "b1-mnist.html").read_text("utf-8")
+    assert 'download="digits-n=0-loss.csv">loss.csv</a>' in page
+
+
+def test_what_verify_found_stands_on_the_validation_page(report: Path) -> None:
+    page = (report / "site" / "validation.html").read_text("utf-8")
+    assert "No cell of this report has been computed a second time yet." in page
+    cells = Project(report).planned["digits"]
+    found = {
+        cells[0].key: Check(True, SAME, "2026-01-02", "A processor", 2, True),
+        cells[1].key: Check(True, "picture: largest difference 1", "2026-01-03", "Another", 4, False),
+        cells[2].key: Check(False, "picture: largest difference 99", "2026-01-03", "Another", 4, False),
+        "0" * 64: Check(False, "of a cell that is gone", "2026-01-03", "Another", 4, False),
+    }
+    add(report / "cache", found, {cell.key for cell in cells})
+    render(report)
+    page = " ".join((report / "site" / "validation.html").read_text("utf-8").split())
+    assert "between 2026-01-02 and 2026-01-03, on A processor; Another" in page
+    assert "1 gave the same bytes, 1 agreed within the tolerances below, 1 did not agree" in page
+    assert "2 of them were computed on another processor" in page
+    assert '<span class="mark">differs</span></td><td>picture: largest difference 99' in page
+    assert "1 same bytes, 1 within tolerance, 1 differ, of 6" in page and "that is gone" not in page
 
 
 def test_rendering_needs_no_torch(report: Path) -> None:

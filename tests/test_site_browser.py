@@ -218,6 +218,37 @@ def test_figures_that_a_reader_can_move(site: Path, open_page: Callable[..., Wat
     assert not watched.faults
 
 
+def test_a_film_is_gone_through_and_two_pictures_are_chosen(
+    site: Path, open_page: Callable[..., Watched]
+) -> None:
+    watched = open_page()
+    page = watched.page
+    page.goto((site / "b1-mnist.html").as_uri())
+    strip = page.locator("#fig-film .film img")
+    strip.scroll_into_view_if_needed()
+    page.wait_for_function("document.querySelector('#fig-film .film img').naturalWidth === 9 * 28")
+    expect(page.locator("#fig-film output")).to_have_text("9 of 9")
+    page.locator("#fig-film input").focus()
+    page.keyboard.press("Home")
+    expect(page.locator("#fig-film output")).to_have_text("1 of 9")
+    assert strip.evaluate("e => [e.clientWidth, e.parentElement.clientWidth]") == [9 * 252, 252]
+    assert strip.evaluate("e => e.style.translate") in ("0px", "0px 0px")
+
+    choices = page.locator("#fig-choice select")
+    over = page.locator("#fig-choice .over img")
+    before = over.get_attribute("src")
+    choices.first.select_option(label="σ = 0.8")
+    assert over.get_attribute("src") != before
+    expect(
+        page.get_by_role("slider", name="Compare: σ = 0.8 on the left, σ = 0.5 on the right")
+    ).to_have_count(1)
+    assert page.locator("#fig-choice .cells .cell").count() == 3
+
+    page.locator("#fig-flipped").get_by_role("button", name="Turn over").click()
+    expect(page.locator("#fig-flipped img")).to_have_css("rotate", "x 180deg")
+    assert not watched.faults
+
+
 def test_reduced_motion_and_print_show_stills(site: Path, open_page: Callable[..., Watched]) -> None:
     for motion, still in (("reduce", True), ("no-preference", False)):
         page = open_page(reduced_motion=motion).page

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 NOTES = ".noisebook.json"
@@ -37,6 +38,11 @@ class Site:
         """Put a file at ``name``, relative to the site's root."""
         self._files[name] = data
         return name
+
+    def read(self, name: str) -> bytes:
+        """A file that was added or kept."""
+        data = self._files.get(name)
+        return (self.out / name).read_bytes() if data is None else data
 
     def add_hashed(self, stem: str, suffix: str, data: bytes) -> str:
         """Put an asset whose name holds a hash of its content."""
@@ -159,3 +165,33 @@ def curves(data: bytes) -> bytes | None:
     rows = zip_longest(*(array.tolist() for _, array in found), fillvalue="")
     lines += [",".join(map(str, [index, *row])) for index, row in enumerate(rows)]
     return ("\n".join(lines) + "\n").encode()
+
+
+SOCIAL = (1200, 630)
+"""Pixels of the picture that a link to a page is shown with."""
+
+
+def social(pictures: Sequence[bytes]) -> bytes:
+    """One to nine pictures as a social card, a JPEG: a large one and four small ones, or two rows of four."""
+    from PIL import Image, ImageOps
+
+    width, height = SOCIAL
+    small, half = (width - height) // 2, height // 2
+    if len(pictures) >= 8:
+        boxes = [(x * width // 4, y * half, width // 4, half) for y in range(2) for x in range(4)]
+    elif len(pictures) >= 5:
+        boxes = [(0, 0, height, height)]
+        boxes += [(height + x * small, y * half, small, half) for y in range(2) for x in range(2)]
+    elif len(pictures) >= 2:
+        boxes = [(0, 0, width // 2, height), (width // 2, 0, width // 2, height)]
+    else:
+        boxes = [((width - height) // 2, 0, height, height)]
+    result = Image.new("RGB", SOCIAL, "#16161a")
+    for data, (x, y, w, h) in zip(pictures, boxes, strict=False):
+        with Image.open(io.BytesIO(data)) as picture:
+            sharp = max(picture.size) < h
+            method = Image.Resampling.NEAREST if sharp else Image.Resampling.LANCZOS
+            result.paste(ImageOps.fit(picture.convert("RGB"), (w, h), method), (x, y))
+    buffer = io.BytesIO()
+    result.save(buffer, "JPEG", quality=88)
+    return buffer.getvalue()

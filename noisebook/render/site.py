@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
@@ -20,7 +21,7 @@ from noisebook.build.plan import Planned
 from noisebook.build.record import Record
 from noisebook.progress import duration, size
 from noisebook.render import bibliography, feeds, runtime
-from noisebook.render.assets import Site
+from noisebook.render.assets import Site, social
 from noisebook.render.figures import FigureView, Picture, card, older, parts, view
 from noisebook.render.prose import Context, Prose, Target, Writer, plain
 from noisebook.render.styles import Styles
@@ -154,17 +155,20 @@ class _Renderer:
                 description=page.section.summary,
                 previous=self.pages[index - 1] if index else None,
                 next=self.pages[index + 1] if index + 1 < len(self.pages) else None,
+                social=self._social(page.cards),
             )
-            for href, part in page.further.items():
-                title = f"Figure {part.number}, from cell {part.first}"
-                self._page(href, "part.html", shared, page=page, figure=part, title=title)
+from noisebook.progress import duration, size
+from noisebook.render import bibliography, feeds, runtime
+from noisebook.render.assets import Site, social
+from noisebook.render.figures import FigureView, Picture, card, older, parts, view
         self._page(
             "index.html",
             "index.html",
             shared,
             title="",
             description=self.report.description,
-            mosaic=self._mosaic(),
+            mosaic=mosaic,
+            social=self._social(mosaic),
         )
         everything = [(page, figure) for page in self.pages for figure in page.figures]
         self._page(
@@ -278,6 +282,16 @@ class _Renderer:
         distinct = list({picture.src: picture for picture in found}.values())
         return distinct[:9] if len(distinct) >= 9 else distinct[:4] if len(distinct) >= 4 else []
 
+    def _social(self, pictures: Sequence[Picture]) -> str:
+        """The address of the picture that a link to the page is shown with; none without a base URL."""
+        names = [picture.poster or picture.src for picture in pictures if not picture.vector]
+        if not (names and self.report.base_url):
+            return ""
+        name = f"assets/social-{hashlib.sha256(' '.join(names).encode()).hexdigest()[:16]}.jpg"
+        if not self.site.has(name):
+            self.site.add(name, social([self.site.read(each) for each in names]))
+        return f"{self.report.base_url.rstrip('/')}/{self.site.keep(name)}"
+
     def _card(self, planned: Planned, picture: Picture) -> Picture:
         source = (picture.poster or picture.src).rpartition("/")[2][:16]
         record = planned.record or older(planned)
@@ -286,10 +300,8 @@ class _Renderer:
         return card(picture, planned.store.open(stored), self.site) if stored else picture
 
     def _page(self, name: str, template: str, shared: Mapping[str, Any], **values: Any) -> None:
-        description = values.pop("description", "")
-        html = self.environment.get_template(template).render(
-            shared, href=name, description=description, **values
-        )
+        values = {"description": "", "social": "", **values}
+        html = self.environment.get_template(template).render(shared, href=name, **values)
         self.site.add(name, html.encode())
 
     def _shared(self) -> dict[str, Any]:
