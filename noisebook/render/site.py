@@ -157,10 +157,10 @@ class _Renderer:
                 next=self.pages[index + 1] if index + 1 < len(self.pages) else None,
                 social=self._social(page.cards),
             )
-from noisebook.progress import duration, size
-from noisebook.render import bibliography, feeds, runtime
-from noisebook.render.assets import Site, social
-from noisebook.render.figures import FigureView, Picture, card, older, parts, view
+            for href, part in page.further.items():
+                title = f"Figure {part.number}, from cell {part.first}"
+                self._page(href, "part.html", shared, page=page, figure=part, title=title)
+        mosaic = self._mosaic()
         self._page(
             "index.html",
             "index.html",
