@@ -237,10 +237,10 @@ def test_a_film_is_gone_through_and_two_pictures_are_chosen(
     choices = page.locator("#fig-choice select")
     over = page.locator("#fig-choice .over img")
     before = over.get_attribute("src")
-    choices.first.select_option(label="σ = 0.8")
+    choices.first.select_option(label="σ = 0.7")
     assert over.get_attribute("src") != before
     expect(
-        page.get_by_role("slider", name="Compare: σ = 0.8 on the left, σ = 0.5 on the right")
+        page.get_by_role("slider", name="Compare: σ = 0.7 on the left, σ = 0.5 on the right")
     ).to_have_count(1)
     assert page.locator("#fig-choice .cells .cell").count() == 3
 
