@@ -226,7 +226,7 @@ def test_a_film_is_gone_through_and_two_pictures_are_chosen(
     page.goto((site / "b1-mnist.html").as_uri())
     strip = page.locator("#fig-film .film img")
     strip.scroll_into_view_if_needed()
-    page.wait_for_function("document.querySelector('#fig-film .film img').naturalWidth === 9 * 28")
+    expect(strip).to_have_js_property("naturalWidth", 9 * 28)
     expect(page.locator("#fig-film output")).to_have_text("9 of 9")
     page.locator("#fig-film input").focus()
     page.keyboard.press("Home")
