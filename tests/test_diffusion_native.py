@@ -214,7 +214,7 @@ def test_layers_that_do_not_fit_are_left_alone() -> None:
 
 
 @needs_kernels
-def test_evaluation_is_pytorchs_with_winograd_convolutions() -> None:
+def test_evaluation_is_right_and_differentiable() -> None:
     net: Any = nn.Sequential(*convolution(32, 32), *normalization(32))
     x = torch.randn(5, 32, 14, 14)
     net(x)
@@ -227,6 +227,11 @@ def test_evaluation_is_pytorchs_with_winograd_convolutions() -> None:
     assert not y.requires_grad and error(y, exact.detach()) < 2e-5
     with torch.inference_mode():
         assert torch.equal(net(x), y)
+    frozen = copy.deepcopy(net).requires_grad_(False)
+    assert torch.equal(frozen(x), y) and error(net(x).detach(), y) < 2e-5  # in one pass, and as PyTorch does
+    x.requires_grad_()
+    assert frozen(x).requires_grad
+    x = x.detach()
     assert all(torch.equal(*pair) for pair in zip(averages, net.buffers(), strict=True))
     # Frozen averages under a convolution that trains: its bias has an effect, and a gradient.
     net(x).square().sum().backward()

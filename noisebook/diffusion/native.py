@@ -85,8 +85,9 @@ def accelerate(net: nn.Module, dtype: torch.dtype = torch.float32) -> str:
 
     Parameters, buffers and the keys of state_dict stay. Layers that fit are 3×3 convolutions of stride 1 and
     padding 1, and, in a Sequential, a BatchNorm2d right before an exact GELU; with multiples of 16 channels.
-    On another device or data type, under another autocast, and for BatchNorm in evaluation, they compute as
-    PyTorch does. They can be differentiated once. They are fastest in channels_last.
+    On another device or data type, under another autocast, and where a BatchNorm in evaluation is
+    differentiated, they compute as PyTorch does. They can be differentiated once. They are fastest in
+    channels_last.
 
     A compiler is taken from CXX, or else g++ or clang++. NOISEBOOK_NATIVE=0 turns the kernels off.
 
@@ -143,6 +144,11 @@ class BatchNormGELU(nn.BatchNorm2d):
     def forward(self, input: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C, H, W)."""
         dtype = _covers(input, self.weight, self.num_features)
+        learns = torch.is_grad_enabled() and any(x.requires_grad for x in (input, self.weight, self.bias))
+        mean, var = self.running_mean, self.running_var
+        if not (self.training or learns or dtype is None or mean is None or var is None):
+            scale = self.weight * (var + self.eps).rsqrt()
+            return _scale_gelu(input.to(dtype), scale, self.bias - mean * scale)
         # Without a momentum the average is cumulative. Of one value there is no variance: PyTorch says so.
         if not self.training or dtype is None or self.momentum is None or input.numel() == self.num_features:
             return functional.gelu(super().forward(input))
@@ -240,6 +246,15 @@ def _weight_gradient(x: Tensor, dy: Tensor) -> tuple[Tensor, Tensor]:
     return weight.view(3, 3, inputs, outputs).permute(3, 2, 0, 1).contiguous(), bias_sums.sum(0)
 
 
+def _scale_gelu(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """GELU(scale x + shift) of (N, C, H, W)."""
+    images = _nhwc(x)
+    channels = images.shape[3]
+    y = torch.empty_like(images)
+    _call(x.dtype, "scale_gelu", images, y, scale, shift, images.numel() // channels, channels)
+    return y.permute(0, 3, 1, 2)
+
+
 class _BatchNormGELU(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -267,9 +282,7 @@ class _BatchNormGELU(torch.autograd.Function):
         scale = weight * rstd
         vectors = [vector.float() for vector in (scale, bias - mean * scale, mean, rstd)]
         ctx.save_for_backward(x, *vectors)
-        y = torch.empty_like(images)
-        _call(x.dtype, "scale_gelu", images, y, *vectors[:2], n, channels)
-        return y.permute(0, 3, 1, 2)
+        return _scale_gelu(x, *vectors[:2])
 
     @staticmethod
     @once_differentiable
