@@ -39,17 +39,30 @@ RUN: dict[str, Json] = {
 """How both conditional networks are trained."""
 
 
-class Sampled(Params):
+class Drawn(Params):
+    """How digits are drawn with a network."""
+
+    weights: Literal["weights", "average"] = Field(
+        "weights", description="as trained, or their moving average (if the run keeps one)"
+    )
+    variance: Literal["small", "large"] = Field("large", description="σ_t² of a step: β̃_t, or β_t")
+    precision: Literal["fp32", "bf16"] = Field("bf16", description="what the network computes in")
+
+    def shared(self, training: Training) -> dict[str, Json]:
+        """What a cell must say of its run, to rebuild network and schedule, and of how it draws."""
+        return {
+            **training.model_dump(include={"objective", "width", "timesteps", "beta_first", "beta_last"}),
+            **self.model_dump(include={"weights", "variance", "precision"}),
+        }
+
+
+class Sampled(Drawn):
     """A training run, and what is drawn with it."""
 
     show: Literal["loss", "samples", "animation"] = Field(
         description="the loss curve; samples after some epochs; how the samples come about"
     )
     epochs: list[int] = Field([20], min_length=1, description="checkpoints to sample with")
-    weights: Literal["weights", "average"] = Field(
-        "weights", description="as trained, or their moving average (if the run keeps one)"
-    )
-    variance: Literal["small", "large"] = Field("large", description="σ_t² of a step: β̃_t, or β_t")
 
 
 def run_complaints(params: Any, objective: str) -> Iterator[Complaint]:
@@ -75,11 +88,6 @@ def loss_cell(training: Training) -> Cell:
     )
 
 
-def network_params(training: Training) -> dict[str, Json]:
-    """What a cell must say of the run to rebuild its network and schedule."""
-    return training.model_dump(include={"objective", "width", "timesteps", "beta_first", "beta_last"})
-
-
 def denoiser_of(cell: Cell, context: Context) -> MnistDenoiser:
     """The network that a cell needs, as a denoiser. A moving average may be asked for."""
     from noisebook.diffusion.mnist.denoiser import MnistDenoiser
@@ -87,8 +95,9 @@ def denoiser_of(cell: Cell, context: Context) -> MnistDenoiser:
     from ._mnist import network
 
     params = dict(cell.params)
-    net = network(context.needed(cell, "trained"), params, params.get("weights", "weights"))
-    return MnistDenoiser(net, params["timesteps"], params["beta_first"], params["beta_last"])
+    net = network(context.needed(cell, "trained"), params, params["weights"])
+    schedule = (params["timesteps"], params["beta_first"], params["beta_last"])
+    return MnistDenoiser(net, *schedule, params["precision"])
 
 
 def draw(

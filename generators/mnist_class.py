@@ -10,7 +10,7 @@ from pydantic import Field
 from noisebook.build.contract import Cell, Complaint, Context, Files, Result
 
 from ._mnist import after
-from ._mnist_sampling import RUN, Gamma, Sampled, loss_cell, network_params, run_complaints
+from ._mnist_sampling import RUN, Gamma, Sampled, loss_cell, run_complaints
 from .mnist_training import Params as Training
 
 
@@ -37,7 +37,7 @@ def cells(params: Params) -> list[Cell]:
     """One cell for each epoch, γ, sample and class; or one animation for each epoch and γ."""
     if params.show == "loss":
         return [loss_cell(params.training)]
-    shared = {**network_params(params.training), "weights": params.weights, "variance": params.variance}
+    shared = params.shared(params.training)
     found = []
     for epoch, gamma in ((epoch, gamma) for epoch in params.epochs for gamma in params.guidance):
         needs = {"trained": after(params.training, epoch)}
@@ -58,7 +58,7 @@ def cells(params: Params) -> list[Cell]:
                         "gamma": float(gamma),
                     },
                     needs=needs,
-                    minutes=0.06 * len(grid),
+                    minutes=0.02 * len(grid),
                 )
             )
             continue
@@ -70,7 +70,7 @@ def cells(params: Params) -> list[Cell]:
                     f"Asked for {digit}: sample {sample}, {label}.",
                     {**shared, "class": digit, "gamma": float(gamma), "sample": sample},
                     needs=needs,
-                    minutes=0.06,
+                    minutes=0.02,
                 )
             )
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -13,7 +13,7 @@ from noisebook.build import contract
 from noisebook.build.contract import Cell, Context, Output, Result, number, table
 
 from ._mnist import after
-from ._mnist_sampling import RUN, Gamma, network_params
+from ._mnist_sampling import RUN, Drawn, Gamma
 from .mnist_classifier import need as classifier
 from .mnist_training import Params as Training
 
@@ -47,16 +47,12 @@ SCORES = [
 ]
 
 
-class Params(contract.Params):
+class Params(Drawn):
     """Sets of samples by one training run."""
 
     training: Training = Field(
         Training.model_validate({**RUN, "objective": "class"}), description="the training run"
     )
-    weights: Literal["weights", "average"] = Field(
-        "weights", description="as trained, or their moving average"
-    )
-    variance: Literal["small", "large"] = Field("large", description="σ_t² of a step: β̃_t, or β_t")
     scores: list[Score] = Field(
         [Score.model_validate(score) for score in SCORES], min_length=1, description="the sets to draw"
     )
@@ -79,7 +75,7 @@ def cells(params: Params) -> list[Cell]:
         needs={"classifier": classifier()},
         minutes=1,
     )
-    shared = {**network_params(params.training), "weights": params.weights, "variance": params.variance}
+    shared = params.shared(params.training)
     return [real] + [
         Cell(
             name(score),
@@ -88,7 +84,7 @@ def cells(params: Params) -> list[Cell]:
             {**shared, "gamma": float(score.gamma), "samples": score.samples},
             models={"data": "mnist"},
             needs={"trained": after(params.training, score.epoch), "classifier": classifier()},
-            minutes=0.06 * score.samples,
+            minutes=0.02 * score.samples,
         )
         for score in params.scores
     ]

@@ -9,7 +9,7 @@ from pydantic import Field
 from noisebook.build.contract import Cell, Complaint, Context, Files, Result
 
 from ._mnist import after
-from ._mnist_sampling import RUN, Sampled, loss_cell, network_params, run_complaints
+from ._mnist_sampling import RUN, Sampled, loss_cell, run_complaints
 from .mnist_training import Params as Training
 
 
@@ -35,7 +35,7 @@ def cells(params: Params) -> list[Cell]:
     """One cell for each epoch and sample; or one animation for each epoch."""
     if params.show == "loss":
         return [loss_cell(params.training)]
-    shared = {**network_params(params.training), "weights": params.weights, "variance": params.variance}
+    shared = params.shared(params.training)
     found = []
     for epoch in params.epochs:
         needs = {"trained": after(params.training, epoch)}
@@ -53,7 +53,7 @@ def cells(params: Params) -> list[Cell]:
                         "gamma": 0.0,
                     },
                     needs=needs,
-                    minutes=0.03 * params.samples,
+                    minutes=0.01 * params.samples,
                 )
             )
             continue
@@ -65,7 +65,7 @@ def cells(params: Params) -> list[Cell]:
                     f"Sample {sample} after epoch {epoch}.",
                     {**shared, "class": None, "gamma": 0.0, "sample": sample},
                     needs=needs,
-                    minutes=0.03,
+                    minutes=0.01,
                 )
             )
     return found

@@ -402,3 +402,28 @@ def test_two_processes_share_each_batch_and_stay_together(tmp_path: Path) -> Non
     losses = eval(done.stdout.strip().splitlines()[-1], {})
     alone = training(TIME, 36)
     assert losses == pytest.approx([alone.train_step() for _ in range(6)], rel=0.1)
+
+
+def test_sampling_in_bf16_stays_near_fp32_and_a_sample_does_not_depend_on_its_batch() -> None:
+    from noisebook.generators._mnist_sampling import draw as states
+
+    from noisebook.diffusion.mnist.denoiser import MnistDenoiser, load_unet
+
+    run = training(replace(CLASS, precision="bf16"))
+    for _ in range(30):
+        run.train_step()
+    network = load_unet(run.network.state_dict(), 16, timed=True, classes=10)
+
+    def drawn(precision: Any, chosen: list[int]) -> torch.Tensor:
+        denoiser = MnistDenoiser(network, 300, 1e-4, 0.02, precision)
+        classes: list[int | None] = [k if k else None for k in chosen]
+        *_, last = states(denoiser, chosen, classes, [5.0] * len(chosen), "large", stride=30)
+        assert last.dtype == torch.float32 and last.isfinite().all()
+        return last
+
+    full, half = drawn("fp32", [0, 1, 2, 3]), drawn("bf16", [0, 1, 2, 3])
+    assert not torch.equal(full, half)
+    assert float((full - half).square().mean().sqrt()) < 0.05 * float(full.std())
+    for precision, all_of_them in (("fp32", full), ("bf16", half)):
+        alone = drawn(precision, [2])
+        assert float((alone[0] - all_of_them[2]).abs().max()) < (1e-4 if precision == "fp32" else 0.1)

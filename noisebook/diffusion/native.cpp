@@ -306,10 +306,10 @@ void winograd_gradient(const float* x, const float* dy, float* weight_sums, floa
 // Adds to sums [threads][2][channels]: x - x₀ and (x - x₀)², where x₀ is the first pixel. Near the mean as it is, it
 // spares the variance the cancellation of E[x²] - E[x]².
 void batch_sums(const float* x, double* sums, int64_t pixels, int64_t channels, int64_t threads) {
-    sum_pixels(pixels, channels, sums, threads, kLanes, [=](int64_t i, int64_t c, float* first, float* second) {
+    sum_pixels<Vector>(pixels, channels, sums, threads, [=](int64_t i, int64_t c, Vector& first, Vector& second) {
         const Vector difference = load(x + i) - load(x + c);
-        store(first, load(first) + difference);
-        store(second, load(second) + difference * difference);
+        first += difference;
+        second += difference * difference;
     });
 }
 
@@ -331,14 +331,14 @@ void scale_gelu(const float* x, float* y, const float* scale, const float* shift
 void gelu_gradient(const float* x, const float* dy, float* dz, const float* scale, const float* shift,
                    const float* mean, const float* rstd, double* sums, int64_t pixels, int64_t channels,
                    int64_t threads) {
-    sum_pixels(pixels, channels, sums, threads, kLanes, [=](int64_t i, int64_t c, float* first, float* second) {
+    sum_pixels<Vector>(pixels, channels, sums, threads, [=](int64_t i, int64_t c, Vector& first, Vector& second) {
         const Vector input = load(x + i);
         const Vector z = input * load(scale + c) + load(shift + c);
         Vector below, bell;
         normal(z, below, bell);
         const Vector gradient = load(dy + i) * (below + z * bell * 0.3989422804014327f);  // 1 / √(2π)
-        store(first, load(first) + gradient);
-        store(second, load(second) + gradient * ((input - load(mean + c)) * load(rstd + c)));
+        first += gradient;
+        second += gradient * ((input - load(mean + c)) * load(rstd + c));
         store(dz + i, gradient);
     });
 }

@@ -8,7 +8,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
-#include <vector>
 #ifdef __linux__
 #include <sys/mman.h>
 #endif
@@ -64,26 +63,29 @@ class Scratch {
     void* data_ = nullptr;
     size_t size_ = 0;
 };
-thread_local Scratch scratch_a, scratch_b;
+thread_local Scratch scratch_a, scratch_b, scratch_c;  // what is only read is zero
 
 // Adds two values of every pixel and channel over pixels: float over a run of pixels, then double over runs. `add`
-// takes the pixel's offset, the channel, and where to add; sums is [threads][2][channels].
+// takes the pixel's offset, the channel, and the vectors to add to; sums is [threads][2][channels].
 const int64_t kRun = 128;
 
-template <typename Add>
-void sum_pixels(int64_t pixels, int64_t channels, double* sums, int threads, int lanes, Add add) {
+template <typename Vector, typename Add>
+void sum_pixels(int64_t pixels, int64_t channels, double* sums, int threads, Add add) {
+    const int lanes = sizeof(Vector) / sizeof(float);
 #pragma omp parallel num_threads(threads)
     {
         double* mine = sums + omp_get_thread_num() * 2 * channels;
-        std::vector<float> run(2 * channels);
-        float *first = run.data(), *second = first + channels;
 #pragma omp for schedule(static)
-        for (int64_t start = 0; start < pixels; start += kRun) {
-            std::fill(run.begin(), run.end(), 0.f);
-            for (int64_t pixel = start; pixel < std::min(pixels, start + kRun); pixel++)
-                for (int64_t c = 0; c < channels; c += lanes) add(pixel * channels + c, c, first + c, second + c);
-            for (int64_t c = 0; c < 2 * channels; c++) mine[c] += run[c];
-        }
+        for (int64_t start = 0; start < pixels; start += kRun)
+            for (int64_t c = 0; c < channels; c += lanes) {
+                Vector first{}, second{};
+                for (int64_t pixel = start; pixel < std::min(pixels, start + kRun); pixel++)
+                    add(pixel * channels + c, c, first, second);
+                for (int i = 0; i < lanes; i++) {
+                    mine[c + i] += first[i];
+                    mine[channels + c + i] += second[i];
+                }
+            }
     }
 }
 

@@ -83,42 +83,46 @@ inline void transform_gradient(const Vector* y, int stride, Vector* out, int out
     out[5 * out_stride] = y3;
 }
 
-// Reads a tile of size x size pixels from (y, x) on, 16 channels; zero outside of the image.
+// Where the size x size pixels from (y, x) on are; zeros outside of the image.
 template <int size>
-inline void read_tile(const bf16* images, int64_t channels, const Tiles& tiles, int64_t image, int64_t y, int64_t x,
-                      Vector* out) {
+inline void find_pixels(const bf16* images, const bf16* zeros, int64_t channels, const Tiles& tiles, int64_t image,
+                        int64_t y, int64_t x, const bf16** out) {
     const int64_t row = tiles.width * channels;
     const bf16* p = images + image * tiles.height * row + y * row + x * channels;
-    if (y >= 0 && x >= 0 && y + size <= tiles.height && x + size <= tiles.width) {
-        for (int r = 0; r < size; r++)
-            for (int c = 0; c < size; c++) out[r * size + c] = load(p + r * row + c * channels);
-        return;
-    }
     for (int r = 0; r < size; r++)
         for (int c = 0; c < size; c++) {
             const bool inside = y + r >= 0 && y + r < tiles.height && x + c >= 0 && x + c < tiles.width;
-            out[r * size + c] = inside ? load(p + r * row + c * channels) : Vector{};
+            out[r * size + c] = inside ? p + r * row + c * channels : zeros;
         }
 }
 
-// Transforms a tile's 6x6 inputs, 16 channels.
-inline void transform_inputs(const bf16* images, int64_t channels, const Tiles& tiles, int64_t tile, Vector* out) {
-    const Corner at(tiles, tile);
-    Vector pixels[36], half[36];
-    read_tile<6>(images, channels, tiles, at.image, at.y - 1, at.x - 1, pixels);
-    for (int c = 0; c < 6; c++) transform_input(pixels + c, 6, half + c, 6);
-    for (int r = 0; r < 6; r++) transform_input(half + r * 6, 1, out + r * 6, 1);
+// Transforms a tile's 6x6 inputs, 16 channels; `put` takes each frequency and its value.
+template <typename Put>
+inline void transform_inputs(const bf16* const* pixels, int64_t channel, Put put) {
+    Vector column[6], half[36], row[6];
+    for (int c = 0; c < 6; c++) {
+        for (int r = 0; r < 6; r++) column[r] = load(pixels[r * 6 + c] + channel);
+        transform_input(column, 1, half + c, 6);
+    }
+    for (int r = 0; r < 6; r++) {
+        transform_input(half + r * 6, 1, row, 1);
+        for (int c = 0; c < 6; c++) put(r * 6 + c, row[c]);
+    }
 }
 
 // Transforms the 4x4 gradients of a tile's outputs, 16 channels; returns their sum.
-inline Vector transform_gradients(const bf16* images, int64_t channels, const Tiles& tiles, int64_t tile,
-                                  Vector* out) {
-    const Corner at(tiles, tile);
-    Vector pixels[16], half[24], sum{};
-    read_tile<4>(images, channels, tiles, at.image, at.y, at.x, pixels);
-    for (int i = 0; i < 16; i++) sum += pixels[i];
-    for (int c = 0; c < 4; c++) transform_gradient(pixels + c, 4, half + c, 4);
-    for (int r = 0; r < 6; r++) transform_gradient(half + r * 4, 1, out + r * 6, 1);
+template <typename Put>
+inline Vector transform_gradients(const bf16* const* pixels, int64_t channel, Put put) {
+    Vector column[4], half[24], row[6], sum{};
+    for (int c = 0; c < 4; c++) {
+        for (int r = 0; r < 4; r++) column[r] = load(pixels[r * 4 + c] + channel);
+        sum += column[0] + column[1] + column[2] + column[3];
+        transform_gradient(column, 1, half + c, 4);
+    }
+    for (int r = 0; r < 6; r++) {
+        transform_gradient(half + r * 4, 1, row, 1);
+        for (int c = 0; c < 6; c++) put(r * 6 + c, row[c]);
+    }
     return sum;
 }
 
@@ -192,32 +196,22 @@ inline void add_products(const bf16* in, const bf16* gradient, float* sums, int6
 
 // ---------------------------------------------------------------------------------------- BatchNorm and GELU
 
-// eˣ for x ≤ 0, to about 1e-7 of its value: 2ⁿ eʳ with |r| ≤ ln 2 / 2, and the polynomial of Cephes' expf for eʳ.
-inline Vector exp_negative(Vector x) {
-    x = (Vector)_mm512_max_ps((__m512)x, _mm512_set1_ps(-80.f));  // no denormal numbers: they are slow
-    const Vector n = (Vector)_mm512_roundscale_ps((__m512)(x * 1.44269504088896341f), 0x08);
-    Vector r = x - n * 0.693359375f;  // ln 2 in two parts, so that nothing is lost
-    r = r + n * 2.12194440e-4f;
-    Vector p = r * 1.9875691500e-4f + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * r * r + r + 1.f;
-    return (Vector)_mm512_scalef_ps((__m512)p, (__m512)n);
-}
-
-// The normal distribution at z: `below`, the probability Φ(z), by Abramowitz & Stegun (1964), 7.1.26, with a quotient
-// to 14 bits: within 2e-5. And `bell`, exp(-z²/2).
+// The normal distribution at z, to bfloat16's needs: `below`, the probability Φ(z), by Abramowitz & Stegun (1964),
+// 7.1.25, within 3e-5; and `bell`, exp(-z²/2), as 2ⁿ 2ʳ with |r| ≤ 1/2 and 2ʳ by its Taylor polynomial, within 5e-5.
 inline void normal(Vector z, Vector& below, Vector& bell) {
-    bell = exp_negative(-0.5f * z * z);
-    const Vector a = (Vector)_mm512_abs_ps((__m512)z) * 0.70710678118654752f;
-    const Vector t = (Vector)_mm512_rcp14_ps((__m512)(1.f + 0.3275911f * a));
-    Vector p = 1.061405429f * t - 1.453152027f;
-    p = p * t + 1.421413741f;
-    p = p * t - 0.284496736f;
-    p = p * t + 0.254829592f;
-    const Vector tail = p * t * bell * 0.5f;  // Φ(-|z|)
+    // No denormal numbers: they are slow.
+    const Vector x = (Vector)_mm512_max_ps((__m512)(z * z * -0.72134752044f), _mm512_set1_ps(-100.f));
+    const Vector n = (Vector)_mm512_roundscale_ps((__m512)x, 0x08);
+    const Vector r = x - n;
+    Vector p = r * 0.0096181291f + 0.0555041087f;
+    p = p * r + 0.2402265070f;
+    p = p * r + 0.6931471806f;
+    p = p * r + 1.f;
+    bell = (Vector)_mm512_scalef_ps((__m512)p, (__m512)n);
+    const Vector a = (Vector)_mm512_abs_ps((__m512)z);
+    const Vector t = (Vector)_mm512_rcp14_ps((__m512)(a * 0.3326724064f + 1.f));  // .47047 / √2
+    const Vector q = (t * 0.3739278f - 0.0479399f) * t + 0.1740121f;              // halves of 7.1.25's
+    const Vector tail = q * t * bell;                                            // Φ(-|z|)
     const __mmask16 negative = _mm512_movepi32_mask((__m512i)z);
     below = (Vector)_mm512_mask_blend_ps(negative, (__m512)(1.f - tail), (__m512)tail);
 }
@@ -243,6 +237,7 @@ void winograd_forward(const bf16* x, const bf16* weights, const float* bias, bf1
     const int64_t out_stride = frequency_stride(outputs, kForwardTiles);
 #pragma omp parallel num_threads(threads)
     {
+        const bf16* zeros = scratch_c.of_size<bf16>(inputs);
         bf16* in = scratch_a.of_size<bf16>(kFrequencies * in_stride);
         float* out = scratch_b.of_size<float>(kFrequencies * out_stride);
         // Whichever thread takes a block computes the same outputs, so the idle one may.
@@ -250,13 +245,15 @@ void winograd_forward(const bf16* x, const bf16* weights, const float* bias, bf1
         for (int64_t block = 0; block < tiles.blocks(); block++) {
             const int64_t first = block * kForwardTiles;
             const int count = tiles.in_block(block);
-            for (int tile = 0; tile < count; tile++)
+            for (int tile = 0; tile < count; tile++) {
+                const Corner at(tiles, first + tile);
+                const bf16* pixels[36];
+                find_pixels<6>(x, zeros, inputs, tiles, at.image, at.y - 1, at.x - 1, pixels);
                 for (int64_t channel = 0; channel < inputs; channel += kLanes) {
-                    Vector transformed[36];
-                    transform_inputs(x + channel, inputs, tiles, first + tile, transformed);
-                    for (int f = 0; f < kFrequencies; f++)
-                        store(in + f * in_stride + tile * inputs + channel, transformed[f]);
+                    bf16* out = in + tile * inputs + channel;
+                    transform_inputs(pixels, channel, [=](int f, Vector value) { store(out + f * in_stride, value); });
                 }
+            }
             for (int f = 0; f < kFrequencies; f++)
                 for (int64_t output = 0; output < outputs;) {
                     const bf16* w = weights + f * inputs * outputs + output * 2;
@@ -286,6 +283,7 @@ void winograd_gradient(const bf16* x, const bf16* dy, float* weight_sums, float*
     const int64_t gradient_stride = frequency_stride(outputs, kGradientTiles);
 #pragma omp parallel num_threads(threads)
     {
+        const bf16* zeros = scratch_c.of_size<bf16>(std::max(inputs, outputs));
         bf16* in = scratch_a.of_size<bf16>(kFrequencies * in_stride);
         bf16* gradient = scratch_b.of_size<bf16>(kFrequencies * gradient_stride);
         float* weight_sum = weight_sums + omp_get_thread_num() * kFrequencies * inputs * outputs;
@@ -297,18 +295,33 @@ void winograd_gradient(const bf16* x, const bf16* dy, float* weight_sums, float*
             const int count = tiles.in_block(block), pairs = (count + 1) / 2;
             for (int tile = 0; tile < count; tile += 2) {
                 const bool two = tile + 1 < count;
-                Vector a[36], b[36] = {};
+                const Corner at[2] = {{tiles, first + tile}, {tiles, first + tile + 1}};
+                const bf16* pixels[2][36];
+                Vector a[36];
+                const auto keep = [&](int f, Vector value) { a[f] = value; };
+                for (int i = 0; i < 1 + two; i++)
+                    find_pixels<6>(x, zeros, inputs, tiles, at[i].image, at[i].y - 1, at[i].x - 1, pixels[i]);
                 for (int64_t channel = 0; channel < inputs; channel += kLanes) {
-                    transform_inputs(x + channel, inputs, tiles, first + tile, a);
-                    if (two) transform_inputs(x + channel, inputs, tiles, first + tile + 1, b);
-                    for (int f = 0; f < kFrequencies; f++)
-                        store_pairs(in + f * in_stride + tile * inputs + channel * 2, a[f], b[f]);
+                    bf16* out = in + tile * inputs + channel * 2;
+                    const auto pair = [&](int f, Vector value) { store_pairs(out + f * in_stride, a[f], value); };
+                    transform_inputs(pixels[0], channel, keep);
+                    if (two)
+                        transform_inputs(pixels[1], channel, pair);
+                    else
+                        for (int f = 0; f < kFrequencies; f++) pair(f, Vector{});
                 }
+                for (int i = 0; i < 1 + two; i++)
+                    find_pixels<4>(dy, zeros, outputs, tiles, at[i].image, at[i].y, at[i].x, pixels[i]);
                 for (int64_t channel = 0; channel < outputs; channel += kLanes) {
-                    Vector sum = transform_gradients(dy + channel, outputs, tiles, first + tile, a);
-                    if (two) sum += transform_gradients(dy + channel, outputs, tiles, first + tile + 1, b);
-                    for (int f = 0; f < kFrequencies; f++)
-                        store_pairs(gradient + f * gradient_stride + tile * outputs + channel * 2, a[f], b[f]);
+                    bf16* out = gradient + tile * outputs + channel * 2;
+                    const auto pair = [&](int f, Vector value) {
+                        store_pairs(out + f * gradient_stride, a[f], value);
+                    };
+                    Vector sum = transform_gradients(pixels[0], channel, keep);
+                    if (two)
+                        sum += transform_gradients(pixels[1], channel, pair);
+                    else
+                        for (int f = 0; f < kFrequencies; f++) pair(f, Vector{});
                     store(bias_sum + channel, load(bias_sum + channel) + sum);
                 }
             }
@@ -335,10 +348,10 @@ void winograd_gradient(const bf16* x, const bf16* dy, float* weight_sums, float*
 // Adds to sums [threads][2][channels]: x - x₀ and (x - x₀)², where x₀ is the first pixel. Near the mean as it is, it
 // spares the variance the cancellation of E[x²] - E[x]².
 void batch_sums(const bf16* x, double* sums, int64_t pixels, int64_t channels, int64_t threads) {
-    sum_pixels(pixels, channels, sums, threads, kLanes, [=](int64_t i, int64_t c, float* first, float* second) {
+    sum_pixels<Vector>(pixels, channels, sums, threads, [=](int64_t i, int64_t c, Vector& first, Vector& second) {
         const Vector difference = load(x + i) - load(x + c);
-        store(first, load(first) + difference);
-        store(second, load(second) + difference * difference);
+        first += difference;
+        second += difference * difference;
     });
 }
 
@@ -359,11 +372,11 @@ void scale_gelu(const bf16* x, bf16* y, const float* scale, const float* shift, 
 // With dz = dy GELU'(z) for z = scale x + shift: adds to sums [threads][2][channels]: dz, and dz times the normalized x.
 void gelu_sums(const bf16* x, const bf16* dy, const float* scale, const float* shift, const float* mean,
                const float* rstd, double* sums, int64_t pixels, int64_t channels, int64_t threads) {
-    sum_pixels(pixels, channels, sums, threads, kLanes, [=](int64_t i, int64_t c, float* first, float* second) {
+    sum_pixels<Vector>(pixels, channels, sums, threads, [=](int64_t i, int64_t c, Vector& first, Vector& second) {
         const Vector input = load(x + i);
         const Vector dz = load(dy + i) * gelu_slope(input * load(scale + c) + load(shift + c));
-        store(first, load(first) + dz);
-        store(second, load(second) + dz * ((input - load(mean + c)) * load(rstd + c)));
+        first += dz;
+        second += dz * ((input - load(mean + c)) * load(rstd + c));
     });
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -25,16 +26,25 @@ class MnistDenoiser:
     """ε of noisy digits, by a time-conditioned network; a prompt is a class, 0 … 9, or None.
 
     Pixels are in [0, 1]; timesteps run from T to 1, and ᾱ_0 = 1 is the clean digit. The network is told t/T,
-    as in training.
+    as in training. It may compute in bfloat16, by autocast: ε is then off by less than 1% of its size, as
+    measured on a trained network, beside which a step's own noise is large. x_t and ε are fp32 always.
     """
 
     image_size = 28
 
-    def __init__(self, network: UNet, timesteps: int, beta_first: float, beta_last: float) -> None:
+    def __init__(
+        self,
+        network: UNet,
+        timesteps: int,
+        beta_first: float,
+        beta_last: float,
+        precision: Literal["fp32", "bf16"] = "fp32",
+    ) -> None:
         if not network.timed:
             raise ValueError("a network that is not told the time cannot sample")
         self.network = network
         self.timesteps = timesteps
+        self.precision = precision
         self.alphas_cumprod = alphas_cumprod(timesteps, beta_first, beta_last)
 
     def embed(self, prompts: Sequence[int | None]) -> Tensor | None:
@@ -50,4 +60,6 @@ class MnistDenoiser:
     def predict(self, x_t: Tensor, t: int, conditioning: Tensor | None) -> tuple[Tensor, None]:
         """See :class:`noisebook.diffusion.denoiser.Denoiser`; x_t is (B, 1, 28, 28)."""
         time = torch.full((len(x_t),), t / self.timesteps)
-        return self.network(x_t, time, conditioning), None
+        with torch.autocast(x_t.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            answer = self.network(x_t, time, conditioning)
+        return answer.float(), None

@@ -1,0 +1,309 @@
+"""Training and sampling digits against plain PyTorch loops: the same network, batch and data, in one run.
+
+    python bench/training.py [--seconds 5] [--rounds 1] [--threads 2] [--losses]
+
+The network is the class-conditioned one with D = 64; a training batch has 128 digits. Each line is measured
+in a process of its own, as what one does to its process (the kernels, the memory that is kept) should help
+no other; lines alternate over rounds, and the best round counts. Reported: digits a second of wall clock,
+and of processor time (which means more on a busy machine); each one's ratio to the plain loop; and the
+share of this machine's measured peak of matrix products (fp32 and bf16) that training reaches, counting the
+multiplications of plain convolutions, of which Winograd's needs fewer.
+
+``--losses`` compares fp32 with bf16 over 1,000 steps from each of 3 seeds in place of that: the mean loss
+of the last 100 steps, and the loss on 10,000 test digits in fp32. This takes about an hour.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from noisebook.build.contract import derive_seed
+from noisebook.diffusion.mnist.denoiser import MnistDenoiser
+from noisebook.diffusion.mnist.schedule import alphas_cumprod
+from noisebook.diffusion.mnist.training import Recipe, Training, draw
+from noisebook.diffusion.mnist.unet import UNet
+from noisebook.models.lock import read_lock
+from noisebook.models.mnist import Mnist, load
+
+RECIPE = Recipe(
+    objective="class", width=64, batch=128, epochs=20, learning_rate=1e-3, decay=0.1, average=0.999
+)
+SAMPLES, GAMMA, STRIDE = 100, 5.0, 60
+STEPS, SEEDS, LAST = 1000, [1, 2, 3], 100
+
+TRAINING = {
+    "plain": "eager, fp32, a torchvision DataLoader",
+    "tensor": "plain, the data as one tensor",
+    "channels_last": "tensor, channels_last",
+    "autocast": "channels_last, bf16 autocast",
+    "compiled": "autocast, compiled",
+    "ours fp32": "this project's loop, native kernels in fp32",
+    "ours bf16": "this project's loop, native kernels in bf16: what the report uses",
+    "ours bf16, memory not kept": "without keeping freed memory",
+    "ours bf16, stock kernels": "NOISEBOOK_NATIVE=0",
+}
+SAMPLING = {
+    "sampling plain": "the textbook loop, eager, two calls a step",
+    "sampling ours": "the one sampling loop, as the report draws",
+}
+
+
+def mnist() -> Mnist:
+    root = Path(__file__).resolve().parent.parent
+    return load("mnist", read_lock(root)["mnist"], root)
+
+
+def loader() -> Any:
+    """Digits and labels as a student would have them."""
+    from platformdirs import user_cache_path
+    from torch.utils.data import DataLoader
+    from torchvision import datasets, transforms
+
+    mnist()
+    folder = Path(tempfile.mkdtemp())
+    raw = folder / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    [ours] = (user_cache_path("noisebook") / "data").glob("mnist-*/")
+    for file in ours.iterdir():
+        (raw / file.name).symlink_to(file)
+    data = datasets.MNIST(str(folder), train=True, transform=transforms.ToTensor())
+    return DataLoader(data, batch_size=RECIPE.batch, shuffle=True, drop_last=True)
+
+
+def plain(kind: str) -> Callable[[], int]:
+    """A step of the plain training loop; returns how many digits it took."""
+    net: Any = UNet(RECIPE.width, timed=True, classes=10)
+    if kind not in ("plain", "tensor"):
+        net = net.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(net.parameters(), RECIPE.learning_rate)
+    model = torch.compile(net) if kind == "compiled" else net
+    alphas = alphas_cumprod(RECIPE.timesteps, RECIPE.beta_first, RECIPE.beta_last).float()
+    if kind == "plain":
+        batches = iter(loader())
+    else:
+        digits, labels = (torch.tensor(values) for values in (mnist().train_digits, mnist().train_labels))
+        images = digits[:, None].float() / 255
+
+    def step() -> int:
+        if kind == "plain":
+            x, label = next(batches)
+        else:
+            chosen = torch.randint(len(images), (RECIPE.batch,))
+            x, label = images[chosen], labels[chosen]
+        t = torch.randint(1, RECIPE.timesteps + 1, (len(x),))
+        noise = torch.randn_like(x)
+        kept = alphas[t].view(-1, 1, 1, 1)
+        shown = (torch.rand(len(x), 1) >= RECIPE.drop).float()
+        one_hot = functional.one_hot(label.long(), 10) * shown
+        with torch.autocast("cpu", torch.bfloat16, enabled=kind in ("autocast", "compiled")):
+            answer = model(kept.sqrt() * x + (1 - kept).sqrt() * noise, t / RECIPE.timesteps, one_hot)
+        loss = functional.mse_loss(answer.float(), noise)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        loss.item()
+        return len(x)
+
+    return step
+
+
+def ours(kind: str, seed: int = 1) -> Training:
+    """This project's loop."""
+    from dataclasses import replace
+
+    from accelerate import Accelerator
+
+    if "memory" in kind:
+        from noisebook.diffusion import native
+
+        native._keep_memory = lambda: None  # type: ignore[assignment]
+    recipe = replace(RECIPE, precision="bf16" if "bf16" in kind else "fp32")
+    data = mnist()
+    digits, labels = torch.tensor(data.train_digits), torch.tensor(data.train_labels)
+    return Training(
+        recipe, digits, labels, lambda *purpose: derive_seed(seed, *purpose), Accelerator(cpu=True)
+    )
+
+
+def sampling(kind: str) -> Callable[[], int]:
+    """Some timesteps of a guided sample of each of 100 digits; returns how many steps of digits."""
+    from noisebook.diffusion.mnist.denoiser import load_unet
+
+    torch.manual_seed(0)
+    net = UNet(RECIPE.width, timed=True, classes=10)
+    times = list(range(RECIPE.timesteps, 0, -STRIDE))
+    labels = [i % 10 for i in range(SAMPLES)]
+    if kind == "sampling ours":
+        from noisebook.generators._mnist_sampling import draw as states
+
+        network = load_unet(net.state_dict(), RECIPE.width, timed=True, classes=10)
+        denoiser = MnistDenoiser(network, RECIPE.timesteps, RECIPE.beta_first, RECIPE.beta_last)
+
+        @torch.no_grad()
+        def one() -> int:
+            for _ in states(denoiser, range(SAMPLES), labels, [GAMMA] * SAMPLES, "large", STRIDE):
+                pass
+            return SAMPLES * len(times)
+
+        return one
+
+    net.eval()
+    alphas = alphas_cumprod(RECIPE.timesteps, RECIPE.beta_first, RECIPE.beta_last).float()
+    one_hot = functional.one_hot(torch.tensor(labels), 10).float()
+
+    @torch.no_grad()
+    def other() -> int:
+        x = torch.randn(SAMPLES, 1, 28, 28)
+        for t, following in zip(times, [*times[1:], 0], strict=True):
+            time_now = torch.full((SAMPLES,), t / RECIPE.timesteps)
+            asked, free = net(x, time_now, one_hot), net(x, time_now, torch.zeros_like(one_hot))
+            epsilon = free + GAMMA * (asked - free)
+            alpha = alphas[t] / alphas[following]
+            clean = (x - (1 - alphas[t]).sqrt() * epsilon) / alphas[t].sqrt()
+            x = (
+                alphas[following].sqrt() * (1 - alpha) / (1 - alphas[t]) * clean
+                + alpha.sqrt() * (1 - alphas[following]) / (1 - alphas[t]) * x
+                + (1 - alpha).sqrt() * (torch.randn_like(x) if following else 0)
+            )
+        return SAMPLES * len(times)
+
+    return other
+
+
+def rate(step: Callable[[], int], seconds: float) -> dict[str, float]:
+    """Digits a second of wall clock and of processor time, once warm."""
+    for _ in range(2):
+        step()
+    count, wall, processor = 0, time.perf_counter(), time.process_time()
+    while count == 0 or time.perf_counter() - wall < seconds:
+        count += step()
+    return {
+        "per_second": count / (time.perf_counter() - wall),
+        "per_processor_second": count / (time.process_time() - processor),
+    }
+
+
+def measure(kind: str, seconds: float) -> dict[str, Any]:
+    """One line's numbers, in this process."""
+    if kind.startswith("peak"):
+        dtype = torch.bfloat16 if "bf16" in kind else torch.float32
+        a = torch.randn(2048, 2048).to(dtype)
+        found = rate(lambda: (a @ a).numel() and 2 * 2048**3, 1.0)
+        return {"gflops": found["per_second"] / 1e9}
+    if kind in SAMPLING:
+        return rate(sampling(kind), seconds)
+    if not kind.startswith("ours"):
+        return rate(plain(kind), seconds)
+    training = ours(kind)
+
+    def step() -> int:
+        training.train_step()
+        return RECIPE.batch
+
+    return rate(step, seconds) | {"kernels": training.kernels}
+
+
+def flops() -> float:
+    """Of training on one digit, in plain convolutions and products."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    net = UNet(RECIPE.width, timed=True, classes=10)
+    with FlopCounterMode(display=False) as counter:
+        inputs, target = draw(
+            RECIPE, torch.zeros(2, 1, 28, 28), torch.zeros(2), torch.Generator().manual_seed(0)
+        )
+        nn.functional.mse_loss(net(*inputs), target).backward()
+    return counter.get_total_flops() / 2
+
+
+def losses(threads: int) -> dict[str, Any]:
+    """fp32 against bf16, from the same seeds."""
+    torch.set_num_threads(threads)
+    data = mnist()
+    tests: tuple[Tensor, Tensor] = (torch.tensor(data.test_digits), torch.tensor(data.test_labels))
+    found: dict[str, Any] = {}
+    for seed in SEEDS:
+        line: dict[str, Any] = {}
+        for kind in ("ours fp32", "ours bf16"):
+            training = ours(kind, seed)
+            for _ in range(STEPS):
+                training.train_step()
+            line[kind] = {"train": sum(training.train_loss[-LAST:]) / LAST, "test": training.test(*tests)}
+        line["difference"] = {
+            which: line["ours bf16"][which] / line["ours fp32"][which] - 1 for which in ("train", "test")
+        }
+        found[f"seed {seed}"] = line
+        print(json.dumps({f"seed {seed}": line}), flush=True)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Training and sampling digits against plain loops.")
+    parser.add_argument("--seconds", type=float, default=5, help="for each line and round")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--compiled", action="store_true", help="torch.compile, too; it takes a minute")
+    parser.add_argument("--losses", action="store_true", help="compare losses in place of speeds")
+    parser.add_argument("--only", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    if given.only:
+        print(json.dumps(measure(given.only, given.seconds)))
+        return
+    if given.losses:
+        losses(given.threads)
+        return
+    lines = ["peak fp32", "peak bf16", *TRAINING, *SAMPLING]
+    if not given.compiled:
+        lines.remove("compiled")
+    rounds: dict[str, list[dict[str, Any]]] = {line: [] for line in lines}
+    for _ in range(given.rounds):
+        for line in lines:
+            environment = {**os.environ, "OMP_NUM_THREADS": str(given.threads)}
+            if "stock" in line:
+                environment["NOISEBOOK_NATIVE"] = "0"
+            command = [sys.executable, __file__, "--only", line]
+            command += ["--seconds", str(given.seconds), "--threads", str(given.threads)]
+            done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+            rounds[line].append(json.loads(done.stdout.splitlines()[-1]))
+    best = {line: max(found, key=lambda each: next(iter(each.values()))) for line, found in rounds.items()}
+    peaks = {name: best.pop(f"peak {name}")["gflops"] for name in ("fp32", "bf16")}
+    each = flops()
+    for line, found in best.items():
+        reference = best["sampling plain" if line in SAMPLING else "plain"]
+        found["times_plain"] = found["per_second"] / reference["per_second"]
+        found["times_plain_by_processor"] = found["per_processor_second"] / reference["per_processor_second"]
+        if line in TRAINING:
+            peak = peaks["bf16" if "bf16" in line or line in ("autocast", "compiled") else "fp32"]
+            found["share_of_peak"] = found["per_second"] * each / peak / 1e9
+        found["what"] = {**TRAINING, **SAMPLING}[line]
+        for name, value in found.items():
+            found[name] = float(f"{value:.3g}") if isinstance(value, float) else value
+    print(
+        json.dumps(
+            {
+                "threads": given.threads,
+                "gflops_of_peak": {name: round(value) for name, value in peaks.items()},
+                "gflop_per_digit_trained": round(each / 1e9, 3),
+                **best,
+            },
+            indent=1,
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
