@@ -49,11 +49,8 @@ class Drawn(Params):
     precision: Literal["fp32", "bf16"] = Field("bf16", description="what the network computes in")
 
     def shared(self, training: Training) -> dict[str, Json]:
-        """What a cell must say of its run, to rebuild network and schedule, and of how it draws."""
-        return {
-            **training.model_dump(include={"objective", "width", "timesteps", "beta_first", "beta_last"}),
-            **self.model_dump(include={"weights", "variance", "precision"}),
-        }
+        """What a cell must say of its run and of how it draws."""
+        return network_params(training) | self.model_dump(include={"weights", "variance", "precision"})
 
 
 class Sampled(Drawn):
@@ -86,6 +83,11 @@ def loss_cell(training: Training) -> Cell:
         needs={"trained": after(training, training.epochs)},
         seed=None,
     )
+
+
+def network_params(training: Training) -> dict[str, Json]:
+    """What a cell must say of the run to rebuild its network and schedule."""
+    return training.model_dump(include={"objective", "width", "timesteps", "beta_first", "beta_last"})
 
 
 def denoiser_of(cell: Cell, context: Context) -> MnistDenoiser:
