@@ -1,0 +1,71 @@
+"""A trained network as a denoiser, for the one sampling loop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from noisebook.diffusion.denoiser import Enlarge, Prompt
+from noisebook.diffusion.net.network import Network, Shape
+from noisebook.diffusion.net.training import enlarged, fast_type, log_noise, quick
+from noisebook.diffusion.schedules import forward, squared_cosine
+
+Read = Callable[[Sequence[str]], Tensor]
+"""Texts to tokens, (B, n, 384); padding is zero."""
+
+Told = tuple[Tensor, Tensor | None, Tensor | None]
+"""Tokens; for stage II also the noised enlarged pictures and ln(σ/α) of their noise."""
+
+
+def load_network(weights: Mapping[str, Tensor], shape: Shape) -> Network:
+    """A network with these weights (any float type; kept in float32), ready to be asked."""
+    network = Network(shape)
+    network.load_state_dict(dict(weights))
+    network.to(memory_format=torch.channels_last)
+    return network.eval().requires_grad_(False)
+
+
+class NetDenoiser:
+    """The embedded network, stage I or II, as a :class:`noisebook.diffusion.denoiser.Denoiser`.
+
+    The network answers with v; ε = σ x_t + α v. Unconditional is what the text encoder makes of "". Stage II
+    takes :class:`noisebook.diffusion.denoiser.Enlarge` as its prompts.
+
+    Attributes:
+        image_size: side of its pictures.
+        alphas_cumprod: DeepFloyd's cosine schedule, float64 (1000,).
+    """
+
+    def __init__(self, network: Network, read: Read) -> None:
+        self.network, self.read = network, read
+        self.image_size = network.shape.size
+        self.alphas_cumprod = squared_cosine()
+        self.fast = fast_type()
+
+    def embed(self, prompts: Sequence[Prompt]) -> Told:
+        """See :class:`noisebook.diffusion.denoiser.Denoiser`."""
+        texts = [str(prompt.text if isinstance(prompt, Enlarge) else prompt) for prompt in prompts]
+        tokens = self.read(texts)
+        if not self.network.shape.enlarges:
+            return tokens, None, None
+        pictures, levels = [], []
+        for prompt in prompts:
+            if not isinstance(prompt, Enlarge):
+                raise ValueError("the second stage enlarges a picture: it needs one beside its prompt")
+            levels.append(float(self.alphas_cumprod[prompt.level]))
+            large = enlarged(prompt.picture[None].float(), self.image_size)[0]
+            pictures.append(forward(large, levels[-1], prompt.noise))
+        return tokens, torch.stack(pictures), log_noise(torch.tensor(levels, dtype=torch.float64))
+
+    @torch.inference_mode()
+    def predict(self, x_t: Tensor, t: int, conditioning: Told) -> tuple[Tensor, None]:
+        """See :class:`noisebook.diffusion.denoiser.Denoiser`."""
+        tokens, beside, level = conditioning
+        alpha = float(self.alphas_cumprod[t])
+        noise = log_noise(self.alphas_cumprod[t]).expand(len(x_t))
+        with quick(self.fast):
+            v = self.network(x_t.float(), noise, tokens, beside, level).float()
+        return math.sqrt(1 - alpha) * x_t + math.sqrt(alpha) * v, None
