@@ -126,6 +126,7 @@ class Lessons:
     """Lessons about some subjects, in pictures of one size.
 
     Attributes:
+        names: the subjects, those without a picture left out.
         captions: every caption there is, "" first.
     """
 
@@ -171,12 +172,10 @@ class Lessons:
         self._pieces = [library.pictures[i] for i in wanted]
         self._scene = torch.tensor([p.kind == "scene" for p in self._pieces])
         self._drawn = torch.tensor([p.style == "drawn" and p.kind == "piece" for p in self._pieces])
-        self._rgba = torch.cat(
-            [
-                (library.rgba(wanted[k : k + 64], self._source) * 255).round().byte()
-                for k in range(0, len(wanted), 64)
-            ]
-        )
+        self._rgba = torch.empty(len(wanted), 4, self._source, self._source, dtype=torch.uint8)
+        for k in range(0, len(wanted), 64):
+            part = library.rgba(wanted[k : k + 64], self._source)
+            self._rgba[k : k + 64] = (part * 255).round().byte()
         self.captions = ["", NEUTRAL]
         self._captions: dict[str, list[list[int]]] = {style: [] for style in STYLES}
         for key, style in STYLES.items():
