@@ -278,7 +278,7 @@ class School:
                 "loss",
                 {
                     "loss": np.array(training.loss, np.float32),
-                    "bands": np.array(training.bands, np.float32).reshape(len(training.bands), -1),
+                    "bands": np.array(training.bands, np.float32).reshape(-1, len(rows) + 1),
                     **{side: np.array(each, np.float32) for side, each in judged.items()},
                 },
             ),

@@ -1,0 +1,94 @@
+"""How fast the embedded network trains and draws.
+
+``python bench/net.py`` times steps of training on lessons of the library, and 33 steps at γ = 7 in a batch of
+six, for both stages, with untrained weights, which are as fast. Rates are by processor time: other work on
+the machine does not count. THREADS in the environment sets the number of threads.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import torch
+from noisebook.generators.net_training import Params
+
+from noisebook.build.contract import derive_seed
+from noisebook.diffusion import sampling
+from noisebook.diffusion.denoiser import Enlarge, Prompt
+from noisebook.diffusion.estimates import guided
+from noisebook.diffusion.net.denoiser import NetDenoiser
+from noisebook.diffusion.net.network import Network, Shape, shape_of
+from noisebook.diffusion.net.training import Recipe, Training
+from noisebook.diffusion.schedules import strided
+from noisebook.models.lessons import Lessons
+from noisebook.models.library import shipped
+
+STEPS = 4
+STAGE2 = {
+    **{"stage": 2, "patch": 4, "channels": [64, 96, 128], "blocks": [1, 1, 1], "reads": 2, "looks": 3},
+    **{"batch": 16, "every": 16, "phases": [{"size": 256, "pictures": 16}]},
+}
+
+
+def train(shape: Shape, size: int, batch: int, lessons: Lessons, optimizer: str) -> float:
+    """Pictures a processor second, best of a few steps."""
+    run = Training(
+        Recipe(shape=shape, batch=batch, optimizer=optimizer),  # type: ignore[arg-type]
+        lambda *purpose: derive_seed(42, *purpose),
+    )
+    tokens = torch.randn(len(lessons.captions), 16, 384).half()
+    rates = []
+    for _ in range(STEPS):
+        begun = time.process_time()
+        run.learn(lessons, tokens, 1e-3)
+        rates.append(batch / (time.process_time() - begun))
+    return max(rates)
+
+
+def draw(shape: Shape) -> float:
+    """Processor seconds a picture."""
+    torch.manual_seed(0)
+    network = Network(shape).to(memory_format=torch.channels_last).eval()
+    denoiser = NetDenoiser(network, lambda texts: torch.randn(len(texts), 16, 384))
+    each = sampling.generators(list(range(6)))
+    x = sampling.draw_noise(each, (3, shape.size, shape.size))
+    prompts: list[Prompt] = ["a cat"] * 6
+    if shape.enlarges:
+        prompts = [Enlarge("a cat", torch.zeros(3, 64, 64), torch.zeros(x.shape[1:]))] * 6
+    begun = time.process_time()
+    sampling.finish(
+        sampling.reverse(x, strided(960), denoiser.alphas_cumprod, guided(denoiser, prompts, 7.0), each)
+    )
+    return (time.process_time() - begun) / 6
+
+
+def main() -> None:
+    """Print the table."""
+    torch.set_num_threads(int(os.environ.get("THREADS", torch.get_num_threads())))
+    library = shipped(Path(__file__).resolve().parent.parent / "models/library.zip")
+    names = library.names[:40]
+    first, second = (shape_of(Params(**more).shape()) for more in ({}, STAGE2))  # type: ignore[arg-type]
+    print(f"{torch.get_num_threads()} threads")
+    for stage, shape in (("I", first), ("II", second)):
+        with torch.device("meta"):
+            weights = sum(value.numel() for value in Network(shape).parameters())
+        print(
+            f"stage {stage}: {weights / 1e6:.1f} million weights; {draw(shape):.2f} s a picture "
+            "(33 steps, γ = 7)"
+        )
+    for shape, size, batch in ((first, 32, 64), (first, 64, 64), (second, 256, 8)):
+        lessons = Lessons(library, names, size)
+        begun = time.process_time()
+        lessons.draw(batch, torch.Generator().manual_seed(0))
+        making = time.process_time() - begun
+        rates = ", ".join(f"{how} {train(shape, size, batch, lessons, how):.1f}" for how in ("adam", "muon"))
+        print(
+            f"training at {size} pixels: {rates} pictures/s; "
+            f"a lesson takes {making / batch * 1e3:.1f} ms of that"
+        )
+
+
+if __name__ == "__main__":
+    main()
