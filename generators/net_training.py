@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from noisebook.build import contract
-from noisebook.build.contract import Cell, Context, ImagePath, Json, Need, Output, Result, Stored
+from noisebook.build.contract import Cell, Context, InputFile, Json, Need, Output, Result, Stored
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,7 +85,9 @@ class Params(contract.Params):
         description="one after another; a run is continued by adding one",
     )
     every: int = Field(128_000, ge=1, description="pictures between checkpoints, counted in each phase")
-    library: ImagePath | str = Field("models/library.zip", description="the pictures that are taught")
+    library: Annotated[str, InputFile("file")] = Field(
+        "models/library.zip", description="the pictures that are taught, relative to the report's folder"
+    )
     always: list[str] = Field(
         [
             "rocket",
