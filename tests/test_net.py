@@ -324,6 +324,12 @@ def test_the_average_follows_the_weights() -> None:
         expected = decay * expected + (1 - decay) * dict(run_.network.named_parameters())[name].detach()
     assert torch.allclose(run_.average[name], expected, atol=1e-7) and expected.abs().max() > 0
     assert torch.equal(dict(run_.averaged().named_parameters())[name], run_.average[name])
+    # What a phase of larger pictures adds is young again: random weights do not linger.
+    first = "gates.0.enter.weight"
+    begun = run_.average[first].clone()
+    run_.learn(Colours(64), TOLD, 1e-2)
+    value = dict(run_.network.named_parameters())[first]
+    assert torch.allclose(run_.average[first], 2 / 11 * begun + 9 / 11 * value, atol=1e-7)
 
 
 # Lessons
@@ -478,7 +484,7 @@ def test_checkpoints_go_on_from_one_another_and_leave_what_is_promised(
     context = FakeContext(root=tmp_path, needed={"previous": done[1]})
     evidence = net_training.replay(cells[2], last, context)
     assert evidence["first steps"].startswith("3,") and evidence["later steps"].startswith("1,")
-    changed = replace(cells[2], params={**cells[2].params, "drop": 0.9})
+    changed = replace(cells[2], params={**cells[2].params, "gamma": 2.0})
     with pytest.raises(Disagreement, match="the loss of step"):
         net_training.replay(changed, last, context)
 

@@ -187,6 +187,8 @@ class Training:
         self.loss: list[float] = []
         self.bands: list[list[float]] = []
         self._sums = torch.zeros(2, BANDS, dtype=torch.float64)
+        self._used, self._since = 0, 0
+        """Parameters in use, and the step since which they are."""
 
     @property
     def step(self) -> int:
@@ -273,6 +275,7 @@ class Training:
         tensors["loss"] = torch.tensor(self.loss, dtype=torch.float64)
         tensors["bands"] = torch.tensor(self.bands, dtype=torch.float64).reshape(-1, BANDS + 1)
         tensors["sums"] = self._sums
+        tensors["used"] = torch.tensor([self._used, self._since])
         return {name: value.detach().contiguous() for name, value in tensors.items()}
 
     def restore(self, state: dict[str, Tensor]) -> None:
@@ -280,6 +283,7 @@ class Training:
         self.seen, self.seconds = int(state["seen"]), float(state["seconds"])
         self.loss, self.bands = state["loss"].tolist(), state["bands"].tolist()
         self._sums = state["sums"].clone()
+        self._used, self._since = state["used"].tolist()
         inside = {id(parameter) for parameter in self._inside}
         # Copied into tensors that stand, so that the memory format, and with it every rounding, is the same.
         with torch.no_grad():
@@ -298,8 +302,12 @@ class Training:
 
     @torch.no_grad()
     def _update_average(self) -> None:
+        used = sum(value.grad is not None for value in self.network.parameters())
+        if used != self._used:  # a phase with pictures of another size has begun
+            self._used, self._since = used, self.step - 1
         # Young averages follow closely, or the first, random weights would linger.
-        decay = min(self.recipe.average, (1 + self.step) / (10 + self.step))
+        age = self.step - self._since
+        decay = min(self.recipe.average, (1 + age) / (10 + age))
         for name, value in self.network.named_parameters():
             self.average[name].lerp_(value, 1 - decay)
 
