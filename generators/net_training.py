@@ -265,7 +265,8 @@ class School:
             [f"{100 * k} to {100 * k + 99}", *(round(each[k], 5) for each in judged.values())]
             for k in range(len(judged["seen"]))
         ]
-        weights = {name: value.half().numpy() for name, value in training.average.items()}
+        # safetensors takes an array's bytes as they lie: channels last must not be saved as channels first.
+        weights = {name: value.half().contiguous().numpy() for name, value in training.average.items()}
         about = {
             "shape": json.dumps(params["shape"]),
             "names": json.dumps(taught["seen"][0].names, ensure_ascii=False),

@@ -82,6 +82,7 @@ def no_encoder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("NOISEBOOK_CACHE_DIR", str(tmp_path / "user"))
     monkeypatch.setattr(tokens, "encode", said)
     monkeypatch.setattr(tokens, "commonness", plainly)
+    monkeypatch.setattr(net_training, "JUDGED", {1: 16, 2: 4})
     for cached in (net_training._tokens, net_training._lessons):
         cached.cache_clear()
 
@@ -494,7 +495,6 @@ def test_stage_two_trains_and_shows_small_drawn_and_true(
 ) -> None:
     small_library(tmp_path)
     monkeypatch.setattr(teaching, "HELD_OUT", 5)
-    monkeypatch.setattr(net_training, "JUDGED", {2: 4})
     params = tiny(phase(256, 8), stage=2, patch=8, channels=[16, 16], blocks=[1, 1], looks=2, batch=4)
     cells = net_training.cells(params)
     context = FakeContext(root=tmp_path, scratch=tmp_path, draft=True)
