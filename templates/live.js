@@ -40,12 +40,9 @@ function hindrance() {
 }
 
 function live(box) {
-  const place = box.querySelector(".pending");
+  const place = box.querySelector(".place");
   const why = hindrance();
-  if (why) {
-    place.replaceChildren(...why);
-    return;
-  }
+  if (why) return place.replaceWith(make("p", {}, ...why));
   const { network, worker: script, runtime, wasm, bytes, size } = box.dataset;
   const sampler = JSON.parse(box.dataset.sampler);
   const { shape, classes, timesteps } = sampler;
@@ -55,7 +52,7 @@ function live(box) {
   // What is asked for
   const group = `class-${all(".live").indexOf(box)}`;
   const radios = classes.map((name, i) => make("input", { type: "radio", name: group, value: i, checked: !i }));
-  const choice = make("fieldset", { className: "choice" }, make("legend", { textContent: "Draw a" }),
+  const choice = make("fieldset", { className: "choice" }, make("legend", { textContent: "Draw" }),
     ...radios.map((radio, i) => make("label", {}, radio, make("span", { textContent: classes[i] }))));
   const gamma = range("Guidance γ", sampler.guidance.largest, sampler.guidance.first, 0.5);
   const gammaShown = make("output");
@@ -75,7 +72,7 @@ function live(box) {
   };
   const now = canvas("The noisy digit"), guess = canvas("The network's guess at the clean digit");
   const nowSaid = make("figcaption"), guessSaid = make("figcaption");
-  const place1 = make("figure", {}, now, nowSaid), place2 = make("figure", {}, guess, guessSaid);
+  const pair = make("div", { className: "pair" }, make("figure", {}, now, nowSaid), make("figure", {}, guess, guessSaid));
   const at = range("Step of the reverse process", timesteps.length, 0);
   at.disabled = true;
   const start = make("button", { type: "button", className: "begin", textContent: `Load ${size} and draw` });
@@ -83,8 +80,7 @@ function live(box) {
   meter.setAttribute("aria-label", "Loading");
   const status = make("p", { className: "status" });
   status.setAttribute("role", "status");
-  place.replaceWith(controls, make("div", { className: "pair" }, place1, place2), at,
-    make("div", { className: "go" }, start, meter, status));
+  place.replaceWith(controls, pair, at, make("div", { className: "go" }, start, meter, status));
 
   let states = [], run = 0, worker = null, ready = false, begun = 0;
   const paint = (element, values) => {
@@ -154,7 +150,7 @@ function live(box) {
     const seconds = (performance.now() - begun) / 1000;
     const { label, guidance, seed } = asked();
     at.disabled = false;
-    status.textContent = `A ${classes[label]} with γ = ${guidance} from noise ${seed}: ${timesteps.length} steps in ${seconds.toFixed(1)} s on your machine.`;
+    status.textContent = `Drew ${classes[label]} with γ = ${guidance} from noise ${seed}: ${timesteps.length} steps in ${seconds.toFixed(1)} s on your machine.`;
   };
   start.addEventListener("click", () => {
     if (!seed.reportValidity()) return;

@@ -202,7 +202,7 @@ def test_a_browser_draws_what_torch_draws(site: Path, open_page: Callable[..., W
         page.get_by_role("radio", name="0").focus()
         for _ in range(7):
             page.keyboard.press("ArrowRight")
-        expect(page.locator(".status", has_text="A 7 with γ = 2")).to_be_visible(timeout=60_000)
+        expect(page.locator(".status", has_text="Drew 7 with γ = 2")).to_be_visible(timeout=60_000)
         seven = draw(page)
         assert np.abs(seven.astype(int) - known[7]).max() <= 2
         page.get_by_role("button", name="Draw again").click()
@@ -288,6 +288,21 @@ def test_axe_finds_nothing_before_and_after(site: Path, open_page: Callable[...,
                 page.get_by_role("button", name=name).click()
                 draw(page)
                 assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_nothing_moves_while_the_page_loads(site: Path, open_page: Callable[..., Watched]) -> None:
+    with served(site) as address:
+        for width in (360, 600, 1280):
+            page = open_page(width).page
+            page.add_init_script(
+                "window.shift = 0; new PerformanceObserver(list => list.getEntries()"
+                ".forEach(entry => { window.shift += entry.value }))"
+                ".observe({type: 'layout-shift', buffered: true})"
+            )
+            page.goto(f"{address}/b4-live.html")
+            page.wait_for_load_state("networkidle")
+            page.wait_for_timeout(200)
+            assert page.evaluate("window.shift") < 0.05, width
 
 
 def test_only_this_page_may_run_web_assembly(site: Path) -> None:
