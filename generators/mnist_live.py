@@ -120,25 +120,32 @@ def sampler(params: dict[str, Json]) -> dict[str, Json]:
 
 
 def draw(network: UNet, params: dict[str, Json]) -> Tensor:
-    """The ten digits, (10, 1, 28, 28), from one noise, as the browser draws them: DDIM, no fresh noise."""
+    """The ten digits, (10, 1, 28, 28), all from one noise, as templates/live-worker.js draws them."""
     from noisebook.diffusion.estimates import guided
     from noisebook.diffusion.mnist.denoiser import MnistDenoiser
     from noisebook.diffusion.portable import normal
-    from noisebook.diffusion.posterior import ddim
+    from noisebook.diffusion.posterior import Draw, ancestral
     from noisebook.diffusion.sampling import finish, generators, reverse
     from noisebook.diffusion.thresholding import thresholding
 
     denoiser = MnistDenoiser(network, params["timesteps"], params["beta_first"], params["beta_last"])
-    start = normal(params["noise"], 28 * 28).reshape(1, 1, 28, 28).expand(10, -1, -1, -1)
+    chosen = timesteps(params)
+    # For the start, and for every step but the last, which adds none.
+    noise = iter(normal(params["noise"], len(chosen) * 28 * 28).reshape(-1, 1, 1, 28, 28))
+    small = ancestral("small")
+
+    def step(x_t: Tensor, x_0: Tensor, v: Tensor | None, alpha_t: float, alpha_s: float, _: Draw) -> Tensor:
+        return small(x_t, x_0, v, alpha_t, alpha_s, lambda: next(noise))
+
     return finish(
         reverse(
-            start,
-            timesteps(params),
+            next(noise).expand(10, -1, -1, -1),
+            chosen,
             denoiser.alphas_cumprod,
             guided(denoiser, list(range(10)), params["guidance"]),
             generators([0] * 10),
             threshold=thresholding("none"),
-            step=ddim(),
+            step=step,
         )
     )
 

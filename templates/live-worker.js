@@ -31,15 +31,16 @@ async function load({ runtime, wasm, network }) {
   postMessage({ ready: true });
 }
 
-/* DDIM (Song and others, 2021) without fresh noise, with classifier-free guidance: at every step the network
-   answers twice, as the two rows of one batch: with the class, and without. All of it but x is in double precision. */
-async function sample({ run, sampler, start, label, guidance }) {
+/* The reverse process over few timesteps, as in noisebook/diffusion/posterior.py: sample from the posterior of each
+   strided pair, with the small variance. Guided without a classifier: at every step the network answers twice, as
+   the two rows of one batch, with the class and without. `noise` is for the start and every step but the last. */
+async function sample({ run, sampler, noise, label, guidance }) {
   if (!session) return;
   const { shape, classes, timesteps, time, alphas_cumprod: alphas } = sampler;
-  const size = start.length;
+  const size = noise.length / timesteps.length;
   const oneHot = new Float32Array(2 * classes.length);
   oneHot[label] = 1;
-  let x = start;
+  let x = noise.subarray(0, size);
   for (let step = 0; step < timesteps.length; step++) {
     await new Promise((resolve) => setTimeout(resolve)); // a later request is heard here
     if (wanted !== run) return;
@@ -51,13 +52,18 @@ async function sample({ run, sampler, start, label, guidance }) {
       time: new ort.Tensor("float32", [time[step], time[step]], [2]),
       one_hot: new ort.Tensor("float32", oneHot, [2, classes.length]),
     });
-    const noise = answer.noise.data;
-    const [before, after] = alphas.slice(step, step + 2);
+    const [asked, free] = [answer.noise.data.subarray(0, size), answer.noise.data.subarray(size)];
+    const [now, then] = alphas.slice(step, step + 2); // ᾱ_t and ᾱ_s
+    const beta = 1 - now / then;
+    const ofClean = (Math.sqrt(then) * beta) / (1 - now);
+    const ofX = (Math.sqrt(1 - beta) * (1 - then)) / (1 - now);
+    const sigma = Math.sqrt((beta * (1 - then)) / (1 - now));
     const clean = new Float32Array(size), next = new Float32Array(size);
     for (let i = 0; i < size; i++) {
-      const epsilon = noise[size + i] + guidance * (noise[i] - noise[size + i]);
-      clean[i] = (x[i] - Math.sqrt(1 - before) * epsilon) / Math.sqrt(before);
-      next[i] = Math.sqrt(after) * clean[i] + Math.sqrt(1 - after) * epsilon;
+      const epsilon = free[i] + guidance * (asked[i] - free[i]);
+      clean[i] = (x[i] - Math.sqrt(1 - now) * epsilon) / Math.sqrt(now);
+      next[i] = ofClean * clean[i] + ofX * x[i]; // at ᾱ_s = 1 this is the clean digit
+      if (sigma) next[i] += sigma * noise[(step + 1) * size + i];
     }
     x = next;
     postMessage({ run, step: step + 1, x, clean });

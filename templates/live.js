@@ -43,10 +43,11 @@ function live(box) {
   const place = box.querySelector(".place");
   const why = hindrance();
   if (why) return place.replaceWith(make("p", {}, ...why));
-  const { network, worker: script, runtime, wasm, bytes, size } = box.dataset;
+  const { network, worker: script, runtime, wasm, bytes, size: weight } = box.dataset;
   const sampler = JSON.parse(box.dataset.sampler);
   const { shape, classes, timesteps } = sampler;
   const [height, width] = shape.slice(-2);
+  const size = shape.reduce((product, side) => product * side);
   const absolute = (path) => new URL(path, document.baseURI).href;
 
   // What is asked for
@@ -75,14 +76,14 @@ function live(box) {
   const pair = make("div", { className: "pair" }, make("figure", {}, now, nowSaid), make("figure", {}, guess, guessSaid));
   const at = range("Step of the reverse process", timesteps.length, 0);
   at.disabled = true;
-  const start = make("button", { type: "button", className: "begin", textContent: `Load ${size} and draw` });
+  const start = make("button", { type: "button", className: "begin", textContent: `Load ${weight} and draw` });
   const meter = make("progress", { max: bytes, value: 0, hidden: true });
   meter.setAttribute("aria-label", "Loading");
   const status = make("p", { className: "status" });
   status.setAttribute("role", "status");
   place.replaceWith(controls, pair, at, make("div", { className: "go" }, start, meter, status));
 
-  let states = [], run = 0, worker = null, ready = false, begun = 0;
+  let noise = null, states = [], run = 0, worker = null, ready = false, begun = 0;
   const paint = (element, values) => {
     const context = element.getContext("2d");
     if (!values) return context.clearRect(0, 0, width, height);
@@ -112,7 +113,8 @@ function live(box) {
   });
   const reset = () => {
     gammaShown.textContent = gamma.value;
-    states = [{ x: normal(asked().seed, shape.reduce((product, side) => product * side, 1)) }];
+    noise = normal(asked().seed, timesteps.length * size);
+    states = [{ x: noise.subarray(0, size) }];
     at.disabled = true;
     show(0);
   };
@@ -121,7 +123,8 @@ function live(box) {
     run += 1;
     begun = performance.now();
     status.textContent = "Drawing …";
-    worker.postMessage({ run, sampler, start: states[0].x, label: asked().label, guidance: asked().guidance });
+    const { label, guidance } = asked();
+    worker.postMessage({ run, sampler, noise, label, guidance });
   };
   const failed = (message) => {
     worker?.terminate();
@@ -129,7 +132,7 @@ function live(box) {
     ready = false;
     meter.hidden = true;
     start.disabled = false;
-    start.textContent = `Try again (${size})`;
+    start.textContent = `Try again (${weight})`;
     status.textContent = `That did not work: ${message}.`;
   };
   const answered = ({ data }) => {
