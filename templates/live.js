@@ -153,7 +153,7 @@ function live(box) {
     const seconds = (performance.now() - begun) / 1000;
     const { label, guidance, seed } = asked();
     at.disabled = false;
-    status.textContent = `Drew ${classes[label]} with γ = ${guidance} from noise ${seed}: ${timesteps.length} steps in ${seconds.toFixed(1)} s on your machine.`;
+    status.textContent = `Drew ${classes[label]} with γ = ${guidance} from seed ${seed}: ${timesteps.length} steps in ${seconds.toFixed(1)} s on your machine.`;
   };
   start.addEventListener("click", () => {
     if (!seed.reportValidity()) return;

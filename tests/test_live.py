@@ -210,7 +210,7 @@ def test_a_browser_draws_what_torch_draws(site: Path, open_page: Callable[..., W
 
         page.get_by_label("Seed of the noise").fill("43")
         page.keyboard.press("Tab")
-        expect(page.locator(".status", has_text="from noise 43:")).to_be_visible(timeout=60_000)
+        expect(page.locator(".status", has_text="from seed 43:")).to_be_visible(timeout=60_000)
         assert np.abs(draw(page).astype(int) - seven).max() > 20
         page.get_by_label("Guidance γ").focus()
         page.keyboard.press("ArrowRight")
