@@ -304,6 +304,53 @@ def test_a_sum_over_the_batch_does_not_depend_on_who_is_first() -> None:
 
 
 @needs_kernels
+@pytest.mark.parametrize("images", [1, 9])
+@pytest.mark.parametrize("layout", ["channels_last", "contiguous"])
+def test_a_convolution_for_inference_is_transformed_once(
+    images: int, layout: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stock = nn.Conv2d(32, 48, 3, padding=1)
+    fast = copy.deepcopy(stock)
+    fast.__class__ = native.FixedConv2d
+    calls: list[int] = []
+    panels = native._panels
+    monkeypatch.setattr(native, "_panels", lambda *given: calls.append(1) or panels(*given))
+    x = layouts[layout](torch.randn(images, 32, 14, 11))
+    with torch.no_grad():
+        expected = copy.deepcopy(stock).double()(x.double())
+        for _ in range(2):
+            assert error(fast(x), expected) < 1e-5
+    # One image has too few tiles to be worth it.
+    assert len(calls) == (images > 1)
+    assert fast.state_dict().keys() == stock.state_dict().keys()
+
+
+@needs_kernels
+@pytest.mark.parametrize("gelu", [False, True])
+@pytest.mark.parametrize("modulated", [False, True])
+@pytest.mark.parametrize("channels, groups", [(16, 16), (48, 4), (64, 32), (96, 1)])
+@pytest.mark.parametrize("layout", ["channels_last", "contiguous", "sliced"])
+def test_group_norm(channels: int, groups: int, modulated: bool, gelu: bool, layout: str) -> None:
+    layer = nn.GroupNorm(groups, channels, eps=1e-3)
+    nn.init.normal_(layer.weight)
+    nn.init.normal_(layer.bias)
+    # Channels far from 0, each elsewhere, and one of small values, where epsilon counts.
+    x = torch.randn(3, channels, 9, 7) + 30 * torch.randn(3, channels, 1, 1)
+    x[0] *= 0.01
+    x = layouts[layout](x)
+    modulation = torch.randn(3, 2 * channels) if modulated else None
+    with torch.no_grad():
+        got = native.group_norm(layer, x, modulation, gelu=gelu)
+        expected = copy.deepcopy(layer).double()(x.double())
+        if modulation is not None:
+            scale, shift = modulation.double()[:, :, None, None].chunk(2, 1)
+            expected = expected * (1 + scale) + shift
+        if gelu:
+            expected = nn.functional.gelu(expected)
+    assert error(got, expected) < 2e-5
+
+
+@needs_kernels
 @pytest.mark.parametrize("threads", [1, 3])
 def test_any_number_of_threads_is_right(threads: int) -> None:
     torch.set_num_threads(threads)

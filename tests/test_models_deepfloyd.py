@@ -113,7 +113,7 @@ def pipeline(kind: Any, stage: DeepFloyd, **more: Any) -> Any:
     found = kind(
         tokenizer=None,
         text_encoder=None,
-        unet=stage.unet(),
+        unet=UNet2DConditionModel.from_pretrained(stage.folder / "unet").eval(),
         scheduler=scheduler,
         safety_checker=None,
         feature_extractor=None,
@@ -403,3 +403,49 @@ def test_a_schedule_that_is_not_known(tmp_path: Path) -> None:
     path.write_text(json.dumps({"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02}))
     expected = DDPMScheduler().alphas_cumprod.double()
     np.testing.assert_allclose(deepfloyd.schedule(path), expected, rtol=2e-5, atol=1e-9)
+
+
+# Faster layers
+
+
+def test_faster_layers_compute_the_same(folders: dict[int, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    from noisebook.diffusion import native
+    from noisebook.models import unet
+
+    reason = native.unavailable()
+    if reason:
+        pytest.skip(reason)
+    for folder in folders.values():
+        stock = UNet2DConditionModel.from_pretrained(folder / "unet").eval()
+        fast = UNet2DConditionModel.from_pretrained(folder / "unet").eval()
+        assert unet.accelerate(fast) == "winograd"
+        kinds = {type(layer) for layer in fast.modules()}
+        assert {native.FixedConv2d, unet.Block} <= kinds
+        assert all(isinstance(processor, unet.Attend) for processor in fast.attn_processors.values())
+        side, channels = stock.config.sample_size, stock.config.in_channels
+        x, text = torch.randn(3, channels, side, side), torch.randn(3, 7, WIDTH)
+        levels = {"class_labels": torch.tensor([10, 250, 400])} if channels == 6 else {}
+        with torch.inference_mode():
+            for t in (0, 990):
+                expected = stock(x, t, text, return_dict=False, **levels)[0]
+                got = fast(x, t, text, return_dict=False, **levels)[0]
+                torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-4)
+        assert fast.state_dict().keys() == stock.state_dict().keys()
+
+
+def test_where_layers_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    from noisebook.models import unet
+
+    def kinds(net: UNet2DConditionModel) -> set[type]:
+        return {type(layer) for layer in net.modules()}
+
+    before = kinds(network(3))
+    half = network(3).to(torch.bfloat16)
+    assert unet.accelerate(half).startswith("stock (not in single") and kinds(half) == before
+    monkeypatch.setattr(unet, "LARGEST", 1000)
+    large = network(3)
+    assert unet.accelerate(large).startswith("stock (transformed") and kinds(large) == before
+    monkeypatch.undo()
+    monkeypatch.setenv("NOISEBOOK_NATIVE", "0")
+    off = network(3)
+    assert unet.accelerate(off) == "stock (NOISEBOOK_NATIVE=0)" and kinds(off) == before

@@ -1,15 +1,18 @@
-// Training kernels for x86 processors with AVX2 and FMA, in single precision, called by native.py through ctypes.
+// Kernels for x86 processors with AVX2 and FMA, in single precision, called by native.py through ctypes.
 //
 // - Convolution 3x3, stride 1, padding 1, by Winograd's minimal filtering F(4x4, 3x3): Lavin & Gray (2015), "Fast
 //   algorithms for convolutional neural networks". A tile of 4x4 outputs costs 36 multiplications per pair of
 //   channels in place of 144.
 // - BatchNorm in training mode and GELU in one pass each way, where PyTorch makes several.
+// - GroupNorm, what a network adds to it for its timestep, and GELU, in one pass, for inference.
 //
 // Images are dense NHWC, and every number of channels is a multiple of 16.
 //
 // The same input gives the same bits with the same number of threads: each output is computed by one thread, and
 // sums over the batch are kept per thread, over a share of the batch that depends on nothing but the number of
 // threads. The caller adds the threads' sums in their order.
+#include <cmath>
+
 #include "native.h"
 
 namespace {
@@ -352,6 +355,55 @@ void batch_gradient(const float* x, float* dz, const float* scale, const float* 
             const int64_t i = pixel * channels + c;
             store(dz + i, load(scale + c) * load(dz + i) + load(slope + c) * load(x + i) + load(offset + c));
         }
+}
+
+// y = GELU((1 + scale) z + shift), where z is x normalized over an image's group of channels, times weight, plus bias.
+// x, y [images][pixels][channels]; weight, bias [channels]; modulation is [images][2][channels], scale and then shift,
+// or null for neither; epsilon is one number; without `gelu`, GELU is left out.
+void group_norm(const float* x, const float* weight, const float* bias, const float* modulation, const float* epsilon,
+                float* y, int64_t images, int64_t pixels, int64_t channels, int64_t groups, int64_t gelu,
+                int64_t threads) {
+    const int64_t wide = channels / groups;
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
+    for (int64_t image = 0; image < images; image++) {
+        const float* in = x + image * pixels * channels;
+        float* out = y + image * pixels * channels;
+        // About the first pixel, so that little is lost where a channel is far from 0.
+        std::vector<double> sums(2 * channels);
+        sum_pixels(pixels, channels, sums.data(), 1, kLanes, [=](int64_t i, int64_t c, float* first, float* second) {
+            const Vector difference = load(in + i) - load(in + c);
+            store(first, load(first) + difference);
+            store(second, load(second) + difference * difference);
+        });
+        std::vector<float> scale(channels), shift(channels);
+        for (int64_t first = 0; first < channels; first += wide) {
+            double mean = 0, square = 0;
+            for (int64_t c = first; c < first + wide; c++) mean += in[c] + sums[c] / pixels;
+            mean /= wide;
+            for (int64_t c = first; c < first + wide; c++) {
+                const double about = in[c] - mean, sum = sums[c] / pixels;
+                square += sums[channels + c] / pixels + about * (about + 2 * sum);
+            }
+            const double inverse = 1 / std::sqrt(std::max(square / wide, 0.) + *epsilon);
+            for (int64_t c = first; c < first + wide; c++) {
+                const double slope = weight[c] * inverse, offset = bias[c] - mean * slope;
+                const float* more = modulation ? modulation + image * 2 * channels + c : nullptr;
+                scale[c] = (float)(more ? slope * (1 + more[0]) : slope);
+                shift[c] = (float)(more ? offset * (1 + more[0]) + more[channels] : offset);
+            }
+        }
+        for (int64_t pixel = 0; pixel < pixels; pixel++)
+            for (int64_t c = 0; c < channels; c += kLanes) {
+                const int64_t i = pixel * channels + c;
+                Vector z = load(in + i) * load(scale.data() + c) + load(shift.data() + c);
+                if (gelu) {
+                    Vector below, bell;
+                    normal(z, below, bell);
+                    z = z * below;
+                }
+                store(out + i, z);
+            }
+    }
 }
 
 }  // extern "C"

@@ -1,4 +1,4 @@
-"""Faster training on an x86 processor: Winograd convolutions, and BatchNorm with GELU in one pass.
+"""Faster layers on an x86 processor: Winograd convolutions, and normalization with GELU in one pass.
 
 Optional. The kernels of native.cpp are compiled once, with g++ or clang++, and take the place of PyTorch's
 own in single precision; whatever they do not cover stays as it is. They agree with PyTorch to rounding (about
@@ -33,6 +33,8 @@ from torch.nn import functional
 FLAGS = ["-O3", "-mfma", "-std=c++17", "-fopenmp", "-shared", "-fPIC"]
 CHANNELS = 16
 """Numbers of channels must be multiples of this: two vectors."""
+TILES = 32
+"""Fewest 4×4 tiles of a batch that are worth a transform of the weights in memory."""
 
 _CONVOLUTION = {"winograd_forward": (4, 6), "winograd_gradient": (4, 6)}
 _NORMALIZATION = {"batch_sums": (2, 3), "scale_gelu": (4, 3)}
@@ -63,7 +65,13 @@ SOURCES = {
     torch.float32: _Source(
         "native.cpp",
         ["-mavx2"],
-        {**_CONVOLUTION, **_NORMALIZATION, "gelu_gradient": (8, 3), "batch_gradient": (5, 3)},
+        {
+            **_CONVOLUTION,
+            **_NORMALIZATION,
+            "gelu_gradient": (8, 3),
+            "batch_gradient": (5, 3),
+            "group_norm": (6, 6),
+        },
         (1, 2),
     ),
     torch.bfloat16: _Source(
@@ -98,12 +106,10 @@ def accelerate(net: nn.Module, dtype: torch.dtype = torch.float32) -> str:
     Returns:
         ``winograd`` or ``winograd bfloat16``, or ``stock (why)`` when nothing is changed.
     """
-    if os.environ.get("NOISEBOOK_NATIVE") == "0":
-        return "stock (NOISEBOOK_NATIVE=0)"
     if any(value.device.type != "cpu" or value.dtype != torch.float32 for value in net.parameters()):
         return "stock (not in single precision on the CPU)"
     layers = list(net.modules())
-    convolutions = [layer for layer in layers if _is_winograd(layer)]
+    convolutions = [layer for layer in layers if fits(layer)]
     normalized = [
         (sequence, i)
         for sequence in layers
@@ -113,10 +119,9 @@ def accelerate(net: nn.Module, dtype: torch.dtype = torch.float32) -> str:
     ]
     if not convolutions and not normalized:
         return "stock (no layer fits)"
-    try:
-        _kernels(dtype)
-    except Unavailable as problem:
-        return f"stock ({problem})"
+    reason = unavailable(dtype)
+    if reason:
+        return f"stock ({reason})"
     _keep_memory()
     for convolution in convolutions:
         convolution.__class__ = WinogradConv2d
@@ -124,6 +129,17 @@ def accelerate(net: nn.Module, dtype: torch.dtype = torch.float32) -> str:
         sequence[i].__class__ = BatchNormGELU
         sequence[i + 1] = nn.Identity()
     return "winograd" if dtype == torch.float32 else "winograd bfloat16"
+
+
+def unavailable(dtype: torch.dtype = torch.float32) -> str:
+    """Why the kernels of a type cannot be used here; empty if they can."""
+    if os.environ.get("NOISEBOOK_NATIVE") == "0":
+        return "NOISEBOOK_NATIVE=0"
+    try:
+        _kernels(dtype)
+    except Unavailable as problem:
+        return str(problem)
+    return ""
 
 
 class WinogradConv2d(nn.Conv2d):
@@ -136,6 +152,24 @@ class WinogradConv2d(nn.Conv2d):
             return super().forward(input)
         result: Tensor = _Convolution.apply(input.to(dtype), self.weight, self.bias)
         return result
+
+
+class FixedConv2d(nn.Conv2d):
+    """A :class:`WinogradConv2d` for inference: its weights are transformed once, and must not change after.
+
+    They take 36/9 of their memory again. Where a batch has few tiles, the weights outweigh it, and PyTorch's
+    convolution is as fast.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, in, H, W) to (N, out, H, W)."""
+        dtype = _covers(input, self.weight, self.in_channels)
+        if dtype is None or len(input) * -(-input.shape[2] // 4) * -(-input.shape[3] // 4) < TILES:
+            return super().forward(input)
+        panels: dict[torch.dtype, Tensor] = self.__dict__.setdefault("_panels", {})
+        if dtype not in panels:
+            panels[dtype] = _panels(self.weight, dtype)
+        return _winograd(input.to(dtype), panels[dtype], self.bias, self.out_channels)
 
 
 class BatchNormGELU(nn.BatchNorm2d):
@@ -166,7 +200,27 @@ class BatchNormGELU(nn.BatchNorm2d):
         return result
 
 
-def _is_winograd(layer: nn.Module) -> bool:
+def group_norm(layer: nn.GroupNorm, x: Tensor, modulation: Tensor | None = None, *, gelu: bool) -> Tensor:
+    """GELU((1 + scale) GroupNorm(x) + shift) in one pass, for inference.
+
+    Args:
+        layer: with weights, in single precision, and a multiple of 16 channels.
+        x: (N, C, H, W).
+        modulation: (N, 2C): scale and shift; 0 where it is left out.
+        gelu: False leaves GELU out. Its Φ is within 3e-7.
+    """
+    images = _nhwc(x.float())
+    y = torch.empty_like(images)
+    n, height, width, channels = images.shape
+    modulation = None if modulation is None else modulation.float().contiguous()
+    epsilon = torch.tensor(layer.eps)
+    pointers = (images, layer.weight, layer.bias, modulation, epsilon, y)
+    _call(torch.float32, "group_norm", *pointers, n, height * width, channels, layer.num_groups, int(gelu))
+    return y.permute(0, 3, 1, 2)
+
+
+def fits(layer: nn.Module) -> bool:
+    """Whether a convolution can be computed by Winograd's filters: 3×3, stride 1, padding 1, 16n channels."""
     return (
         type(layer) is nn.Conv2d
         and (layer.kernel_size, layer.stride, layer.dilation) == ((3, 3), (1, 1), (1, 1))
@@ -219,17 +273,27 @@ class _Convolution(torch.autograd.Function):
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """(N, in, H, W) under (out, in, 3, 3)."""
-    x = _nhwc(x)
-    *image, inputs = x.shape
-    outputs = len(weight)
-    frequencies = _WEIGHTS_TO_FREQUENCIES[x.dtype] @ weight.reshape(-1, 9).T
-    if x.dtype == torch.float32:
+    return _winograd(x, _panels(weight, x.dtype), bias, len(weight))
+
+
+def _panels(weight: Tensor, dtype: torch.dtype) -> Tensor:
+    """Weights (out, in, 3, 3) in the frequencies, the order and the type of a kernel."""
+    outputs, inputs = weight.shape[:2]
+    frequencies = _WEIGHTS_TO_FREQUENCIES[dtype] @ weight.reshape(-1, 9).T
+    if dtype == torch.float32:
         panels = frequencies.view(36, outputs // CHANNELS, CHANNELS, inputs).transpose(2, 3)
     else:
         panels = frequencies.view(36, outputs, inputs // 2, 2).transpose(1, 2)
+    return panels.to(dtype).contiguous()
+
+
+def _winograd(x: Tensor, panels: Tensor, bias: Tensor | None, outputs: int) -> Tensor:
+    """(N, in, H, W) under :func:`_panels`."""
+    x = _nhwc(x)
+    *image, inputs = x.shape
     y = x.new_empty(*image, outputs)
     bias = None if bias is None else bias.contiguous()
-    _call(x.dtype, "winograd_forward", x, panels.to(x.dtype).contiguous(), bias, y, *image, inputs, outputs)
+    _call(x.dtype, "winograd_forward", x, panels, bias, y, *image, inputs, outputs)
     return y.permute(0, 3, 1, 2)
 
 

@@ -12,7 +12,9 @@ prompt is kept in the user's cache folder, by content, and a prompt that is know
 
 Settings are environment variables, and no part of a cell's key: ``NOISEBOOK_DEVICE`` (cuda, mps, cpu),
 ``NOISEBOOK_DTYPE`` (float16, bfloat16, float32), ``NOISEBOOK_OFFLOAD`` (``none``; ``model`` keeps the network
-off the GPU between cells; ``sequential`` brings its layers one by one, slowly, in little memory).
+off the GPU between cells; ``sequential`` brings its layers one by one, slowly, in little memory). A processor
+computes in float32: its faster layers (:mod:`noisebook.models.unet`) are ahead of bfloat16 even where there
+is hardware for it.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +214,8 @@ class DeepFloyd:
         """The network, loaded once."""
         if self._unet is None:
             self._unet = load_unet(self.folder, self.device, self.dtype, self.offload)
+            # Looked up at run time: how layers are computed is no part of a key.
+            import_module("noisebook.models.unet").accelerate(self._unet)
         return self._unet
 
 

@@ -1,0 +1,113 @@
+"""diffusers' UNet2DConditionModel with faster layers on an x86 processor, for inference.
+
+The same weights, the same numbers within rounding. What takes the time of DeepFloyd's blocks on a processor
+is their convolutions (by Winograd's filters here, see :mod:`noisebook.diffusion.native`), attention, and
+going through memory for each normalization, modulation and activation, which are one pass here.
+``bench/sampling.py`` says what each brings.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from diffusers.models.attention_processor import Attention
+from diffusers.models.resnet import ResnetBlock2D
+from torch import Tensor, nn
+from torch.nn import functional
+
+from noisebook.diffusion import native
+
+LARGEST = 200_000_000
+"""Parameters of the largest network that is changed: transformed weights take four times their memory."""
+
+
+def accelerate(unet: nn.Module) -> str:
+    """Give ``unet`` faster layers, in place. Its weights must not change after, and have no gradients.
+
+    Only in single precision on the CPU, and only with the parts that DeepFloyd has; whatever does not fit
+    stays diffusers' own.
+
+    Returns:
+        ``winograd``, or ``stock (why)`` when nothing is changed.
+    """
+    parameters = list(unet.parameters())
+    if any(value.device.type != "cpu" or value.dtype != torch.float32 for value in parameters):
+        return "stock (not in single precision on the CPU)"
+    if sum(value.numel() for value in parameters) > LARGEST:
+        return "stock (transformed weights would not fit)"
+    reason = native.unavailable()
+    if reason:
+        return f"stock ({reason})"
+    unet.requires_grad_(False).to(memory_format=torch.channels_last)
+    for layer in unet.modules():
+        if type(layer) is nn.Conv2d and native.fits(layer):
+            layer.__class__ = native.FixedConv2d
+        elif type(layer) is ResnetBlock2D and _is_usual(layer):
+            layer.__class__ = Block
+        elif type(layer) is Attention and _attends_to_text(layer):
+            attention: Any = layer
+            attention.set_processor(Attend())
+    return "winograd"
+
+
+class Block(ResnetBlock2D):  # type: ignore[misc]
+    """A ResnetBlock2D whose normalization, modulation and GELU are one pass."""
+
+    def forward(self, input_tensor: Tensor, temb: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """(N, C, H, W) and (N, E) to (N, C', H', W')."""
+        x = native.group_norm(self.norm1, input_tensor, gelu=True)
+        for resample in (self.upsample, self.downsample):
+            if resample is not None:
+                input_tensor, x = resample(input_tensor), resample(x)
+        x = self.conv1(x)
+        modulation = self.time_emb_proj(temb if self.skip_time_act else functional.gelu(temb))
+        x = self.conv2(native.group_norm(self.norm2, x, modulation, gelu=True))
+        if self.conv_shortcut is not None:
+            input_tensor = self.conv_shortcut(input_tensor)
+        result: Tensor = x.add_(input_tensor)
+        return result
+
+
+class Attend:
+    """AttnAddedKVProcessor2_0 on channels_last: pixels are tokens as they lie in memory."""
+
+    def __call__(
+        self, attn: Attention, hidden_states: Tensor, encoder_hidden_states: Tensor, *_: Any, **__: Any
+    ) -> Tensor:
+        """(N, C, H, W) attends to itself and to text (N, T, E)."""
+        images, channels, height, width = hidden_states.shape
+        text = attn.norm_encoder_hidden_states(encoder_hidden_states)
+        x = native.group_norm(attn.group_norm, hidden_states, gelu=False)
+        x = x.permute(0, 2, 3, 1).reshape(images, height * width, channels)
+        keys, values = attn.add_k_proj(text), attn.add_v_proj(text)
+        if not attn.only_cross_attention:
+            keys = torch.cat([keys, attn.to_k(x)], 1)
+            values = torch.cat([values, attn.to_v(x)], 1)
+        query, keys, values = (
+            y.view(images, -1, attn.heads, channels // attn.heads).transpose(1, 2)
+            for y in (attn.to_q(x), keys, values)
+        )
+        x = functional.scaled_dot_product_attention(query, keys, values)
+        x = attn.to_out[0](x.transpose(1, 2).reshape(images, height, width, channels))
+        result: Tensor = x.permute(0, 3, 1, 2).add_(hidden_states)
+        return result
+
+
+def _is_usual(block: ResnetBlock2D) -> bool:
+    return (
+        block.time_embedding_norm == "scale_shift"
+        and isinstance(block.nonlinearity, nn.GELU)
+        and block.output_scale_factor == 1
+        and block.dropout.p == 0
+        and all(norm.num_channels % native.CHANNELS == 0 for norm in (block.norm1, block.norm2))
+    )
+
+
+def _attends_to_text(attention: Attention) -> bool:
+    return (
+        attention.add_k_proj is not None
+        and attention.norm_cross is not None
+        and attention.group_norm is not None
+        and attention.query_dim % native.CHANNELS == 0
+    )
