@@ -4,10 +4,12 @@
 
 A random network of the embedded network's size, in diffusers' own classes and DeepFloyd's block types, draws
 the six-cell SDEdit figure and the five-cell guided figure twice: with IFImg2ImgPipeline and IFPipeline, as
-their users call them, and with one reverse process for each figure. Reported for each: pictures a second of
-wall clock, processor seconds a picture (which mean more on a busy machine), rows through the network, peak
-memory so far, and how far the pictures are apart: the largest difference in fp32, and the PSNR of our default
-precision against it.
+their users call them (an img2img call has one strength, so six cells are six calls), and with one reverse
+process for each figure, which cells join at their own timestep. Reported for each: pictures a second of wall
+clock, processor seconds a picture (which mean more on a busy machine), rows through the network, peak memory
+so far, and how far the pictures are apart: the largest difference in fp32, and, where the processor has
+bfloat16, the speed of that and its PSNR against fp32. ``layers`` says what each of our layers brings:
+processor milliseconds a row of one network call, at few rows and at many.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ from noisebook.diffusion.estimates import guided
 from noisebook.diffusion.metrics import psnr
 from noisebook.diffusion.sampling import draw_noise, finish, generators, noised, reverse
 from noisebook.diffusion.schedules import strided
-from noisebook.models.deepfloyd import DeepFloyd, TextEncoder, device_and_dtype, prepared
+from noisebook.models.deepfloyd import DeepFloyd, TextEncoder, prepared
+from noisebook.models.unet import PARTS, accelerate
 
 WIDTH, TOKENS, GAMMA = 384, 16, 7.0
 STARTS = [1, 3, 5, 7, 10, 20]
@@ -95,12 +98,48 @@ class Counted:
         return self.model.predict(x_t, t, conditioning)
 
 
+def stock(folder: Path) -> Any:
+    """The network with diffusers' own layers."""
+    return UNet2DConditionModel.from_pretrained(folder / "unet").eval()
+
+
+def layers(folder: Path, half: bool) -> dict[str, dict[str, float]]:
+    """Processor milliseconds a row of one network call, by what is changed; the best of five, in turn."""
+    nets: dict[str, tuple[Any, torch.dtype]] = {"diffusers": (stock(folder), torch.float32)}
+    changes = {
+        "channels_last": (),
+        "+ Winograd": ("convolution",),
+        "+ one-pass normalization": ("convolution", "block"),
+        "+ attention": PARTS,
+    }
+    for name, parts in changes.items():
+        net = stock(folder)
+        accelerate(net, parts)
+        nets[name] = net, torch.float32
+    if half:
+        nets["diffusers in bfloat16"] = stock(folder).to(torch.bfloat16), torch.bfloat16
+    found: dict[str, dict[str, float]] = {name: {} for name in nets}
+    for rows in (2, 12):
+        x, text = torch.randn(rows, 3, 64, 64), torch.randn(rows, TOKENS, WIDTH)
+        best = dict.fromkeys(nets, float("inf"))
+        with torch.inference_mode():
+            for repeat in range(6):
+                for name, (net, dtype) in nets.items():
+                    began = time.process_time()
+                    net(x.to(dtype), 500, encoder_hidden_states=text.to(dtype), return_dict=False)
+                    if repeat:
+                        best[name] = min(best[name], time.process_time() - began)
+        for name in nets:
+            found[name][f"{rows} rows"] = round(1000 * best[name] / rows, 1)
+    return found
+
+
 def theirs(model: DeepFloyd, kind: Any) -> Any:
     """One of diffusers' pipelines around our network."""
     pipeline = kind(
         tokenizer=None,
         text_encoder=None,
-        unet=model.unet(),
+        unet=stock(model.folder),
         scheduler=DDPMScheduler.from_pretrained(model.folder / "scheduler"),
         safety_checker=None,
         feature_extractor=None,
@@ -133,17 +172,17 @@ def main() -> None:
     timesteps = strided(990, given.stride)
     # Starts are those of a stride of 30, at the same timesteps as far as there are such.
     starts = [min(len(timesteps) - 1, start * 30 // given.stride) for start in STARTS]
-    device, dtype = device_and_dtype()
-    found: dict[str, Any] = {"threads": given.threads, "steps": len(timesteps), "precision": str(dtype)}
+    half = torch.cpu._is_avx512_bf16_supported()
+    found: dict[str, Any] = {"threads": given.threads, "steps": len(timesteps)}
 
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         make(folder)
         text = Embeddings(None, "bench", folder, torch.float32, "cpu")
         full = DeepFloyd(folder, text)
-        fast = DeepFloyd(folder, text, device=device, dtype=dtype)
         texts, shape = ["a rocket", ""], (3, 64, 64)
         found["parameters"] = sum(p.numel() for p in full.unet().parameters())
+        found["layers"] = layers(folder, half)
         original = torch.rand(1, *shape, generator=torch.Generator().manual_seed(1)) * 2 - 1
         text.missing(texts)
         positive, negative = text[texts[0]][None], text[texts[1]][None]
@@ -203,9 +242,10 @@ def main() -> None:
                 "speedup_processor": slow["processor_seconds_per_picture"]
                 / quick["processor_seconds_per_picture"],
             }
-            if dtype != torch.float32:
-                half, default = measured(lambda ours=ours: ours(Counted(fast)))
-                found[name]["default_precision"] = default | {"psnr_db": psnr(half, pictures)}
+            if half:
+                model = Counted(DeepFloyd(folder, text, dtype=torch.bfloat16))
+                rough, quick = measured(lambda ours=ours, model=model: ours(model))
+                found[name]["bfloat16"] = quick | {"psnr_db": psnr(rough, pictures)}
         rows = {}
         for scale in (0.0, 1.0, GAMMA):
             model = Counted(full)

@@ -73,7 +73,7 @@ class Params(Process):
 
 
 def check(params: Params, files: Files) -> Iterator[Complaint]:
-    """No hole, two holes, an empty hole, a mask of another shape than its picture."""
+    """No hole, two holes, an empty hole, a mask of another shape than its picture or of one grey."""
     for k, fill in enumerate(params.fills):
         if (fill.hole is None) == (fill.mask is None):
             yield Complaint(("fills", k), "say what to generate: either a hole or a mask")
@@ -89,6 +89,11 @@ def check(params: Params, files: Files) -> Iterator[Complaint]:
                     ("fills", k, "mask"),
                     f"the mask is {mask_width}×{mask_height} and its picture {width}×{height}: another shape",
                 )
+            dark, bright = files.image_range(fill.mask)
+            if bright < 128:
+                yield Complaint(("fills", k, "mask"), "the mask has no hole: white is where to generate")
+            if dark >= 128:
+                yield Complaint(("fills", k, "mask"), "the mask keeps nothing: black is what to keep")
 
 
 def cells(params: Params) -> list[Cell]:

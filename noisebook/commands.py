@@ -132,6 +132,14 @@ def build(
     if scheduler and draft:
         raise click.UsageError("a draft is computed here: leave out --executor")
     book = project(draft=draft, store=store)
+    if frozen and book.automatic:
+        hint = "name one: exact, or another family of models.lock.json"
+        raise BadInput(
+            [
+                Problem(at, "model: auto depends on the machine; a frozen build does not", hint)
+                for at in book.automatic
+            ]
+        )
     before = fresh.look(book.root, fresh.inputs(book.root))[0]
     wanted = [cell for cells in book.select(only).values() for cell in cells]
     todo = read_through(book, wanted)
@@ -154,6 +162,8 @@ def build(
                 outcome = execute(
                     todo, book.models, watcher, draft=draft, errors=book.root / ".noisebook" / "errors"
                 )
+    if book.automatic:
+        click.echo(f"model auto: this machine has {book.planner.automatic}")
     pages = render(book, keep_stale=keep_stale)
     summary = summarise(book, outcome, pages, time.perf_counter() - started)
     click.echo(summary)
@@ -166,7 +176,7 @@ def build(
                 for group, message in outcome.failures
             )
         )
-    if not (draft or keep_stale or only or store) and all(
+    if not (draft or keep_stale or only or store or book.automatic) and all(
         c.cached for cells in book.select(()).values() for c in cells
     ):
         fresh.remember(book.root, before, summarise(book, Outcome(), 0, 0.0))

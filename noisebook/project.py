@@ -13,6 +13,7 @@ from noisebook.build.plan import PlanError, Planned, Planner
 from noisebook.build.registry import Registry, suggest
 from noisebook.build.remote import BadPlace, Remote, is_url
 from noisebook.build.store import Store
+from noisebook.models.lock import AUTO
 from noisebook.report.load import load_report
 from noisebook.report.model import BadInput, Figure, Position, Problem, Report, Section
 
@@ -92,6 +93,12 @@ class Project:
             draft=draft,
             policy=key_policy(self.report.key_policy),
         )
+
+    @cached_property
+    def automatic(self) -> list[Position]:
+        """Where ``model: auto`` stands, which leaves the model to the machine."""
+        figures = [f.position for _, f in self.figures() if getattr(f.params, "model", None) == AUTO]
+        return [Position("report.yaml")] * (self.report.model == AUTO) + figures
 
     @cached_property
     def models(self) -> Models:

@@ -340,6 +340,9 @@ class Sizes:
     def image_size(self, path: str) -> tuple[int, int]:
         return {"wide.png": (40, 20)}.get(path, (64, 64))
 
+    def image_range(self, path: str) -> tuple[int, int]:
+        return {"black.png": (0, 127), "white.png": (128, 255)}.get(path, (0, 255))
+
 
 @pytest.mark.parametrize(
     ("name", "params", "loc", "message"),
@@ -357,6 +360,18 @@ class Sizes:
             {"fills": [{"picture": "a.png", "mask": "wide.png"}]},
             ("fills", 0, "mask"),
             "another shape",
+        ),
+        (
+            "inpaint",
+            {"fills": [{"picture": "a.png", "mask": "black.png"}]},
+            ("fills", 0, "mask"),
+            "no hole",
+        ),
+        (
+            "inpaint",
+            {"fills": [{"picture": "a.png", "mask": "white.png"}]},
+            ("fills", 0, "mask"),
+            "keeps nothing",
         ),
         (
             "inpaint",

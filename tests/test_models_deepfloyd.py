@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,9 @@ from noisebook.diffusion.denoiser import Denoiser, Enlarge
 from noisebook.diffusion.sampling import draw_noise, finish, generators, noised, paste, reverse
 from noisebook.models import deepfloyd
 from noisebook.models.deepfloyd import DeepFloyd, PromptTooLong, TextEncoder
-from noisebook.models.lock import MissingModel, pin, read_lock
+from noisebook.models.lock import MissingModel, automatic, pin, read_lock
+
+from .conftest import Book
 
 torch.set_num_threads(1)
 WIDTH, SIZE = 24, 16
@@ -331,8 +334,6 @@ def test_an_absent_folder(tmp_path: Path) -> None:
 
 
 def test_another_architecture(folders: dict[int, Path], tmp_path: Path) -> None:
-    import shutil
-
     place = tmp_path / "copy"
     shutil.copytree(folders[1], place)
     config = json.loads((place / "unet" / "config.json").read_text())
@@ -347,8 +348,6 @@ def test_another_architecture(folders: dict[int, Path], tmp_path: Path) -> None:
 
 
 def test_half_downloaded_weights(folders: dict[int, Path], tmp_path: Path) -> None:
-    import shutil
-
     place = tmp_path / "copy"
     shutil.copytree(folders[1], place)
     weights = place / "unet" / "diffusion_pytorch_model.safetensors"
@@ -449,3 +448,92 @@ def test_where_layers_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOISEBOOK_NATIVE", "0")
     off = network(3)
     assert unet.accelerate(off) == "stock (NOISEBOOK_NATIVE=0)" and kinds(off) == before
+
+
+# In a report
+
+
+def pinned_book(book: Book, folders: dict[int, Path], encoder: Path, sizes: str) -> None:
+    """A report with a small random stage I for each of ``sizes``, no two alike."""
+    for k, size in enumerate(sizes):
+        place = book.root / f"stage-{size}"
+        shutil.copytree(folders[1], place)
+        torch.manual_seed(k)
+        unet = UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(place / "unet"))
+        unet.save_pretrained(place / "unet")
+        files = {path.relative_to(place).as_posix(): path for path in place.rglob("*") if path.is_file()}
+        pin(
+            book.root,
+            f"deepfloyd-{size}/stage1",
+            files,
+            kind="model",
+            loader="noisebook.models.deepfloyd",
+            revision=str(k),
+            folder=f"stage-{size}",
+            text_folder=str(encoder),
+        )
+
+
+SAMPLE = """
+---
+title: Two models
+generator: sample
+params: {{prompts: [a cat], samples: [0], first_timestep: 400, stride: 200{more}}}
+{matrix}
+---
+"""
+
+
+def test_one_figure_by_two_models(folders: dict[int, Path], encoder_folder: Path, book: Book) -> None:
+    pinned_book(book, folders, encoder_folder, "lm")
+    matrix = "matrix: {model: [deepfloyd-l, deepfloyd-m]}\nlayout: {kind: compare}"
+    book.write("sections/tiles.md", SAMPLE.format(more="", matrix=matrix))
+    environment = {"OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(book.cache)}
+    done = book.run("build", **environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    cells = json.loads((book.root / "site" / "manifest.json").read_text())["figures"][0]["cells"]
+    assert [cell["provenance"]["models"] for cell in cells] == [
+        {"stage1": "deepfloyd-l/stage1"},
+        {"stage1": "deepfloyd-m/stage1"},
+    ]
+    assert len({cell["files"][0]["sha256"] for cell in cells}) == 2
+    page = (book.root / "site" / "tiles.html").read_text()
+    assert "model deepfloyd-l: sample 1" in page and "model deepfloyd-m: sample 1" in page
+
+
+def test_a_model_that_is_not_pinned(book: Book) -> None:
+    book.write("sections/tiles.md", SAMPLE.format(more=", model: deepfloyd-xl", matrix=""))
+    done = book.run("status")
+    assert done.returncode == 2 and "`python -m noisebook.models.deepfloyd xl` pins it" in done.stderr
+    book.write("sections/tiles.md", SAMPLE.format(more=", model: deepflyod-m", matrix=""))
+    assert "did you mean 'deepfloyd-m'?" in book.run("status").stderr
+
+
+def test_auto_is_what_the_machine_has(folders: dict[int, Path], encoder_folder: Path, book: Book) -> None:
+    assert automatic({}, book.root) == "exact"
+    pinned_book(book, folders, encoder_folder, "lm")
+    lock = read_lock(book.root)
+    assert automatic(lock, book.root) == "deepfloyd-l", "the largest"
+    weights = book.root / "stage-l" / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.rename(weights.with_suffix(".away"))
+    assert automatic(lock, book.root) == "deepfloyd-m"
+    book.write("report.yaml", "title: Auto\nmodel: auto\n")
+    book.write("sections/tiles.md", SAMPLE.format(more="", matrix=""))
+    done = book.run("build", OMP_NUM_THREADS="1", XDG_CACHE_HOME=str(book.cache))
+    assert done.returncode == 0 and "model auto: this machine has deepfloyd-m" in done.stdout
+    assert "Drawn by deepfloyd-m" in (book.root / "site" / "tiles.html").read_text()
+    frozen = book.run("build", "--frozen")
+    assert frozen.returncode == 2 and "report.yaml:1:1: model: auto depends" in frozen.stderr
+
+
+def test_downloads_are_looked_for_where_the_hub_puts_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = {"repository": "DeepFloyd/IF-I-M-v1.0", "revision": "abc", "files": {"unet/config.json": "0"}}
+    lock = {"deepfloyd-m/stage1": entry}
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    assert automatic(lock, tmp_path) == "exact"
+    file = tmp_path / "hub/models--DeepFloyd--IF-I-M-v1.0/snapshots/abc/unet/config.json"
+    file.parent.mkdir(parents=True)
+    file.write_text("{}")
+    assert automatic(lock, tmp_path) == "deepfloyd-m"

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from noisebook.build.registry import Registry
+from noisebook.report.files import InputFiles
 from noisebook.report.load import load_report
 from noisebook.report.model import BadInput, Report
 
@@ -531,3 +532,25 @@ def test_hostile_text_is_kept_as_text(tmp_path):
     text = "<script>alert(1)</script>"
     report = load(make_report(tmp_path, one=f"---\ntitle: '{text}'\n---\n{text}\n"))
     assert report.sections[0].title == text and report.sections[0].body.strip() == text
+
+
+@pytest.mark.parametrize(
+    "mode, colour, grey",
+    [
+        ("L", 40, 40),
+        ("1", 1, 255),
+        ("RGB", (255, 0, 255), 170),
+        ("RGBA", (0, 0, 0, 0), 255),
+        ("P", 0, 0),
+        ("I;16", 257 * 30, 30),
+        ("LA", (10, 255), 10),
+    ],
+)
+def test_the_greys_of_a_picture(tmp_path: Path, mode: str, colour: int | tuple[int, ...], grey: int) -> None:
+    Image.new(mode, (6, 4), colour).save(tmp_path / "p.png")
+    for _ in range(2):  # looked at, and then remembered
+        files = InputFiles(tmp_path)
+        assert files.image_size("p.png") == (6, 4)
+        dark, bright = files.image_range("p.png")
+        assert abs(dark - grey) <= 1 and abs(bright - grey) <= 1
+        files.save()

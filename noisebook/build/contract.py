@@ -82,6 +82,9 @@ class Files(Protocol):
     def image_size(self, path: str) -> tuple[int, int]:
         """Width and height in pixels, after EXIF rotation."""
 
+    def image_range(self, path: str) -> tuple[int, int]:
+        """Its darkest and its brightest grey, 0 to 255: the mean of the channels, over white."""
+
 
 @dataclass(frozen=True, slots=True)
 class Need:

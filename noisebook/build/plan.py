@@ -17,9 +17,9 @@ from noisebook.build.code import CodeReader
 from noisebook.build.contract import CONTRACT_VERSION, REPORT_SEED, Cell, Json, Need, canonical
 from noisebook.build.folders import write_note
 from noisebook.build.record import Record
-from noisebook.build.registry import SHIPPED, Generator, Registry
+from noisebook.build.registry import SHIPPED, Generator, Registry, suggest
 from noisebook.build.store import Store, signature
-from noisebook.models.lock import Entry, read_lock
+from noisebook.models.lock import AUTO, DEEPFLOYD, Entry, automatic, read_lock
 
 State = Literal["cached", "missing", "stale"]
 
@@ -219,6 +219,11 @@ class Planner:
         """The lock file's entries."""
         return read_lock(self.root)
 
+    @cached_property
+    def automatic(self) -> str:
+        """The model family that ``auto`` means on this machine."""
+        return automatic(self.lock, self.root)
+
     def _find(self, module: str) -> Path | None:
         """The source of a first-party module."""
         package, _, rest = module.partition(".")
@@ -282,13 +287,20 @@ class Planner:
 
     def _model_name(self, figure: str, role: str, name: str) -> str:
         family = name or self.model
+        if family == AUTO:
+            family = self.automatic
         wanted = family if family in self.lock or "/" in family else f"{family}/{role}"
         if wanted not in self.lock:
-            known = ", ".join(sorted({entry.partition("/")[0] for entry in self.lock})) or "none"
+            models = {e.partition("/")[0] for e, entry in self.lock.items() if entry["kind"] == "model"}
+            size = family.removeprefix("deepfloyd-")
             raise PlanError(
                 figure,
-                f"model {wanted!r} is not in models.lock.json (known: {known}); "
-                "docs/architecture.md says how a model is pinned",
+                f"model {wanted!r} is not in models.lock.json; "
+                + (
+                    f"`python -m noisebook.models.deepfloyd {size}` pins it, from the hub or a folder"
+                    if family in DEEPFLOYD
+                    else suggest(family, tuple(sorted(models.union(DEEPFLOYD, [AUTO]))), "models")
+                ),
             )
         return wanted
 

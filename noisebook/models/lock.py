@@ -20,6 +20,10 @@ Entry = Mapping[str, Any]
 
 LOCK_NAME = "models.lock.json"
 FORMAT = 1
+AUTO = "auto"
+EMBEDDED = "exact"
+DEEPFLOYD = ("deepfloyd-xl", "deepfloyd-l", "deepfloyd-m")
+"""Model families: ``auto`` is the first of DeepFloyd's that is here, or else the embedded one."""
 
 
 class MissingModel(Exception):
@@ -68,6 +72,28 @@ def verify(name: str, entry: Entry, folder: Path, only: Iterable[str] | None = N
     if wrong:
         raise MissingModel(f"{name} cannot be used:\n" + "\n".join(wrong) + "\n" + str(entry.get("get", "")))
     return paths
+
+
+def at_hand(entry: Entry, root: Path) -> bool:
+    """Whether the files of an entry are on this machine: in its folder, or downloaded from the hub."""
+    if entry.get("folder"):
+        folder = root / entry["folder"]
+    elif entry.get("repository"):
+        home = os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface")
+        hub = Path(os.environ.get("HF_HUB_CACHE", Path(home, "hub")))
+        folder = hub / f"models--{entry['repository'].replace('/', '--')}" / "snapshots" / entry["revision"]
+    else:
+        folder = root
+    return all((folder / file).is_file() for file in entry["files"])
+
+
+def automatic(lock: Mapping[str, Entry], root: Path) -> str:
+    """The family that ``model: auto`` means on this machine."""
+    for family in DEEPFLOYD:
+        entry = lock.get(f"{family}/stage1")
+        if entry and at_hand(entry, root):
+            return family
+    return EMBEDDED
 
 
 def load(name: str, entry: Entry, root: Path) -> Any:

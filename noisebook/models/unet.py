@@ -8,6 +8,7 @@ going through memory for each normalization, modulation and activation, which ar
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -18,11 +19,12 @@ from torch.nn import functional
 
 from noisebook.diffusion import native
 
+PARTS = frozenset({"convolution", "block", "attention"})
 LARGEST = 200_000_000
 """Parameters of the largest network that is changed: transformed weights take four times their memory."""
 
 
-def accelerate(unet: nn.Module) -> str:
+def accelerate(unet: nn.Module, parts: Collection[str] = PARTS) -> str:
     """Give ``unet`` faster layers, in place. Its weights must not change after, and have no gradients.
 
     Only in single precision on the CPU, and only with the parts that DeepFloyd has; whatever does not fit
@@ -41,11 +43,11 @@ def accelerate(unet: nn.Module) -> str:
         return f"stock ({reason})"
     unet.requires_grad_(False).to(memory_format=torch.channels_last)
     for layer in unet.modules():
-        if type(layer) is nn.Conv2d and native.fits(layer):
+        if "convolution" in parts and type(layer) is nn.Conv2d and native.fits(layer):
             layer.__class__ = native.FixedConv2d
-        elif type(layer) is ResnetBlock2D and _is_usual(layer):
+        elif "block" in parts and type(layer) is ResnetBlock2D and _is_usual(layer):
             layer.__class__ = Block
-        elif type(layer) is Attention and _attends_to_text(layer):
+        elif "attention" in parts and type(layer) is Attention and _attends_to_text(layer):
             attention: Any = layer
             attention.set_processor(Attend())
     return "winograd"

@@ -14,6 +14,7 @@ from noisebook.build.contract import Json
 from noisebook.build.plan import Planned
 from noisebook.build.record import Record, Stored
 from noisebook.build.store import Absent
+from noisebook.models.lock import AUTO
 from noisebook.progress import duration, size
 from noisebook.render.assets import Site, curves, frame_count, gif, still, strip, thumbnail
 from noisebook.render.styles import Styles
@@ -173,6 +174,8 @@ class FigureView:
     after: str = ""
     csv: str = ""
     """All its numbers as a file, if it has any."""
+    automatic: str = ""
+    """The model family that this machine chose."""
 
     @property
     def states(self) -> set[str]:
@@ -217,9 +220,16 @@ class FigureView:
 
 
 def view(
-    figure: Figure, number: int, planned: Sequence[Planned], site: Site, styles: Styles, *, keep_stale: bool
+    figure: Figure,
+    number: int,
+    planned: Sequence[Planned],
+    site: Site,
+    styles: Styles,
+    *,
+    model: str = "",
+    keep_stale: bool,
 ) -> FigureView:
-    """Everything about one figure; its files are added to ``site``."""
+    """Everything about one figure; its files are added to ``site``. ``model`` is the report's."""
     cells = [_cell(figure, item, site, styles, keep_stale=keep_stale) for item in planned]
     pictures = [picture for cell in cells for picture in cell.pictures]
     kind = str(figure.layout.get("kind", "grid"))
@@ -238,6 +248,7 @@ def view(
         pending=figure.pending,
         params=[(name, words(value)) for name, value in figure.params.model_dump(mode="json").items()],
         made=_made(cells),
+        automatic=_automatic(figure, planned, model),
         css=css,
         wide=widest * columns > 720,
         csv=_numbers(figure.id, cells, site),
@@ -558,6 +569,12 @@ def _made(cells: Sequence[CellView]) -> list[tuple[str, str]]:
         ("Made on", " to ".join(dict.fromkeys([finished[0], finished[-1]])) if finished else ""),
     ]
     return [(name, value) for name, value in rows if value]
+
+
+def _automatic(figure: Figure, planned: Sequence[Planned], model: str) -> str:
+    if (getattr(figure.params, "model", None) or model) != AUTO or not hasattr(figure.params, "model"):
+        return ""
+    return ", ".join(sorted({name.partition("/")[0] for item in planned for name in item.models.values()}))
 
 
 def _adopted(provenance: Mapping[str, Json]) -> str:

@@ -205,6 +205,7 @@ class _Renderer:
                 self.planned.get(figure.id, ()),
                 self.site,
                 self.styles,
+                model=self.report.model,
                 keep_stale=self.keep_stale,
             )
             for cell in shown.cells:

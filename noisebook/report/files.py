@@ -7,12 +7,18 @@ import json
 import os
 import warnings
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TYPE_CHECKING, cast
 
 from noisebook.build.contract import InputFile
 from noisebook.build.registry import suggest
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 LARGEST_PICTURE = 50_000_000
 """Pixels that an input picture may have: what is larger is taken for a decompression bomb."""
+Look = tuple[int, int, int, int]
+"""Of a picture: width and height after EXIF rotation, its darkest and its brightest grey."""
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 LARGEST_FILE = 200_000_000
 """Bytes that an input file may have."""
@@ -47,16 +53,16 @@ def inside(root: Path, name: str) -> Path:
 class InputFiles:
     """The input files of one report.
 
-    A picture is decoded once: the sizes of whole pictures are remembered in ``.noisebook/pictures.json``,
-    by the digest of their bytes. Losing that file costs time alone.
+    A picture is decoded once: the sizes and greys of whole pictures are remembered in
+    ``.noisebook/pictures.json``, by the digest of their bytes. Losing that file costs time alone.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._memory = root / ".noisebook" / "pictures.json"
-        self._sizes: dict[str, tuple[int, int]] | None = None
+        self._looks: dict[str, Look] | None = None
         self._learnt = False
-        self._checked: dict[tuple[str, str], tuple[int, int] | BadFile | None] = {}
+        self._checked: dict[tuple[str, str], Look | BadFile | None] = {}
 
     def check(self, name: str, kind: InputFile) -> None:
         """Raise :class:`BadFile` unless ``name`` is such a file."""
@@ -66,7 +72,7 @@ class InputFiles:
         if key not in self._checked:
             try:
                 if kind.kind == "image":
-                    self._checked[key] = self._size(name, self._read(name, LARGEST_FILE))
+                    self._checked[key] = self._look(name, self._read(name, LARGEST_FILE))
                 else:
                     self._read(name, 1)
                     self._checked[key] = None
@@ -78,10 +84,17 @@ class InputFiles:
 
     def image_size(self, path: str) -> tuple[int, int]:
         """Width and height in pixels, after EXIF rotation."""
+        return self._picture(path)[:2]
+
+    def image_range(self, path: str) -> tuple[int, int]:
+        """Its darkest and its brightest grey, 0 to 255: the mean of the channels, over white."""
+        return self._picture(path)[2:]
+
+    def _picture(self, path: str) -> Look:
         self.check(path, InputFile("image"))
-        size = self._checked[path, "image"]
-        assert isinstance(size, tuple)
-        return size
+        look = self._checked[path, "image"]
+        assert isinstance(look, tuple)
+        return look
 
     def save(self) -> None:
         """Remember what was learnt about pictures, where that is possible."""
@@ -118,17 +131,17 @@ class InputFiles:
             return near
         return f"paths are relative to the folder of report.yaml, {self.root}"
 
-    def _known(self) -> dict[str, tuple[int, int]]:
-        if self._sizes is None:
-            self._sizes = {}
+    def _known(self) -> dict[str, Look]:
+        if self._looks is None:
+            self._looks = {}
             try:
-                for digest, (width, height) in json.loads(self._memory.read_bytes()).items():
-                    self._sizes[digest] = int(width), int(height)
+                for digest, (width, height, dark, bright) in json.loads(self._memory.read_bytes()).items():
+                    self._looks[digest] = int(width), int(height), int(dark), int(bright)
             except (OSError, ValueError, TypeError, AttributeError):
                 pass  # not there, or damaged: learn again
-        return self._sizes
+        return self._looks
 
-    def _size(self, name: str, data: bytes) -> tuple[int, int]:
+    def _look(self, name: str, data: bytes) -> Look:
         digest = hashlib.sha256(data).hexdigest()
         known = self._known()
         if digest not in known:
@@ -137,8 +150,8 @@ class InputFiles:
         return known[digest]
 
 
-def decode(name: str, data: bytes) -> tuple[int, int]:
-    """Width and height after EXIF rotation of a picture that decodes to its end; else :class:`BadFile`."""
+def decode(name: str, data: bytes) -> Look:
+    """What there is to know of a picture that decodes to its end; else :class:`BadFile`."""
     import io
 
     from PIL import ExifTags, Image, UnidentifiedImageError
@@ -153,7 +166,7 @@ def decode(name: str, data: bytes) -> tuple[int, int]:
                 picture.verify()  # checksums, which decoding may not reach
             with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
                 turned = picture.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-                picture.load()
+                dark, bright = _greys(picture)
     except BadFile:
         raise
     except Image.DecompressionBombError as error:
@@ -162,4 +175,19 @@ def decode(name: str, data: bytes) -> tuple[int, int]:
         formats = ", ".join(FORMATS[:-1]) + f" or {FORMATS[-1]}"
         said = "" if isinstance(error, UnidentifiedImageError) else f" ({error})"
         raise BadFile(f"{name!r} is not a whole picture{said}", f"pictures are {formats}") from error
-    return (height, width) if turned else (width, height)
+    return (height, width, dark, bright) if turned else (width, height, dark, bright)
+
+
+def _greys(picture: Image.Image) -> tuple[int, int]:
+    from PIL import Image
+
+    if picture.has_transparency_data:
+        paper = Image.new("RGBA", picture.size, "white")
+        paper.alpha_composite(picture.convert("RGBA"))
+        picture = paper
+    # 16-bit grey would be clipped on the way to RGB, not scaled.
+    scale = 257 if picture.mode.startswith("I") else 1
+    if scale == 1:
+        picture = picture.convert("RGB").convert("L", (1 / 3, 1 / 3, 1 / 3, 0))
+    dark, bright = (round(cast(float, grey) / scale) for grey in picture.getextrema())
+    return dark, bright
