@@ -76,7 +76,7 @@ def folder_for(place: Path, channels: int) -> Path:
     limit = 1.5 if channels == 3 else 1.0
     DDPMScheduler(**{**SCHEDULER, "sample_max_value": limit}).save_pretrained(place / "scheduler")
     if channels == 6:
-        noising = DDPMScheduler(beta_schedule="squaredcos_cap_v2")
+        noising = DDPMScheduler(beta_schedule="linear")  # its own: not that of the steps
         noising.save_pretrained(place / "image_noising_scheduler")
     return place
 
