@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from diffusers import (
     DDPMScheduler,
     IFImg2ImgPipeline,
@@ -20,6 +21,7 @@ from diffusers import (
 )
 from diffusers.models.attention_processor import AttnAddedKVProcessor
 
+from noisebook.commands import cli
 from noisebook.diffusion import estimates, schedules, thresholding
 from noisebook.diffusion.denoiser import Denoiser, Enlarge
 from noisebook.diffusion.sampling import draw_noise, finish, generators, noised, paste, reverse
@@ -484,13 +486,22 @@ params: {{prompts: [a cat], samples: [0], first_timestep: 400, stride: 200{more}
 """
 
 
-def test_one_figure_by_two_models(folders: dict[int, Path], encoder_folder: Path, book: Book) -> None:
+def build(book: Book, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A build in this process, where torch and diffusers are loaded already; what it printed."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(book.cache))
+    monkeypatch.chdir(book.root)
+    done = CliRunner().invoke(cli, ["build"])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_one_figure_by_two_models(
+    folders: dict[int, Path], encoder_folder: Path, book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pinned_book(book, folders, encoder_folder, "lm")
     matrix = "matrix: {model: [deepfloyd-l, deepfloyd-m]}\nlayout: {kind: compare}"
     book.write("sections/tiles.md", SAMPLE.format(more="", matrix=matrix))
-    environment = {"OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(book.cache)}
-    done = book.run("build", **environment)
-    assert done.returncode == 0, done.stdout + done.stderr
+    build(book, monkeypatch)
     cells = json.loads((book.root / "site" / "manifest.json").read_text())["figures"][0]["cells"]
     assert [cell["provenance"]["models"] for cell in cells] == [
         {"stage1": "deepfloyd-l/stage1"},
@@ -509,7 +520,9 @@ def test_a_model_that_is_not_pinned(book: Book) -> None:
     assert "did you mean 'deepfloyd-m'?" in book.run("status").stderr
 
 
-def test_auto_is_what_the_machine_has(folders: dict[int, Path], encoder_folder: Path, book: Book) -> None:
+def test_auto_is_what_the_machine_has(
+    folders: dict[int, Path], encoder_folder: Path, book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert automatic({}, book.root) == "exact"
     pinned_book(book, folders, encoder_folder, "lm")
     lock = read_lock(book.root)
@@ -519,8 +532,7 @@ def test_auto_is_what_the_machine_has(folders: dict[int, Path], encoder_folder: 
     assert automatic(lock, book.root) == "deepfloyd-m"
     book.write("report.yaml", "title: Auto\nmodel: auto\n")
     book.write("sections/tiles.md", SAMPLE.format(more="", matrix=""))
-    done = book.run("build", OMP_NUM_THREADS="1", XDG_CACHE_HOME=str(book.cache))
-    assert done.returncode == 0 and "model auto: this machine has deepfloyd-m" in done.stdout
+    assert "model auto: this machine has deepfloyd-m" in build(book, monkeypatch)
     assert "Drawn by deepfloyd-m" in (book.root / "site" / "tiles.html").read_text()
     frozen = book.run("build", "--frozen")
     assert frozen.returncode == 2 and "report.yaml:1:1: model: auto depends" in frozen.stderr
