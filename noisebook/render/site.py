@@ -433,7 +433,8 @@ class _Renderer:
         for cells in self.planned.values():
             for planned in cells:
                 visit(planned)
-        return list(found.values())
+        shown = {planned.key for cells in self.planned.values() for planned in cells}
+        return [each for key, each in found.items() if key not in shown]
 
     def _manifest(self) -> bytes:
         """The same for programs."""
