@@ -406,5 +406,21 @@ def test_without_what_it_needs_the_network_stays_stock(
     assert type(net[0]) is nn.Conv2d
 
 
+@needs_kernels
+def test_without_kernels_for_bfloat16_autocast_stays_pytorchs_own(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = native.SOURCES[torch.bfloat16]
+    monkeypatch.setitem(native.SOURCES, torch.bfloat16, source._replace(flags=["-mavx512nothing"]))
+    net: Any = nn.Sequential(*convolution(16, 16), *normalization(16))
+    assert "mavx512nothing" in accelerate(net, torch.bfloat16)
+    assert type(net[0]) is nn.Conv2d and type(net[1]) is nn.BatchNorm2d
+    stock = copy.deepcopy(net)
+    assert accelerate(net) == "winograd"  # in fp32: under autocast these kernels step aside
+    x = torch.randn(2, 16, 7, 7)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(net(x), stock(x))
+
+
 def test_a_network_in_double_precision_stays_stock() -> None:
     assert accelerate(convolution(16, 16).double()) == "stock (not in single precision on the CPU)"
