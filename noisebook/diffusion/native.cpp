@@ -309,7 +309,7 @@ void winograd_gradient(const float* x, const float* dy, float* weight_sums, floa
 // Adds to sums [threads][2][channels]: x - x₀ and (x - x₀)², where x₀ is the first pixel. Near the mean as it is, it
 // spares the variance the cancellation of E[x²] - E[x]².
 void batch_sums(const float* x, double* sums, int64_t pixels, int64_t channels, int64_t threads) {
-    sum_pixels<Vector>(pixels, channels, sums, threads, [=](int64_t i, int64_t c, Vector& first, Vector& second) {
+    sum_pixels<Vector, 1>(pixels, channels, sums, threads, [=](int64_t i, int64_t c, Vector& first, Vector& second) {
         const Vector difference = load(x + i) - load(x + c);
         first += difference;
         second += difference * difference;
@@ -334,7 +334,7 @@ void scale_gelu(const float* x, float* y, const float* scale, const float* shift
 void gelu_gradient(const float* x, const float* dy, float* dz, const float* scale, const float* shift,
                    const float* mean, const float* rstd, double* sums, int64_t pixels, int64_t channels,
                    int64_t threads) {
-    sum_pixels<Vector>(pixels, channels, sums, threads, [=](int64_t i, int64_t c, Vector& first, Vector& second) {
+    sum_pixels<Vector, 1>(pixels, channels, sums, threads, [=](int64_t i, int64_t c, Vector& first, Vector& second) {
         const Vector input = load(x + i);
         const Vector z = input * load(scale + c) + load(shift + c);
         Vector below, bell;

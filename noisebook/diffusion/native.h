@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <vector>
 #ifdef __linux__
 #include <sys/mman.h>
 #endif
@@ -66,26 +67,33 @@ class Scratch {
 thread_local Scratch scratch_a, scratch_b, scratch_c;  // what is only read is zero
 
 // Adds two values of every pixel and channel over pixels: float over a run of pixels, then double over runs. `add`
-// takes the pixel's offset, the channel, and the vectors to add to; sums is [threads][2][channels].
+// takes the pixel's offset, the channel, and the vectors to add to; sums is [threads][2][channels]. `at_once` pixels
+// are added in registers, before the next channels are: memory is read in order if that is 1.
 const int64_t kRun = 128;
 
-template <typename Vector, typename Add>
+template <typename Vector, int at_once, typename Add>
 void sum_pixels(int64_t pixels, int64_t channels, double* sums, int threads, Add add) {
     const int lanes = sizeof(Vector) / sizeof(float);
 #pragma omp parallel num_threads(threads)
     {
         double* mine = sums + omp_get_thread_num() * 2 * channels;
+        std::vector<float> run(2 * channels);
 #pragma omp for schedule(static)
-        for (int64_t start = 0; start < pixels; start += kRun)
-            for (int64_t c = 0; c < channels; c += lanes) {
-                Vector first{}, second{};
-                for (int64_t pixel = start; pixel < std::min(pixels, start + kRun); pixel++)
-                    add(pixel * channels + c, c, first, second);
-                for (int i = 0; i < lanes; i++) {
-                    mine[c + i] += first[i];
-                    mine[channels + c + i] += second[i];
+        for (int64_t start = 0; start < pixels; start += kRun) {
+            const int64_t stop = std::min(pixels, start + kRun);
+            std::fill(run.begin(), run.end(), 0.f);
+            for (int64_t some = start; some < stop; some += at_once)
+                for (int64_t c = 0; c < channels; c += lanes) {
+                    Vector first, second;
+                    memcpy(&first, &run[c], sizeof first);
+                    memcpy(&second, &run[channels + c], sizeof second);
+                    for (int64_t pixel = some; pixel < std::min(stop, some + at_once); pixel++)
+                        add(pixel * channels + c, c, first, second);
+                    memcpy(&run[c], &first, sizeof first);
+                    memcpy(&run[channels + c], &second, sizeof second);
                 }
-            }
+            for (int64_t c = 0; c < 2 * channels; c++) mine[c] += run[c];
+        }
     }
 }
 

@@ -348,7 +348,7 @@ void winograd_gradient(const bf16* x, const bf16* dy, float* weight_sums, float*
 // Adds to sums [threads][2][channels]: x - x₀ and (x - x₀)², where x₀ is the first pixel. Near the mean as it is, it
 // spares the variance the cancellation of E[x²] - E[x]².
 void batch_sums(const bf16* x, double* sums, int64_t pixels, int64_t channels, int64_t threads) {
-    sum_pixels<Vector>(pixels, channels, sums, threads, [=](int64_t i, int64_t c, Vector& first, Vector& second) {
+    sum_pixels<Vector, 16>(pixels, channels, sums, threads, [=](int64_t i, int64_t c, Vector& first, Vector& second) {
         const Vector difference = load(x + i) - load(x + c);
         first += difference;
         second += difference * difference;
@@ -372,7 +372,7 @@ void scale_gelu(const bf16* x, bf16* y, const float* scale, const float* shift, 
 // With dz = dy GELU'(z) for z = scale x + shift: adds to sums [threads][2][channels]: dz, and dz times the normalized x.
 void gelu_sums(const bf16* x, const bf16* dy, const float* scale, const float* shift, const float* mean,
                const float* rstd, double* sums, int64_t pixels, int64_t channels, int64_t threads) {
-    sum_pixels<Vector>(pixels, channels, sums, threads, [=](int64_t i, int64_t c, Vector& first, Vector& second) {
+    sum_pixels<Vector, 16>(pixels, channels, sums, threads, [=](int64_t i, int64_t c, Vector& first, Vector& second) {
         const Vector input = load(x + i);
         const Vector dz = load(dy + i) * gelu_slope(input * load(scale + c) + load(shift + c));
         first += dz;
