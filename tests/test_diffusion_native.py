@@ -73,6 +73,10 @@ def errors(net: nn.Module, x: Tensor) -> dict[str, float]:
     return {name: error(got[name], want[name]) for name in want}
 
 
+def test_a_compiler_that_is_there_compiles_the_kernels() -> None:
+    assert "failed" not in reason, reason  # or else all else here is skipped
+
+
 def half_errors(net: nn.Module, x: Tensor) -> tuple[dict[str, float], dict[str, float]]:
     """Root mean square errors under autocast, of the kernels and of PyTorch, relative to exact values."""
     x = x.bfloat16()

@@ -370,10 +370,10 @@ void group_norm(const float* x, const float* weight, const float* bias, const fl
         float* out = y + image * pixels * channels;
         // About the first pixel, so that little is lost where a channel is far from 0.
         std::vector<double> sums(2 * channels);
-        sum_pixels(pixels, channels, sums.data(), 1, kLanes, [=](int64_t i, int64_t c, float* first, float* second) {
+        sum_pixels<Vector, 1>(pixels, channels, sums.data(), 1, [=](int64_t i, int64_t c, Vector& first, Vector& second) {
             const Vector difference = load(in + i) - load(in + c);
-            store(first, load(first) + difference);
-            store(second, load(second) + difference * difference);
+            first += difference;
+            second += difference * difference;
         });
         std::vector<float> scale(channels), shift(channels);
         for (int64_t first = 0; first < channels; first += wide) {
