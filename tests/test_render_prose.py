@@ -194,3 +194,14 @@ def test_bibliography_fields_and_faults() -> None:
         parse("@misc{a, title={x}}\n@misc{a, title={y}}", "r.bib")
     with pytest.raises(BadInput, match="never closed"):
         parse("@misc{a, title={x", "r.bib")
+
+
+def test_a_table_is_a_region_with_a_name_and_no_empty_header() -> None:
+    html = str(
+        write("| level | $x_t$ <b> |\n|--|--|\n| 1 | 2 |\n\n|  |  |\n|--|--|\n| stages | I & II |").html
+    )
+    labels = [a["aria-label"] for tag, a in Tags(html).found if tag == "div" and a.get("role") == "region"]
+    assert labels == ["Table: level <b>", "Table: stages I & II"]
+    assert html.count("<th") - html.count("<thead") == 2 and "<math" in html
+    root = str(write(r"$\sqrt{n}$").html)
+    assert "<msqrt><mspace" in root, "or the sign hangs below the line"

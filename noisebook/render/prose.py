@@ -29,6 +29,8 @@ _ID = re.compile(r' id="([^"]*)"')
 _HREF = re.compile(r' href="#([^"]*)"')
 _REFERENCE = re.compile(r'<math><mtext><a href="([^"]*)">([^<]*)</a></mtext></math>')
 _ANCHOR = re.compile(r"</?a\b[^>]*>")
+_TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
+_EMPTY_HEADER = re.compile(r"<th([^>]*)>\s*</th>")
 _TAG = re.compile(r"<[^>]*>")
 
 
@@ -92,7 +94,7 @@ class Writer:
 
     def _write(self, text: str, locate: Callable[[int], Position], figure: Callable[[str], str]) -> Prose:
         self._problems, self._locate = [], locate
-        text = text.replace("\ue000", "").replace("\ue001", "")
+        text = re.sub("[\ue000-\ue002]", "", text)
         spans, _ = scan(text)
         math = iter(self._math([span for span in spans if span.kind in ("math", "display")]))
         parts: list[str] = []
@@ -245,10 +247,8 @@ class Writer:
         engine.treeprocessors.register(Addresses(engine), "addresses", 1)
         html = engine.convert(text)
         html = re.sub(r' align="(\w+)"', r' class="\1"', html)
-        html = html.replace(
-            "<table>", '<div class="scroll" tabindex="0" role="region" aria-label="Table"><table>'
-        )
-        html = html.replace("</table>", "</table></div>").replace("<pre>", '<pre tabindex="0">')
+        html = _TABLE.sub(_scrolling, _EMPTY_HEADER.sub(r"<td\1></td>", html))
+        html = html.replace("<pre>", '<pre tabindex="0">')
         return html, engine.toc_tokens  # type: ignore[attr-defined]
 
     def _link(self, element: Element) -> None:
@@ -283,6 +283,14 @@ class Writer:
         element.set("width", str(found[1]))
         element.set("height", str(found[2]))
         element.set("loading", "lazy")
+
+
+def _scrolling(table: re.Match[str]) -> str:
+    """A table that scrolls by itself; a region of the page, named by its first row that says something."""
+    bare = _TAG.sub(" ", _MARK.sub(" ", table[0].replace("</tr>", "\ue002")))
+    rows = (" ".join(unescape(row).split()) for row in bare.split("\ue002"))
+    label = escape(next(filter(None, rows), "")[:60])
+    return f'<div class="scroll" tabindex="0" role="region" aria-label="Table: {label}">{table[0]}</div>'
 
 
 def _link_out(html: str) -> str:
