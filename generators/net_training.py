@@ -113,7 +113,7 @@ class Params(contract.Params):
     reads: int = Field(1, ge=0, le=5, description="the first level that reads the words of the text")
     looks: int = Field(2, ge=0, le=5, description="the first level whose places look at each other")
     batch: int = Field(64, ge=2, le=4096, description="pictures in a step")
-    optimizer: Literal["adam", "muon"] = Field("muon", description="AdamW for all, or Muon inside")
+    optimizer: Literal["adam", "muon"] = Field("adam", description="AdamW for all, or Muon inside")
     weight_decay: float = Field(0.01, ge=0, le=1, description="of matrices and kernels")
     drop: float = Field(0.1, ge=0, le=1, description="probability of withholding the caption")
     weighting: Literal["velocity", "truncated", "min-snr", "sigmoid"] = Field(
