@@ -92,6 +92,7 @@ class Project:
             seed=self.report.seed,
             draft=draft,
             policy=key_policy(self.report.key_policy),
+            library=self.report.library,
         )
 
     @cached_property

@@ -87,11 +87,40 @@ def test_a_lock_entry_with_a_folder_follows_its_pictures(tmp_path: Path) -> None
     save(tmp_path / "mine/red ball.png", (32, 32), "RGB", (255, 0, 0))
     entry = {"kind": "model", "loader": "noisebook.models.exact", "files": {"models/library.zip": "0"}}
     one = with_folder(entry, tmp_path, "mine")
-    assert list(one["files"]) == ["mine/red ball.png"]
+    assert list(one["files"]) == ["red ball.png"]
+    (tmp_path / "mine").rename(tmp_path / "ours")
+    assert with_folder(entry, tmp_path, "ours")["files"] == one["files"]  # the folder's name says nothing
+    (tmp_path / "ours").rename(tmp_path / "mine")
     assert library.open_library("exact/stage1", one, tmp_path).names == ("red ball",)
     save(tmp_path / "mine/red ball.png", (32, 32), "RGB", (254, 0, 0))
     assert with_folder(entry, tmp_path, "mine") != one
     with pytest.raises(MissingModel, match="not the pinned file"):
         library.open_library("exact/stage1", one, tmp_path)
-    with pytest.raises(MissingModel, match="no such folder"):
+    with pytest.raises(BadPicture, match="no such folder"):
         with_folder(entry, tmp_path, "yours")
+
+
+def test_a_file_of_names(tmp_path: Path) -> None:
+    save(tmp_path / "IMG_0231.jpg")
+    save(tmp_path / "trip/12.png")
+    save(tmp_path / "red ball.png")
+    names = tmp_path / "names.txt"
+    names.write_text(
+        "# file: name\n\nIMG_0231.jpg: an old oak\r\ntrip/12.png: la mer: calme\n", encoding="utf-8-sig"
+    )
+    assert {p.file: p.name for p in folder(tmp_path).pictures} == {
+        "IMG_0231.jpg": "an old oak", "trip/12.png": "la mer: calme", "red ball.png": "red ball",
+    }  # fmt: skip
+    assert "names.txt" in with_folder({"files": {}}, tmp_path.parent, tmp_path.name)["files"]
+    names.write_text("IMG_0231.jpg an oak\nIMG_9.jpg: x\nred ball.png: a\nred ball.png: b\n")
+    with pytest.raises(BadPicture) as error:
+        folder(tmp_path)
+    for said in (
+        "names.txt:1: expected FILE: NAME",
+        "names.txt:2: there is no file",
+        "names.txt:4: 'red ball.png' has",
+    ):
+        assert said in str(error.value)
+    names.write_bytes(b"\xff\xfe\xff")
+    with pytest.raises(BadPicture, match="UTF-8"):
+        folder(tmp_path)

@@ -23,6 +23,7 @@ from noisebook.build.launch import launch, processes
 from noisebook.build.plan import Planned, Work
 from noisebook.build.record import Record, Stored
 from noisebook.build.store import Store, StoreFull
+from noisebook.models.library import BadPicture
 from noisebook.models.lock import Entry, MissingModel, load
 
 
@@ -40,12 +41,12 @@ class Models:
 
     def __init__(self, root: Path, lock: Mapping[str, Entry]) -> None:
         self.root, self.lock = root, lock
-        self._loaded: dict[str, Any] = {}
+        self.loaded: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:
-        if name not in self._loaded:
-            self._loaded[name] = load(name, self.lock[name], self.root)
-        return self._loaded[name]
+        if name not in self.loaded:
+            self.loaded[name] = load(name, self.lock[name], self.root)
+        return self.loaded[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +225,7 @@ def compute(
             raise ValueError(f"{group[0].generator.name} yielded cell {cell.id!r}, which was not asked for")
         check_outputs(planned, outputs)
         now = time.perf_counter()
-        made = provenance(planned, now - last)
+        made = provenance(planned, now - last) | heard(planned, models)
         if count := context.processes.get(cell.id):
             made["processes"] = count
         record = planned.store.put(planned.key, planned.components, outputs, made)
@@ -275,6 +276,15 @@ def provenance(planned: Planned, seconds: float) -> dict[str, Json]:
     return result
 
 
+def heard(planned: Planned, models: Models) -> dict[str, Json]:
+    """How models that read words understood this cell's: each word's nearest names, and how near they are."""
+    notes: dict[str, Json] = {}
+    for name in planned.models.values():
+        if hasattr(model := models.loaded.get(name), "heard"):
+            notes.update(model.heard(planned.cell.params))
+    return {"words": notes} if notes else {}
+
+
 @cache
 def version(package: str) -> str | None:
     """The installed version of a package, or None."""
@@ -298,7 +308,7 @@ def processor() -> str:
 
 def explain_failure(error: Exception, planned: Planned, errors: Path) -> str:
     """One message for a person; the traceback of a generator's own mistake goes to a file."""
-    if isinstance(error, MissingModel):
+    if isinstance(error, MissingModel | BadPicture):
         return str(error)
     if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
         return f"out of memory: {error}. Fewer cells at a time: noisebook build --only {planned.figure}"

@@ -19,6 +19,7 @@ from noisebook.build.folders import write_note
 from noisebook.build.record import Record
 from noisebook.build.registry import SHIPPED, Generator, Registry, suggest
 from noisebook.build.store import Store, signature
+from noisebook.models.library import with_folder
 from noisebook.models.lock import AUTO, DEEPFLOYD, Entry, automatic, read_lock
 
 State = Literal["cached", "missing", "stale"]
@@ -192,7 +193,8 @@ class Digests:
 class Planner:
     """Resolves cells into keys. One planner serves one build.
 
-    ``model`` is the report's model family, ``seed`` its seed; ``draft`` gives cells keys of their own.
+    ``model`` is the report's model family, ``seed`` its seed, ``library`` the folder that exact draws from
+    (empty: its own); ``draft`` gives cells keys of their own.
     """
 
     def __init__(
@@ -205,7 +207,9 @@ class Planner:
         seed: int = 42,
         draft: bool = False,
         policy: Mapping[str, Json] | None = None,
+        library: str = "",
     ) -> None:
+        self.library = library
         self.root, self.store, self.registry = root, store, registry
         self.model, self.seed, self.draft, self.policy = model, seed, draft, dict(policy or {})
         notes = root / ".noisebook"
@@ -216,8 +220,13 @@ class Planner:
 
     @cached_property
     def lock(self) -> dict[str, Entry]:
-        """The lock file's entries."""
-        return read_lock(self.root)
+        """The lock file's entries; with a library of the author's own, exact draws from that."""
+        entries = read_lock(self.root)
+        if self.library:
+            for name, entry in entries.items():
+                if entry["loader"] == "noisebook.models.exact":
+                    entries[name] = with_folder(entry, self.root, self.library, self.digests.of)
+        return entries
 
     @cached_property
     def automatic(self) -> str:

@@ -298,13 +298,17 @@ def build(root: Path) -> None:
     names = sorted({picture.name for picture, _ in pictures})
     subjects = [understand(prompt).subject for prompt in PROMPTS]
     text.write(root / text.SHIPPED, names + subjects, text.Text())
-    for stage in ("stage1", "stage2"):
+    for name, kind, module in (
+        ("exact/stage1", "model", "exact"),
+        ("exact/stage2", "model", "exact"),
+        ("library", "data", "library"),
+    ):
         pin(
             root,
-            f"exact/{stage}",
+            name,
             [LIBRARY],
-            kind="model",
-            loader="noisebook.models.exact",
+            kind=kind,
+            loader=f"noisebook.models.{module}",
             revision="1",
             licence="MIT, Apache-2.0 and CC-BY-4.0: see models/README.md",
             get=f"{LIBRARY} ships with the report: restore it, or run python -m noisebook.models.dataset.",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -31,7 +31,7 @@ from noisebook.models.lock import Entry
 from noisebook.models.styles import TREATMENTS, backdrop
 from noisebook.models.text import SHIPPED, Text
 
-LOOK = Windows(base=15.0, slope=8.0, whole=3.0)
+LOOK = Windows(base=12.0, slope=8.0, whole=4.0, keep=64)
 LOOK_CLOSER = Windows(base=9.0, slope=9.0)
 
 
@@ -43,6 +43,7 @@ class Settings:
         variants: pictures in a prompt's bank.
         sample: pictures in the bank without words, drawn from the whole library.
         names: how many names a prompt may reach.
+        margin: names that are less similar to the prompt than the nearest one by more than this are left out.
         certainty: log prior per unit of cosine similarity between the prompt and a picture's name.
         share: in guidance, the least part that a prompt's own bank has in the estimate without words. A
             closed form is far surer than a network, and γ multiplies what it is sure of: at γ = 7 and a
@@ -57,6 +58,7 @@ class Settings:
     variants: int = 720
     sample: int = 1000
     names: int = 10
+    margin: float = 0.15
     certainty: float = 40.0
     share: float = 0.9
     doubt: float = 8.0
@@ -173,7 +175,8 @@ class Bank:
 def render(library: Library, variants: Sequence[Variant], size: int) -> Tensor:
     """The variants' pictures, (N, 3, size, size) in [0, 1]."""
     wanted = sorted({variant.picture for variant in variants})
-    sources = dict(zip(wanted, library.rgba(wanted, 256), strict=True))
+    # Twice the size is sharp enough, and costs a quarter of 256 where pictures are small.
+    sources = dict(zip(wanted, library.rgba(wanted, min(256, 2 * size)), strict=True))
     out = torch.empty(len(variants), 3, size, size)
     for row, variant in enumerate(variants):
         source = sources[variant.picture]
@@ -221,7 +224,9 @@ class Exact:
         self.library, self.text, self.image_size = library, text, image_size
         self.settings = settings or Settings()
         self.alphas_cumprod = squared_cosine()
+        self.asked: set[str] = set()
         self._banks: dict[Request, Bank] = {}
+        self._answers: list[tuple[str, Tensor, Tensor]] = []
         self._enlarged: list[tuple[str, Tensor, tuple[Tensor, Tensor]]] = []
 
     @cached_property
@@ -273,15 +278,15 @@ class Exact:
         settings = self.settings
         similar = self._similarities(request.subject)
         best = similar.topk(min(settings.names, len(similar)))
-        log_prior = torch.log_softmax(best.values * settings.certainty, 0)
+        count = int((best.values >= best.values[0] - settings.margin).sum())
+        indices, values = best.indices[:count], best.values[:count]
+        log_prior = torch.log_softmax(values * settings.certainty, 0)
         # Names that are unlikely get few variants, but keep their prior.
-        effort = torch.softmax(best.values * settings.certainty * 0.7, 0)
+        effort = torch.softmax(values * settings.certainty * 0.7, 0)
         generator = torch.Generator().manual_seed(derive_seed(0, "bank", request.style, request.subject))
         variants: list[Variant] = []
         prior: list[float] = []
-        for index, log_p, part in zip(
-            best.indices.tolist(), log_prior.tolist(), effort.tolist(), strict=True
-        ):
+        for index, log_p, part in zip(indices.tolist(), log_prior.tolist(), effort.tolist(), strict=True):
             pictures = self.library.by_name[self.library.names[index]]
             weights = [self._fits(i, request.style) for i in pictures]
             count = round(part * settings.variants)
@@ -292,7 +297,7 @@ class Exact:
                 variants.append(self._variant(pictures[chosen], request, generator))
             prior += [log_p - math.log(count)] * count
         logs = torch.tensor(prior)
-        return Bank(self.library, variants, logs - logs.logsumexp(0), best.values[0].item())
+        return Bank(self.library, variants, logs - logs.logsumexp(0), values[0].item())
 
     def _fits(self, picture: int, style: str) -> float:
         """How much of a style's variants come from this picture, beside the others of its name."""
@@ -344,7 +349,12 @@ class Exact:
 
     def embed(self, prompts: Sequence[Prompt]) -> list[Prompt]:
         """The prompts; their banks are made once and kept."""
+        self.asked.update(str(getattr(prompt, "text", prompt)) for prompt in prompts)
         return list(prompts)
+
+    def heard(self, params: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """Notes on every prompt in a cell's parameters: what its record says of how it was understood."""
+        return {value: self.notes(value) for value in texts(params) if value in self.asked}
 
     def predict(self, x_t: Tensor, t: int, conditioning: Sequence[Prompt]) -> tuple[Tensor, None]:
         """See :class:`noisebook.diffusion.denoiser.Denoiser`."""
@@ -354,12 +364,22 @@ class Exact:
         sigma = exact.noise_of(alpha)
         y = x_t.float() / math.sqrt(alpha)
         estimate = self._enlarge if self.image_size == 256 else self._estimate
+        self._answers.clear()
         x_0 = torch.stack([estimate(row, sigma, prompt) for row, prompt in zip(y, conditioning, strict=True)])
         return implied_noise(x_t, x_0, alpha), None
 
+    def _posterior(self, y: Tensor, sigma: float, prompt: str) -> Tensor:
+        """The bank's answer, asked for once where both branches of guidance need it."""
+        for known, place, answer in self._answers:
+            if known == prompt and torch.equal(place, y):
+                return answer
+        answer = posterior(y, sigma, self.bank(prompt), self.settings.windows)
+        self._answers.append((prompt, y, answer))
+        return answer
+
     def _estimate(self, y: Tensor, sigma: float, prompt: Prompt) -> Tensor:
         windows = self.settings.windows
-        here = posterior(y, sigma, self.bank(prompt), windows)
+        here = self._posterior(y, sigma, str(prompt))
         beside = getattr(prompt, "beside", "")
         if prompt or not beside:
             return here
@@ -367,7 +387,7 @@ class Exact:
         doubt = self.settings.doubt
         odds = evidence(y, sigma, asked, windows) - evidence(y, sigma, self.bank(prompt), windows)
         share = self.settings.share + (1 - self.settings.share) / (1 + math.exp(-max(-500.0, odds / doubt)))
-        return torch.lerp(here, posterior(y, sigma, asked, windows), share)
+        return torch.lerp(here, self._posterior(y, sigma, beside), share)
 
     def _enlarge(self, y: Tensor, sigma: float, prompt: Prompt) -> Tensor:
         """Stage II: the bank's pictures at 256, chosen by the small picture first and by ``y`` second.
@@ -430,6 +450,18 @@ def posterior(y: Tensor, sigma: float, bank: Bank, windows: Windows) -> Tensor:
     return exact.mix(
         prior + exact.local_logits(y, pictures, sigma, width, cell, windows.temperature), pictures
     )
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Every text in nested parameters."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from texts(each)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from texts(each)
 
 
 def _quantile(weights: Sequence[float], place: float) -> int:

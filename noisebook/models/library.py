@@ -10,13 +10,13 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from noisebook.models.lock import Entry, MissingModel, digest
+from noisebook.models.lock import Entry, digest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,6 +25,10 @@ SMALLEST = 16
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 WHERE = "library"
 """Key of a lock entry that names a folder of pictures in place of the shipped library."""
+
+
+NAMES = "names.txt"
+"""In such a folder: lines FILE: NAME for pictures whose file names do not say what they show."""
 
 
 class BadPicture(Exception):
@@ -63,6 +67,11 @@ class Library:
             out[picture.name].append(index)
         return out
 
+    @cached_property
+    def _archive(self) -> zipfile.ZipFile | None:
+        """The zip file, opened once: reading its directory takes as long as ten pictures."""
+        return zipfile.ZipFile(self.path) if self.path.is_file() else None
+
     def rgba(self, indices: Sequence[int], size: int) -> Tensor:
         """(N, 4, size, size) float32 in [0, 1]: colours multiplied by alpha, and alpha.
 
@@ -73,7 +82,7 @@ class Library:
         from PIL import Image, ImageOps, UnidentifiedImageError
 
         out = torch.empty(len(indices), 4, size, size)
-        archive = zipfile.ZipFile(self.path) if self.path.is_file() else None
+        archive = self._archive
         for row, index in enumerate(indices):
             file = self.pictures[index].file
             try:
@@ -105,8 +114,6 @@ class Library:
                     values, size=(size, size), mode="bilinear", antialias=True
                 )
             out[row] = values[0]
-        if archive:
-            archive.close()
         return out
 
 
@@ -134,22 +141,61 @@ def name_of(file: Path) -> str:
     return re.sub(r"\s+", " ", re.sub(r"\b\d+\b", " ", words)).strip().lower()
 
 
+def picture_files(path: Path) -> list[Path]:
+    """The pictures of a folder and its subfolders, by name."""
+    if not path.is_dir():
+        raise BadPicture(f"{path}: no such folder of pictures")
+    files = [f for f in sorted(path.rglob("*")) if f.suffix.lower() in SUFFIXES and f.is_file()]
+    if not files:
+        raise BadPicture(f"{path}: no pictures ({', '.join(sorted(SUFFIXES))})")
+    return files
+
+
+def given_names(path: Path) -> dict[str, str]:
+    """File → name from ``path/names.txt``, if there is one: lines ``FILE: NAME``, # begins a comment.
+
+    Raises BadPicture with every line that is wrong.
+    """
+    where = path / NAMES
+    if not where.is_file():
+        return {}
+    names: dict[str, str] = {}
+    wrong = []
+    try:
+        lines = where.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadPicture(f"{where}: cannot be read as UTF-8 ({error})") from None
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        file, _, name = (part.strip() for part in line.partition(": "))
+        if not name:
+            wrong.append(f"{where}:{number}: expected FILE: NAME, found {line.strip()!r}")
+        elif file in names:
+            wrong.append(f"{where}:{number}: {file!r} has a name already, {names[file]!r}")
+        elif not (path / file).is_file():
+            wrong.append(f"{where}:{number}: there is no file {file!r} in {path}")
+        else:
+            names[file] = name
+    if wrong:
+        raise BadPicture("\n".join(wrong))
+    return names
+
+
 def folder(path: Path) -> Library:
-    """The pictures of a folder and its subfolders, named by their files.
+    """The pictures of a folder and its subfolders, named by their files or by its names.txt.
 
     Raises BadPicture with every file that is broken, too small or without a name, or if there are none.
     """
     from PIL import Image, UnidentifiedImageError
 
-    if not path.is_dir():
-        raise BadPicture(f"{path}: no such folder of pictures")
     pictures, wrong = [], []
-    for file in sorted(path.rglob("*")):
-        if file.suffix.lower() not in SUFFIXES or not file.is_file():
-            continue
-        name = name_of(file)
+    files, names = picture_files(path), given_names(path)
+    for file in files:
+        place = file.relative_to(path).as_posix()
+        name = names.get(place) or name_of(file)
         if not name:
-            wrong.append(f"{file}: its name says nothing of what it shows")
+            wrong.append(f"{file}: its name says nothing of what it shows; rename it, or name it in {NAMES}")
         try:
             with Image.open(file) as image:
                 size, clear = image.size, image.has_transparency_data
@@ -165,23 +211,23 @@ def folder(path: Path) -> Library:
             continue
         if min(size) < SMALLEST:
             wrong.append(f"{file}: {size[0]}×{size[1]} pixels, at least {SMALLEST} are needed")
-        pictures.append(
-            Picture(name, "own", "piece" if clear else "scene", file.relative_to(path).as_posix())
-        )
+        pictures.append(Picture(name, "own", "piece" if clear else "scene", place))
     if wrong:
         raise BadPicture("\n".join(wrong))
-    if not pictures:
-        raise BadPicture(f"{path}: no pictures ({', '.join(sorted(SUFFIXES))})")
     return Library(path, pictures)
 
 
-def with_folder(entry: Entry, root: Path, where: str) -> Entry:
-    """``entry`` with the pictures of the folder ``root/where`` as its library, each with its digest."""
+def with_folder(
+    entry: Entry, root: Path, where: str, digest_of: Callable[[Path], str] = digest
+) -> dict[str, Any]:
+    """``entry`` with the pictures of the folder ``root/where`` as its library, each with its digest.
+
+    Files are named relative to the folder: their names say what they show, the folder's says nothing.
+    Raises BadPicture if there are none.
+    """
     path = root / where
-    if not path.is_dir():
-        raise MissingModel(f"{path}: no such folder of pictures")
-    files = [f for f in sorted(path.rglob("*")) if f.suffix.lower() in SUFFIXES and f.is_file()]
-    digests = {f.relative_to(root).as_posix() if f.is_relative_to(root) else str(f): digest(f) for f in files}
+    files = picture_files(path) + [path / NAMES] * (path / NAMES).is_file()
+    digests = {file.relative_to(path).as_posix(): digest_of(file) for file in files}
     return {**entry, WHERE: where, "files": digests}
 
 
@@ -189,5 +235,12 @@ def open_library(name: str, entry: Entry, root: Path) -> Library:
     """The library of a lock entry, its files checked against their digests."""
     from noisebook.models.lock import verify
 
-    paths = verify(name, entry, root)
-    return folder(root / entry[WHERE]) if WHERE in entry else shipped(next(iter(paths.values())))
+    if WHERE in entry:
+        verify(name, entry, root / entry[WHERE])
+        return folder(root / entry[WHERE])
+    return shipped(next(iter(verify(name, entry, root).values())))
+
+
+def load(name: str, entry: Entry, root: Path) -> Library:
+    """The library alone, as data."""
+    return open_library(name, entry, root)

@@ -196,81 +196,68 @@ def peaks(r: Random) -> str:
 
 
 def waterfall(r: Random) -> str:
-    """Water falling between rocks into a pool, trees above."""
-    out = sky([(0, "#8fc4e8"), (0.35, "#dcebf2"), (1, "#8fb7a0")])
-    top = r.uniform(56, 84)
-    rock = near(r, r.choice([(92, 84, 80), (80, 88, 84), (108, 94, 80)]))
-    out += polygon(
-        [
-            (0, top + r.uniform(-18, 6)),
-            (70, top + r.uniform(-10, 6)),
-            (128, top),
-            (190, top + r.uniform(-10, 8)),
-            (S, top + r.uniform(-22, 8)),
-            (S, S),
-            (0, S),
-        ],
-        rgb(rock),
-    )
-    for _ in range(42):
-        x, y, w = r.uniform(-10, S), r.uniform(top + 2, 210), r.uniform(10, 34)
+    """One, two or three falls over a cliff, each wider below, into a pool with spray; pines on the edge."""
+    out = sky([(0, "#5f9fd0"), (0.4, "#a9d0e8"), (1, "#a9d0e8")])
+    top, foot = r.uniform(62, 88), r.uniform(186, 204)
+    rock = near(r, r.choice([(84, 76, 72), (72, 80, 76), (98, 86, 72)]))
+    line = [(x, top + r.uniform(-9, 7)) for x in range(0, S + 1, 32)]
+    out += polygon([*line, (S, S), (0, S)], rgb(rock))
+    for _ in range(60):  # ledges: level, where the water is upright
+        x, y, w = r.uniform(-20, S), r.uniform(top + 8, foot + 16), r.uniform(18, 46)
         out += polygon(
-            [(x, y), (x + w, y + r.uniform(-6, 6)), (x + w * 0.8, y + w * 0.9), (x + w * 0.1, y + w * 0.7)],
-            rgb(rock, r.uniform(0.62, 1.2)),
-            'opacity=".75"',
+            [(x, y), (x + w, y + r.uniform(-3, 3)), (x + w * 0.9, y + r.uniform(5, 11)), (x + 4, y + 9)],
+            rgb(rock, r.choice([0.5, 0.62, 1.25])),
+            'opacity=".8"',
         )
-    for _ in range(r.randint(8, 13)):
-        x = r.uniform(0, S)
-        out += ellipse(
-            x, top - r.uniform(0, 16), r.uniform(14, 26), r.uniform(12, 22), rgb(near(r, (52, 110, 60)))
-        )
-    count = r.choice([1, 2, 2, 3])
-    middles = {1: [128], 2: [84, 176], 3: [52, 128, 206]}[count]
-    for middle in middles:
-        x, w = (
-            middle + r.uniform(-14, 14),
-            r.uniform(40, 58) / (1 if count == 1 else 1.45) + (20 if count == 1 else 0),
-        )
-        y = top - 2 + r.uniform(-4, 6)
-        flare = w * 0.16
+    count = r.choice([1, 1, 2, 2, 3])
+    middles = {1: [128], 2: [80, 178], 3: [40, 128, 216]}[count]
+    falls = [(m + r.uniform(-12, 12), r.uniform(30, 40) + (26 if count == 1 else 0)) for m in middles]
+    for _ in range(r.randint(9, 13)):
+        x = r.uniform(-6, S + 6)
+        if all(abs(x - m) > w * 0.5 + 6 for m, w in falls):
+            out += pine(r, x, top + r.uniform(0, 8), r.uniform(42, 68), near(r, (30, 66, 44)))
+    for x, w in falls:
+        y, flare, step = top - 1, w * 0.34, r.uniform(0.42, 0.6)
+        ledge = top + (foot - top) * step
         out += path(
-            f"M{x - w / 2} {y} Q{x} {y - 5} {x + w / 2} {y} C{x + w / 2 + flare} {y + 40} {x + w / 2 + flare} 160 {x + w / 2 + flare} 214 H{x - w / 2 - flare} C{x - w / 2 - flare} 160 {x - w / 2 - flare} {y + 40} {x - w / 2} {y}Z",
-            "#dcf0fa",
+            f"M{x - w / 2} {y} Q{x} {y - 6} {x + w / 2} {y} C{x + w / 2 + 5} {y + 20} {x + w / 2 + 3} {ledge} {x + w / 2 + flare} {ledge + 6} L{x + w / 2 + flare * 1.5} {foot + 6} H{x - w / 2 - flare * 1.5} L{x - w / 2 - flare} {ledge + 6} C{x - w / 2 - 3} {ledge} {x - w / 2 - 5} {y + 20} {x - w / 2} {y}Z",
+            "#f4fafd",
         )
-        for _ in range(10):
-            u = x + r.uniform(-0.5, 0.5) * w
-            tone = r.choice(["#ffffff", "#ffffff", "#a9d3ea", "#8fc0de"])
+        for k in range(round(w / 6)):  # threads of water, parted by shade
+            u = -0.42 + 0.84 * (k + r.uniform(0.2, 0.8)) / round(w / 6)
             out += path(
-                f"M{u} {y + r.uniform(0, 30)} Q{u + (u - x) * 0.25} 130 {u + (u - x) * 0.35} {r.uniform(150, 212)}",
+                f"M{x + u * w} {y + r.uniform(8, 26)} Q{x + u * w * 1.05} {ledge} {x + u * (w + 2 * flare)} {ledge + 8} L{x + u * (w + 3 * flare)} {foot - r.uniform(0, 18)}",
                 "none",
-                f'stroke="{tone}" stroke-width="{r.uniform(2.5, 5):.1f}" stroke-linecap="round"',
+                f'stroke="{r.choice(["#7fb2cf", "#96c4dc"])}" stroke-width="{r.uniform(2.2, 3.6):.1f}" stroke-linecap="round"',
             )
-    out += gradient("pool", [(0, "#9fd4e6"), (1, "#2f7f9e")]) + path(
-        f"M0 {r.uniform(204, 216)} Q128 {r.uniform(196, 208)} 256 {r.uniform(204, 216)} V256 H0Z",
-        "url(#pool)",
+    out += gradient("pool", [(0, "#a8d8e8"), (1, "#2f7394")]) + path(
+        f"M0 {foot + r.uniform(2, 8)} Q128 {foot - 4} 256 {foot + r.uniform(2, 8)} V256 H0Z", "url(#pool)"
     )
-    for middle in middles:
-        for _ in range(6):
+    for x, w in falls:
+        for _ in range(9):
             out += ellipse(
-                middle + r.uniform(-34, 34),
-                212 + r.uniform(-5, 9),
-                r.uniform(12, 24),
-                r.uniform(5, 10),
+                x + r.uniform(-0.8, 0.8) * w,
+                foot + r.uniform(-9, 6),
+                r.uniform(9, 17),
+                r.uniform(6, 11),
                 "#ffffff",
-                'opacity=".72"',
+                'opacity=".8"',
+            )
+        for k in range(4):  # rings on the pool
+            out += ellipse(
+                x,
+                foot + 13 + 10 * k,
+                w * (0.8 + 0.32 * k),
+                3.5 + 1.5 * k,
+                "none",
+                f'stroke="#e6f5fa" stroke-width="2.6" opacity="{0.9 - 0.15 * k:.2f}"',
             )
     for side in (0, 1):
         for _ in range(3):
-            x = r.uniform(0, 44) if side == 0 else r.uniform(212, S)
+            x = r.uniform(-4, 34) if side == 0 else r.uniform(222, 260)
             out += ellipse(
-                x, r.uniform(222, 256), r.uniform(12, 26), r.uniform(9, 16), rgb(rock, r.uniform(0.6, 0.95))
+                x, r.uniform(226, 256), r.uniform(14, 28), r.uniform(10, 16), rgb(rock, r.uniform(0.5, 0.85))
             )
-    for _ in range(4):
-        out += path(
-            f"M{r.uniform(20, 180):.0f} {r.uniform(226, 250):.0f} h{r.uniform(20, 60):.0f}",
-            "none",
-            'stroke="#c4e8f2" stroke-width="2.5"',
-        )
     return out
 
 
@@ -400,47 +387,44 @@ def campfire(r: Random) -> str:
     """People around a fire at night."""
     out = sky([(0, "#0c1230"), (0.55, "#22264e"), (1, "#2a2030")])
     for _ in range(26):
-        out += ellipse(
-            r.uniform(0, S),
-            r.uniform(0, 110),
-            r.uniform(0.8, 1.8),
-            r.uniform(0.8, 1.8),
-            "#fff6d8",
-            'opacity=".9"',
-        )
-    if r.random() < 0.6:
-        out += ellipse(r.choice([40, 210]) + r.uniform(-12, 12), r.uniform(26, 48), 14, 14, "#f7efc8")
-    for _ in range(12):
-        out += pine(r, r.uniform(0, S), r.uniform(150, 172), r.uniform(60, 110), near(r, (18, 34, 40), 5))
-    out += gradient("ground", [(0, "#3b2c26"), (1, "#1d1618")]) + path(
-        "M0 160 Q128 148 256 160 V256 H0Z", "url(#ground)"
+        x, y, size = r.uniform(0, S), r.uniform(0, 90), r.uniform(0.9, 2.0)
+        out += ellipse(x, y, size, size, "#fff6d8", 'opacity=".9"')
+    if r.random() < 0.5:
+        out += ellipse(r.choice([36, 216]) + r.uniform(-12, 12), r.uniform(24, 44), 13, 13, "#f7efc8")
+    for _ in range(14):
+        x = r.choice([r.uniform(-8, 84), r.uniform(172, 264)])
+        out += pine(r, x, r.uniform(150, 172), r.uniform(60, 116), near(r, (16, 30, 36), 5))
+    out += gradient("ground", [(0, "#4a3428"), (1, "#1d1618")]) + path(
+        "M0 164 Q128 152 256 164 V256 H0Z", "url(#ground)"
     )
-    fx, fy, fh = 128 + r.uniform(-10, 10), r.uniform(206, 220), r.uniform(70, 96)
-    out += gradient("glow", [(0, "#ffb347"), (0.45, "#f07a28"), (1, "#f07a28")], True, [0.85, 0.38, 0])
-    out += ellipse(fx, fy - 26, 128, 96, "url(#glow)")
-    people = r.randint(4, 6)
-    back = [(-58, 184), (58, 184), (0, 172)][: max(0, people - 2)]
-    r.shuffle(back)
-    for dx, y in back[: people - 2]:
-        if abs(dx) > 5:
-            out += sitter(
-                r, fx + dx + r.uniform(-8, 8), y + r.uniform(-4, 4), r.uniform(62, 74), -1 if dx > 0 else 1
-            )
+    fx, fy, fh = 128 + r.uniform(-8, 8), r.uniform(204, 218), r.uniform(104, 138)
+    out += gradient(
+        "glow",
+        [(0, "#ffc25a"), (0.4, "#f08a30"), (0.75, "#b8481c"), (1, "#6a2818")],
+        True,
+        [0.95, 0.6, 0.25, 0],
+    )
+    out += ellipse(fx, fy - fh * 0.42, r.uniform(88, 104), r.uniform(96, 112), "url(#glow)")
+    out += ellipse(fx, fy + 8, 84, 17, "#d8803a", 'opacity=".55"')
+    if r.random() < 0.5:
+        for side in (-1, 1):
+            x = fx + side * r.uniform(56, 64)
+            out += sitter(r, x, r.uniform(188, 196), r.uniform(68, 78), -side)
     for side in (-1, 1):
-        out += sitter(r, fx + side * r.uniform(84, 98), r.uniform(222, 238), r.uniform(84, 98), -side)
-    for angle in (-28, 24, 0):
-        out += f'<rect x="{fx - 32:.1f}" y="{fy - 3:.1f}" width="64" height="10" rx="5" fill="{rgb(near(r, (96, 58, 36)))}" transform="rotate({angle} {fx:.1f} {fy:.1f})"/>'
+        out += sitter(r, fx + side * r.uniform(84, 96), r.uniform(224, 238), r.uniform(98, 116), -side)
+    for angle in (-26, 24, 0):
+        out += f'<rect x="{fx - 34:.1f}" y="{fy - 3:.1f}" width="68" height="12" rx="6" fill="{rgb(near(r, (96, 58, 36)))}" transform="rotate({angle} {fx:.1f} {fy:.1f})"/>'
     for k, (tone, part) in enumerate(
-        [("#e8481c", 1.0), ("#f98a1f", 0.74), ("#ffcb3d", 0.5), ("#fff3b0", 0.26)]
+        [("#e8481c", 1.0), ("#f98a1f", 0.76), ("#ffcb3d", 0.53), ("#fff3b0", 0.3)]
     ):
-        h, w = fh * part, 27 * part + 2
+        h, w = fh * part, 33 * part + 2
         lean = r.uniform(-7, 7)
         out += path(
             f"M{fx - w} {fy - 2} C{fx - w * 1.3} {fy - h * 0.45} {fx - w * 0.3} {fy - h * 0.5} {fx + lean} {fy - h} C{fx + w * 0.35} {fy - h * 0.6} {fx + w * 1.35} {fy - h * 0.4} {fx + w} {fy - 2} Q{fx} {fy + 6 - k} {fx - w} {fy - 2}Z",
             tone,
         )
     for _ in range(8):
-        out += ellipse(fx + r.uniform(-36, 36), fy - r.uniform(80, 140), 1.6, 1.6, "#ffc24d")
+        out += ellipse(fx + r.uniform(-40, 40), fy - r.uniform(90, 160), 1.7, 1.7, "#ffc24d")
     return out
 
 
@@ -626,13 +610,14 @@ def person(r: Random, old: bool = False, hat: bool = False, woman: bool = False)
     lips = rgb((196, 70, 76)) if woman else rgb(skin, 0.62)
     beard = (old and r.random() < 0.75) or (not woman and not old and r.random() < 0.35)
     if beard:
-        length = r.uniform(10, 44) if old else r.uniform(2, 10)
+        length = r.uniform(14, 62) if old else r.uniform(2, 10)
+        tip = r.uniform(0.35, 0.9) if old else 1.0
         out += path(
-            f"M{x - w} {y + 4} Q{x - w * 0.9} {y + 34} {x - 26} {y + 34} Q{x} {y + 24} {x + 26} {y + 34} Q{x + w * 0.9} {y + 34} {x + w} {y + 4} Q{x + w} {y + h * 0.8} {x} {y + h + length} Q{x - w} {y + h * 0.8} {x - w} {y + 4}Z",
+            f"M{x - w} {y + 4} Q{x - w * 0.9} {y + 34} {x - 26} {y + 34} Q{x} {y + 24} {x + 26} {y + 34} Q{x + w * 0.9} {y + 34} {x + w} {y + 4} Q{x + w * tip} {y + h * 0.8} {x} {y + h + length} Q{x - w * tip} {y + h * 0.8} {x - w} {y + 4}Z",
             rgb(hair, 0.97),
         )
         out += path(
-            f"M{x + w * 0.3} {y + 40} Q{x + w} {y + 30} {x + w} {y + 6} Q{x + w} {y + h * 0.8} {x} {y + h + length}Z",
+            f"M{x + w * 0.3} {y + 40} Q{x + w} {y + 30} {x + w} {y + 6} Q{x + w * tip} {y + h * 0.8} {x} {y + h + length}Z",
             "#000000",
             'opacity=".13"',
         )

@@ -10,7 +10,9 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, cast
 
 from noisebook.build.contract import InputFile
+from noisebook.build.folders import write_note
 from noisebook.build.registry import suggest
+from noisebook.models.library import folder
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -95,6 +97,26 @@ class InputFiles:
         look = self._checked[path, "image"]
         assert isinstance(look, tuple)
         return look
+
+    def check_library(self, name: str) -> None:
+        """Raise :class:`BadFile` or BadPicture unless ``name`` is a folder of whole, named pictures.
+
+        They are decoded when one of the folder's files has changed: ``.noisebook/library`` remembers.
+        """
+        path = inside(self.root, name)
+        memory = self.root / ".noisebook" / "library"
+        lines = [str(path)]
+        for file in sorted(path.rglob("*")):
+            stat = file.stat()
+            lines.append(f"{file}\0{stat.st_size} {stat.st_mtime_ns} {stat.st_ino}")
+        seen = hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
+        try:
+            if memory.read_text() == seen:
+                return
+        except (OSError, ValueError):
+            pass  # never looked, or the memory is spoilt
+        folder(path)
+        write_note(memory, seen.encode())
 
     def save(self) -> None:
         """Remember what was learnt about pictures, where that is possible."""

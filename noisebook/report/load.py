@@ -11,6 +11,7 @@ from typing import Any
 
 from noisebook.build.contract import Cell, InputFile, Params, canonical
 from noisebook.build.registry import Generator, GeneratorError, Registry, UnknownGenerator, origin, suggest
+from noisebook.models.library import BadPicture
 from noisebook.report.body import Fault, Span, label_faults, math_fault, scan
 from noisebook.report.files import BadFile, InputFiles, inside
 from noisebook.report.matrix import combinations, combine
@@ -58,6 +59,7 @@ def load_report(root: Path, registry: Registry) -> Report:
         description=config.description,
         language=config.language,
         base_url=config.base_url,
+        library=config.library or "",
         store=config.store,
         parts=config.parts,
         minutes_limit=config.minutes_limit,
@@ -83,6 +85,18 @@ def _read_config(
     if config is None:
         return None, document
     _check_files(config, files, document, (), problems)
+    if config.library is not None:
+        at = document.value(("library",))
+        try:
+            files.check_library(config.library)
+        except BadFile as bad:
+            problems.append(Problem(at, bad.message, bad.hint))
+        except BadPicture as bad:
+            wrong = str(bad).replace(f"{root}/", "").splitlines()
+            problems.extend(Problem(at, each, "docs/sections.md says what a library holds") for each in wrong)
+        if config.model not in ("exact", "auto"):
+            hint = "leave library out, or write model: exact"
+            problems.append(Problem(at, f"a library is for the model exact, not for {config.model}", hint))
     if "://" not in config.store:
         try:
             inside(root, config.store)

@@ -96,6 +96,7 @@ class Report:
     description: str = ""
     language: str = "en"
     base_url: str = ""
+    library: str = ""
     store: str = "cache"
     parts: Mapping[str, str] = field(default_factory=dict)
     minutes_limit: float = 15.0

@@ -43,6 +43,9 @@ class ReportFile(_Strict):
         pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]*$",
         description="the model that draws Part A: exact, net, deepfloyd-xl, any of models.lock.json, or auto",
     )
+    library: str | None = Field(
+        None, description="a folder of named pictures that the model exact draws from, in place of its own"
+    )
     store: str = Field(
         "cache", min_length=1, description="where finished cells are kept: a folder here, or a URL"
     )

@@ -1,0 +1,117 @@
+"""Score pictures of many subjects: are they recognised, are they like real ones, are they copies?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated
+
+from pydantic import Field
+
+from noisebook.build import contract
+from noisebook.build.contract import Cell, Context, Need, Result, number, table
+
+from ._sampling import Guidance, Modelled
+from ._subjects import MOST, STYLES, in_style, placed, subjects, unsheet
+from .subject_judge import need as judge
+from .subject_samples import BLOCK
+
+COPY = 30.0
+"""dB from which a picture counts as a plain copy of one in the bank: a thousandth of the range, squared."""
+
+
+class Score(contract.Params):
+    """One set of pictures."""
+
+    gamma: Guidance = 7.0
+    count: int = Field(MOST, ge=BLOCK, le=MOST, multiple_of=BLOCK, description="how many subjects")
+
+
+class Params(Modelled):
+    """Sets of pictures by one model."""
+
+    scores: Annotated[list[Score], Field(min_length=1, description="the sets")] = Field(
+        [Score(), Score(gamma=3.0, count=110), Score(gamma=1.0, count=110), Score(gamma=0.0, count=110)]
+    )
+    side: int = Field(112, ge=64, le=224, description="pixels to which pictures are scaled for the features")
+
+
+def cells(params: Params) -> list[Cell]:
+    """One for each set."""
+    return [
+        Cell(
+            f"gamma={score.gamma:g}-n={score.count}",
+            f"γ = {score.gamma:g}, {score.count} subjects",
+            f"Measures of pictures of {score.count} subjects at γ = {score.gamma:g}.",
+            {"count": score.count, "side": params.side},
+            models={"pictures": "library", "features": "efficientnet-lite0"},
+            needs={
+                "judge": judge(),
+                **{
+                    f"from={start}": Need(
+                        "subject_samples",
+                        {"model": params.model, "gamma": float(score.gamma)},
+                        f"from={start}",
+                    )
+                    for start in range(0, score.count, BLOCK)
+                },
+            },
+            minutes=0.2,
+        )
+        for score in params.scores
+    ]
+
+
+def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
+    """Fréchet distances are between as many pictures on both sides: they depend on the number."""
+    import numpy as np
+    import torch
+
+    from noisebook.diffusion.mnist.classifier import frechet_distance
+
+    for cell in cells:
+        library, network = context.model(cell, "pictures"), context.model(cell, "features")
+        side, count = int(cell.params["side"]), int(cell.params["count"])
+        names = subjects(library)[:count]
+        starts = range(0, count, BLOCK)
+        needed = [context.needed(cell, f"from={start}") for start in starts]
+        drawn = torch.cat(
+            [
+                unsheet(n.data("picture"), len(names[s : s + BLOCK]))
+                for s, n in zip(starts, needed, strict=True)
+            ]
+        )
+        near = np.concatenate([n.arrays("nearest")["decibels"] for n in needed])
+        weights = {
+            name: torch.from_numpy(value).float()
+            for name, value in context.needed(cell, "judge").arrays("weights").items()
+        }
+        features = network.features(drawn, side)
+        answers = (features - weights["mean"]) / weights["deviation"] @ weights["weight"].T
+        truth = torch.arange(len(names))[:, None]
+        outputs = []
+        for best in (1, 5):
+            right = (answers.topk(best).indices == truth).any(1).double().mean()
+            outputs.append(number(f"top-{best}", 100 * float(right), "%"))
+        # Real pictures, one of each subject, and others: how far apart is what should be alike?
+        real = []
+        for turn in (0, 1):
+            styles = [STYLES[(label + turn) % len(STYLES)] for label in range(len(names))]
+            chosen = [in_style(library, name, style) for name, style in zip(names, styles, strict=True)]
+            shown = placed(library, chosen, ["plain"] * len(names), context.seed(cell, "real", turn))
+            real.append(network.features(shown, side).double())
+        wrong = [
+            [name, *(names[i] if i < len(names) else "another" for i in answers[k].topk(2).indices.tolist())]
+            for k, name in enumerate(names)
+            if k not in answers[k].topk(5).indices.tolist()
+        ]
+        yield (
+            cell,
+            [
+                *outputs,
+                number("Fréchet distance to the library", frechet_distance(features.double(), real[0])),
+                number("its noise floor, library to library", frechet_distance(real[1], real[0])),
+                number("plain copies", 100 * float((near >= COPY).mean()), "%"),
+                number("nearest picture of the bank, median", float(np.median(near)), "dB"),
+                table("not among the first five", ["asked for", "seen as", "or as"], wrong),
+            ],
+        )
