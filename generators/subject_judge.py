@@ -43,12 +43,12 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
         pictures, treatments, labels, held = [], [], [], []
         for label, name in enumerate(names):
             for place, style in enumerate(STYLES):
-                unseen = place == label % len(STYLES)
-                for treatment in ("plain",) if unseen else TREATMENTS:
+                away = place == label % len(STYLES)
+                for treatment in ("plain",) if away else TREATMENTS:
                     pictures.append(in_style(library, name, style))
                     treatments.append(treatment)
                     labels.append(label)
-                    held.append(unseen)
+                    held.append(away)
         found = []
         for start in range(0, len(pictures), 128):
             part = slice(start, start + 128)

@@ -23,7 +23,7 @@ class Score(contract.Params):
     """One set of pictures."""
 
     gamma: Guidance = 7.0
-    count: int = Field(MOST, ge=BLOCK, le=MOST, multiple_of=BLOCK, description="how many subjects")
+    count: int = Field(default=MOST, ge=BLOCK, le=MOST, multiple_of=BLOCK, description="how many subjects")
 
 
 class Params(Modelled):

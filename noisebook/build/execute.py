@@ -280,7 +280,8 @@ def heard(planned: Planned, models: Models) -> dict[str, Json]:
     """How models that read words understood this cell's: each word's nearest names, and how near they are."""
     notes: dict[str, Json] = {}
     for name in planned.models.values():
-        if hasattr(model := models.loaded.get(name), "heard"):
+        model = models.loaded.get(name)
+        if model is not None and hasattr(model, "heard"):
             notes.update(model.heard(planned.cell.params))
     return {"words": notes} if notes else {}
 

@@ -219,6 +219,8 @@ PROMPTS = [
     "a photo of a dog",
     "a lithograph of a skull",
     "an oil painting of an old man wearing a hat",
+    "an oil painting of a snowy mountain village at night",
+    "a mountain village",
     "a photo of a tower",
     "a castle",
     "a mountain",

@@ -66,7 +66,7 @@ class EfficientNetLite0:
         Returns:
             (N, 1280) float32.
         """
-        return torch.cat([self._features(part, side) for part in pictures.split(batch)])
+        return torch.cat([self._features(part, side) for part in torch.split(pictures, batch)])
 
     def _features(self, x: Tensor, side: int) -> Tensor:
         x = functional.interpolate(x, size=(side, side), mode="bicubic", antialias=True).clamp(-1, 1)
