@@ -10,6 +10,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -275,7 +276,11 @@ def untracked(folder: Path) -> int:
         )  # fmt: skip
     except (OSError, subprocess.CalledProcessError):
         return 0
-    return sum((folder / name).stat().st_size for name in listed.stdout.decode().split("\0") if name)
+    total = 0
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        with suppress(FileNotFoundError):  # another builder's temporary file has its own name by now
+            total += (folder / name).stat().st_size
+    return total
 
 
 @cli.command()
