@@ -378,10 +378,11 @@ function copying() {
 
 /* What does not overflow needs no stop of its own for the keyboard. */
 function stops() {
-  for (const element of all(".scroll, .equation, pre, .kind-filmstrip .cells")) {
-    const over = element.scrollWidth > element.clientWidth + 1 || element.scrollHeight > element.clientHeight + 1;
-    over ? element.setAttribute("tabindex", "0") : element.removeAttribute("tabindex");
-  }
+  const measured = all(".scroll, .equation, pre, .kind-filmstrip .cells").map((element) => [
+    element,
+    element.scrollWidth > element.clientWidth + 1 || element.scrollHeight > element.clientHeight + 1,
+  ]); // measured first, so that the page is laid out once
+  for (const [element, over] of measured) over ? element.setAttribute("tabindex", "0") : element.removeAttribute("tabindex");
 }
 
 themes();
