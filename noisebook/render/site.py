@@ -176,13 +176,18 @@ class _Renderer:
             "validation.html",
             shared,
             title="Validation",
+            description="What stands behind the figures, taken from the records of the runs that made them.",
             everything=everything,
             needed=self._needed(),
             tolerances={"pixels": PIXEL_TOLERANCE, "psnr": PSNR_FLOOR, "relative": RELATIVE_TOLERANCE},
         )
-        self._page("credits.html", "credits.html", shared, title="Credits", text=self.credits)
+        said = "How to cite this report, and whose pictures, data and models are in it."
+        self._page(
+            "credits.html", "credits.html", shared, title="Credits", description=said, text=self.credits
+        )
         if self.works:
-            self._page("references.html", "references.html", shared, title="References")
+            said = "The works that this report refers to."
+            self._page("references.html", "references.html", shared, title="References", description=said)
         self.site.add(".nojekyll", b"")
         self.site.add("manifest.json", self._manifest())
         if self.report.base_url:
