@@ -108,10 +108,10 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
             cell,
             [
                 *outputs,
-                number("Fréchet distance to the library", frechet_distance(features.double(), real[0])),
-                number("its noise floor, library to library", frechet_distance(real[1], real[0])),
-                number("plain copies", 100 * float((near >= COPY).mean()), "%"),
-                number("nearest picture of the bank, median", float(np.median(near)), "dB"),
+                number("Fréchet distance", frechet_distance(features.double(), real[0])),
+                number("noise floor", frechet_distance(real[1], real[0])),
+                number("copies", 100 * float((near >= COPY).mean()), "%"),
+                number("nearest", float(np.median(near)), "dB"),
                 table("not among the first five", ["asked for", "seen as", "or as"], wrong),
             ],
         )

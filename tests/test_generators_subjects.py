@@ -109,9 +109,9 @@ def test_scores_tell_the_right_pictures_from_others(library: Library, network, j
     right, wrong = scored(pictures, 40.0), scored(pictures.roll(1, 0), 20.0)
     assert value(right["top-5"]) >= 90 and value(right["top-1"]) >= 70
     assert value(wrong["top-1"]) <= 20
-    assert value(right["plain copies"]) == 100 and value(wrong["plain copies"]) == 0
-    assert value(right["Fréchet distance to the library"]) == pytest.approx(
-        value(wrong["Fréchet distance to the library"]), rel=1e-3
+    assert value(right["copies"]) == 100 and value(wrong["copies"]) == 0
+    assert value(right["Fréchet distance"]) == pytest.approx(
+        value(wrong["Fréchet distance"]), rel=1e-3
     )  # a distance of sets does not see the order
     missed = json.loads(wrong["not among the first five"].data)["rows"]
     assert len(missed) == round(20 * (1 - value(wrong["top-5"]) / 100))
