@@ -199,6 +199,24 @@ def test_cells_that_differ_in_needs_alone_are_not_taken_for_each_other(chain: Bo
     assert told.returncode == 0, "the adopted `sum=1` differs less from today's `sum=3` than the old `sum=3`"
 
 
+def test_two_runs_whose_cells_have_the_same_ids_are_kept_apart(chain: Book) -> None:
+    chain.edit("generators/chain.py", '{"n": n}', '{"n": n, "steps": params.steps}')
+    chain.edit("generators/chain.py", 'x + cell.params["n"]', 'x + cell.params["steps"]')
+    chain.edit("generators/user.py", 'need = Need("chain", {"steps": 4}, f"step={params.step}")\n', "")
+    chain.edit(
+        "generators/user.py",
+        '[Cell(id="sum", label="", alt="", params={}, needs={"it": need})]',
+        '[Cell(f"of={n}", "", "", {}, needs={"it": Need("chain", {"steps": n}, "step=1")}) for n in (2, 3)]',
+    )
+    assert build(chain) == 6
+    records = [cell.record for cell in planned(chain)]
+    sums = [
+        json.loads(planned(chain)[0].store.open(record.outputs[0]))["value"] for record in records if record
+    ]
+    assert sums == [2, 3]
+    assert chain.run("verify").returncode == 0
+
+
 def test_a_clone_without_local_outputs_draws_from_published_ones(chain: Book) -> None:
     build(chain)
     for path in (chain.cache / "objects").iterdir():

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -381,7 +382,7 @@ class Work:
     """What one build has to compute, needs before what needs them."""
 
     groups: list[list[Planned]]
-    """Each of one generator and one depth; computed by one call of its ``run``."""
+    """Each of one generator and one depth, with different ids; computed by one call of its ``run``."""
 
     @property
     def cells(self) -> list[Planned]:
@@ -407,8 +408,22 @@ def work(planned: Sequence[Planned]) -> Work:
 
     for item in planned:
         visit(item, local=False)
-    groups: dict[tuple[int, str, str], list[Planned]] = {}
-    for key, item in todo.items():
-        groups.setdefault((depth[key], item.generator.name, item.figure), []).append(item)
-    order = sorted(groups, key=lambda group: (group[0], sum(item.cell.minutes for item in groups[group])))
-    return Work([groups[group] for group in order])
+    groups = grouped(todo.values(), lambda item: (depth[item.key], item.generator.name, item.figure))
+    groups.sort(key=lambda group: (depth[group[0].key], sum(item.cell.minutes for item in group)))
+    return Work(groups)
+
+
+def grouped(cells: Iterable[Planned], alike: Callable[[Planned], Hashable]) -> list[list[Planned]]:
+    """Cells that one call of a ``run`` may compute: ``alike``, and no two of one id.
+
+    ``run`` and the builder tell cells apart by their ids. A figure may need two runs of one generator,
+    whose cells have the same ids and other parameters.
+    """
+    groups: dict[Hashable, list[Planned]] = {}
+    met: Counter[Hashable] = Counter()
+    for planned in cells:
+        group = alike(planned)
+        again = met[group, planned.cell.id]
+        met[group, planned.cell.id] += 1
+        groups.setdefault((group, again), []).append(planned)
+    return list(groups.values())

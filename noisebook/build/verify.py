@@ -22,7 +22,7 @@ from noisebook.build.execute import (
     scratch_folder,
 )
 from noisebook.build.folders import user_cache
-from noisebook.build.plan import Planned
+from noisebook.build.plan import Planned, grouped
 from noisebook.build.record import Record, Stored
 from noisebook.build.store import Absent, identity
 
@@ -58,12 +58,14 @@ def replay_function(planned: Planned) -> Any:
 
 def verify(cells: Sequence[Planned], models: Models, watcher: Watcher | None = None) -> Iterator[Verdict]:
     """Compute cached cells again, a generator at a time, and compare; nothing is stored."""
-    groups: dict[tuple[str, str, int], list[Planned]] = {}
-    for planned in cells:
-        threads = int((planned.record.provenance if planned.record else {}).get("threads") or 0)
-        groups.setdefault((planned.figure, planned.generator.name, threads), []).append(planned)
-    for (_, _, threads), group in groups.items():
-        if threads:  # sums in another order round differently, and sampling makes that visible
+
+    def threads_of(planned: Planned) -> int:
+        return int((planned.record.provenance if planned.record else {}).get("threads") or 0)
+
+    for group in grouped(cells, lambda item: (item.figure, item.generator.name, threads_of(item))):
+        if threads := threads_of(
+            group[0]
+        ):  # sums in another order round differently, and sampling makes that visible
             import torch
 
             torch.set_num_threads(threads)
