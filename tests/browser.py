@@ -48,10 +48,14 @@ class Watched:
         self.requests: list[str] = []
         self.faults: list[str] = []
         page.on("request", lambda request: self.requests.append(request.url))
-        page.on("requestfailed", lambda request: self.faults.append(f"failed: {request.url}"))
+        page.on("requestfailed", lambda request: self._failed(request.url, request.failure or ""))
         page.on("response", lambda response: self._status(response.status, response.url))
         page.on("pageerror", lambda error: self.faults.append(str(error)))
         page.on("console", lambda message: self._console(message.type, message.text))
+
+    def _failed(self, url: str, why: str) -> None:
+        if why != "net::ERR_ABORTED":  # the page was left before a font of it had come
+            self.faults.append(f"failed: {url} ({why})")
 
     def _status(self, status: int, url: str) -> None:
         if status >= 400:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -12,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.browser import browser, open_page  # noqa: F401 (fixtures)
+
+# What is started here hears Ctrl-C, even where the tests themselves run in the background and do not.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TILE = '''
 """Flat tiles: the smallest generator that leaves pictures."""
