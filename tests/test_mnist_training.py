@@ -367,6 +367,8 @@ def test_checkpoints_must_ascend_to_the_last_epoch(checkpoints: list[int]) -> No
 
 SHARED = """
     import sys
+    import os
+
     import torch
     from accelerate import Accelerator
     from noisebook.diffusion.mnist.training import Recipe, Training
@@ -380,7 +382,8 @@ SHARED = """
         both = run.accelerator.gather(weights[None])
         assert torch.equal(both[0], both[1])
     if run.accelerator.is_main_process:
-        print(losses)
+        print(losses, flush=True)
+    os._exit(0)  # threads of the process group may still run
 """
 
 

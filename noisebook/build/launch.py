@@ -120,6 +120,10 @@ def main() -> None:
     except Exception as error:
         print(f"{FAILED}{type(error).__name__}: {error}", file=sys.stderr, flush=True)
         raise
+    # The work is done and on disk. Threads of the process group may still run, and an interpreter that is
+    # torn down around them now and then aborts ("terminate called without an active exception").
+    sys.stdout.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":
