@@ -329,19 +329,58 @@ def test_a_convolution_for_inference_is_transformed_once(
     assert fast.state_dict().keys() == stock.state_dict().keys()
 
 
+@needs_half_kernels
+def test_a_convolution_for_inference_may_have_weights_in_bfloat16() -> None:
+    stock = nn.Conv2d(32, 48, 3, padding=1).to(torch.bfloat16)
+    fast = copy.deepcopy(stock)
+    fast.__class__ = native.FixedConv2d
+    x = torch.randn(9, 32, 14, 11).to(torch.bfloat16)
+    with torch.no_grad():
+        got, expected = fast(x), copy.deepcopy(stock).double()(x.double())
+    assert got.dtype == torch.bfloat16 and fast._panels.keys() == {torch.bfloat16}
+    assert (got - expected).std() / expected.std() < 0.015
+
+
+@needs_half_kernels
+@pytest.mark.parametrize("heads, size", [(1, 16), (3, 32), (2, 64), (1, 80)])
+@pytest.mark.parametrize("queries, texts", [(1, 1), (5, 16), (12, 17), (64, 80), (1030, 3)])
+@pytest.mark.parametrize("whole", [True, False])
+def test_attention(heads: int, size: int, queries: int, texts: int, whole: bool) -> None:
+    channels = heads * size
+    pixels = torch.randn(2, queries, 3 * channels if whole else channels).to(torch.bfloat16)
+    text = torch.randn(2, texts, 2 * channels).to(torch.bfloat16)
+    # One score far beyond the others: a softmax that does not take off the largest overflows.
+    pixels[:, 0, :channels], text[:, -1, :channels] = 9, 9
+    got = native.attention(pixels, text, heads)
+    expected = native.attention(pixels.double(), text.double(), heads)
+
+    q, *own = (x.unflatten(2, (heads, size)).transpose(1, 2) for x in pixels.split(channels, 2))
+    parts = [x.unflatten(2, (heads, size)).transpose(1, 2) for x in text.split(channels, 2)]
+    k, v = (torch.cat(both, 2) for both in zip(parts, own, strict=True)) if whole else parts
+    scores = q.double() @ k.double().mT / size**0.5
+    torch.testing.assert_close((scores.softmax(-1) @ v.double()).transpose(1, 2).flatten(2), expected)
+    stock = nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+    ours, theirs = ((y - expected).square().mean().sqrt() for y in (got, stock))
+    assert got.dtype == torch.bfloat16
+    assert ours <= 1.3 * theirs and torch.equal(got, native.attention(pixels, text, heads))
+
+
 @needs_kernels
 @pytest.mark.parametrize("gelu", [False, True])
 @pytest.mark.parametrize("modulated", [False, True])
 @pytest.mark.parametrize("channels, groups", [(16, 16), (48, 4), (64, 32), (96, 1)])
 @pytest.mark.parametrize("layout", ["channels_last", "contiguous", "sliced"])
-def test_group_norm(channels: int, groups: int, modulated: bool, gelu: bool, layout: str) -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.bfloat16, marks=needs_half_kernels)])
+def test_group_norm(
+    channels: int, groups: int, modulated: bool, gelu: bool, layout: str, dtype: torch.dtype
+) -> None:
     layer = nn.GroupNorm(groups, channels, eps=1e-3)
     nn.init.normal_(layer.weight)
     nn.init.normal_(layer.bias)
     # Channels far from 0, each elsewhere, and one of small values, where epsilon counts.
     x = torch.randn(3, channels, 9, 7) + 30 * torch.randn(3, channels, 1, 1)
     x[0] *= 0.01
-    x = layouts[layout](x)
+    x = layouts[layout](x).to(dtype)
     modulation = torch.randn(3, 2 * channels) if modulated else None
     with torch.no_grad():
         got = native.group_norm(layer, x, modulation, gelu=gelu)
@@ -351,7 +390,8 @@ def test_group_norm(channels: int, groups: int, modulated: bool, gelu: bool, lay
             expected = expected * (1 + scale) + shift
         if gelu:
             expected = nn.functional.gelu(expected)
-    assert error(got, expected) < 2e-5
+    assert got.dtype == dtype
+    assert error(got, expected) < (2e-5 if dtype == torch.float32 else 4e-3)  # rounding to 8 digits
 
 
 @needs_kernels

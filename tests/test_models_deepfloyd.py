@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 from pathlib import Path
@@ -434,6 +435,31 @@ def test_faster_layers_compute_the_same(folders: dict[int, Path], monkeypatch: p
         assert fast.state_dict().keys() == stock.state_dict().keys()
 
 
+def test_faster_layers_in_bfloat16_are_nearly_as_right_as_stock_ones(folders: dict[int, Path]) -> None:
+    from noisebook.diffusion import native
+    from noisebook.models import unet
+
+    reason = native.unavailable(torch.bfloat16)
+    if reason:
+        pytest.skip(reason)
+    for folder in folders.values():
+        exact = UNet2DConditionModel.from_pretrained(folder / "unet").eval()
+        stock, fast = (copy.deepcopy(exact).to(torch.bfloat16) for _ in range(2))
+        assert unet.accelerate(fast) == "winograd bfloat16"
+        assert {native.FixedConv2d, unet.Block} <= {type(layer) for layer in fast.modules()}
+        side, channels = stock.config.sample_size, stock.config.in_channels
+        x, text = torch.randn(3, channels, side, side), torch.randn(3, 7, WIDTH)
+        levels = {"class_labels": torch.tensor([10, 250, 400])} if channels == 6 else {}
+        half, half_text = x.to(torch.bfloat16), text.to(torch.bfloat16)
+        with torch.inference_mode():
+            expected = exact(x, 500, text, return_dict=False, **levels)[0]
+            theirs = stock(half, 500, half_text, return_dict=False, **levels)[0] - expected
+            ours = fast(half, 500, half_text, return_dict=False, **levels)[0] - expected
+        # F(4×4, 3×3) loses some of bfloat16's eight digits.
+        assert ours.std() < 4 * theirs.std()
+        assert ours.std() < 0.05 * expected.std()
+
+
 def test_where_layers_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     from noisebook.models import unet
 
@@ -441,8 +467,11 @@ def test_where_layers_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
         return {type(layer) for layer in net.modules()}
 
     before = kinds(network(3))
-    half = network(3).to(torch.bfloat16)
-    assert unet.accelerate(half).startswith("stock (not in single") and kinds(half) == before
+    half = network(3).to(torch.float16)
+    assert unet.accelerate(half) == "stock (no kernels for torch.float16)" and kinds(half) == before
+    mixed = network(3)
+    mixed.conv_in.to(torch.bfloat16)
+    assert unet.accelerate(mixed).startswith("stock (not in one") and kinds(mixed) == before
     monkeypatch.setattr(unet, "LARGEST", 1000)
     large = network(3)
     assert unet.accelerate(large).startswith("stock (transformed") and kinds(large) == before

@@ -11,8 +11,6 @@
 // The same input gives the same bits with the same number of threads: each output is computed by one thread, and
 // sums over the batch are kept per thread, over a share of the batch that depends on nothing but the number of
 // threads. The caller adds the threads' sums in their order.
-#include <cmath>
-
 #include "native.h"
 
 namespace {
@@ -363,35 +361,14 @@ void batch_gradient(const float* x, float* dz, const float* scale, const float* 
 void group_norm(const float* x, const float* weight, const float* bias, const float* modulation, const float* epsilon,
                 float* y, int64_t images, int64_t pixels, int64_t channels, int64_t groups, int64_t gelu,
                 int64_t threads) {
-    const int64_t wide = channels / groups;
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
     for (int64_t image = 0; image < images; image++) {
         const float* in = x + image * pixels * channels;
         float* out = y + image * pixels * channels;
-        // About the first pixel, so that little is lost where a channel is far from 0.
-        std::vector<double> sums(2 * channels);
-        sum_pixels<Vector, 1>(pixels, channels, sums.data(), 1, [=](int64_t i, int64_t c, Vector& first, Vector& second) {
-            const Vector difference = load(in + i) - load(in + c);
-            first += difference;
-            second += difference * difference;
-        });
         std::vector<float> scale(channels), shift(channels);
-        for (int64_t first = 0; first < channels; first += wide) {
-            double mean = 0, square = 0;
-            for (int64_t c = first; c < first + wide; c++) mean += in[c] + sums[c] / pixels;
-            mean /= wide;
-            for (int64_t c = first; c < first + wide; c++) {
-                const double about = in[c] - mean, sum = sums[c] / pixels;
-                square += sums[channels + c] / pixels + about * (about + 2 * sum);
-            }
-            const double inverse = 1 / std::sqrt(std::max(square / wide, 0.) + *epsilon);
-            for (int64_t c = first; c < first + wide; c++) {
-                const double slope = weight[c] * inverse, offset = bias[c] - mean * slope;
-                const float* more = modulation ? modulation + image * 2 * channels + c : nullptr;
-                scale[c] = (float)(more ? slope * (1 + more[0]) : slope);
-                shift[c] = (float)(more ? offset * (1 + more[0]) + more[channels] : offset);
-            }
-        }
+        find_group_scale<Vector, 1>([=](int64_t i) { return load(in + i); }, pixels, channels, groups, weight, bias,
+                                    modulation ? modulation + image * 2 * channels : nullptr, *epsilon, scale.data(),
+                                    shift.data());
         for (int64_t pixel = 0; pixel < pixels; pixel++)
             for (int64_t c = 0; c < channels; c += kLanes) {
                 const int64_t i = pixel * channels + c;

@@ -4,6 +4,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -93,6 +94,46 @@ void sum_pixels(int64_t pixels, int64_t channels, double* sums, int threads, Add
                     memcpy(&run[channels + c], &second, sizeof second);
                 }
             for (int64_t c = 0; c < 2 * channels; c++) mine[c] += run[c];
+        }
+    }
+}
+
+// The scale and shift of each channel that normalize an image [pixels][channels] over its groups of channels, times
+// weight, plus bias, [channels]; and then times 1 + modulation[0][channels], plus modulation[1][channels], unless that
+// is null. `read` takes a pixel's offset and channel.
+template <typename Vector, int at_once, typename Read>
+void find_group_scale(Read read, int64_t pixels, int64_t channels, int64_t groups, const float* weight,
+                      const float* bias, const float* modulation, float epsilon, float* scale, float* shift) {
+    const int64_t lanes = sizeof(Vector) / sizeof(float), wide = channels / groups;
+    // About the first pixel, so that little is lost where a channel is far from 0.
+    std::vector<float> first_pixel(channels);
+    for (int64_t c = 0; c < channels; c += lanes) {
+        const Vector value = read(c);
+        memcpy(&first_pixel[c], &value, sizeof value);
+    }
+    std::vector<double> sums(2 * channels);
+    sum_pixels<Vector, at_once>(pixels, channels, sums.data(), 1,
+                                [&](int64_t i, int64_t c, Vector& first, Vector& second) {
+                                    Vector about;
+                                    memcpy(&about, &first_pixel[c], sizeof about);
+                                    const Vector difference = read(i) - about;
+                                    first += difference;
+                                    second += difference * difference;
+                                });
+    for (int64_t first = 0; first < channels; first += wide) {
+        double mean = 0, square = 0;
+        for (int64_t c = first; c < first + wide; c++) mean += first_pixel[c] + sums[c] / pixels;
+        mean /= wide;
+        for (int64_t c = first; c < first + wide; c++) {
+            const double about = first_pixel[c] - mean, sum = sums[c] / pixels;
+            square += sums[channels + c] / pixels + about * (about + 2 * sum);
+        }
+        const double inverse = 1 / std::sqrt(std::max(square / wide, 0.) + epsilon);
+        for (int64_t c = first; c < first + wide; c++) {
+            const double slope = weight[c] * inverse, offset = bias[c] - mean * slope;
+            const float* more = modulation ? modulation + c : nullptr;
+            scale[c] = (float)(more ? slope * (1 + more[0]) : slope);
+            shift[c] = (float)(more ? offset * (1 + more[0]) + more[channels] : offset);
         }
     }
 }

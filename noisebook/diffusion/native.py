@@ -37,7 +37,7 @@ TILES = 32
 """Fewest 4×4 tiles of a batch that are worth a transform of the weights in memory."""
 
 _CONVOLUTION = {"winograd_forward": (4, 6), "winograd_gradient": (4, 6)}
-_NORMALIZATION = {"batch_sums": (2, 3), "scale_gelu": (4, 3)}
+_NORMALIZATION = {"batch_sums": (2, 3), "scale_gelu": (4, 3), "group_norm": (6, 6)}
 
 
 class _Source(NamedTuple):
@@ -70,14 +70,19 @@ SOURCES = {
             **_NORMALIZATION,
             "gelu_gradient": (8, 3),
             "batch_gradient": (5, 3),
-            "group_norm": (6, 6),
         },
         (1, 2),
     ),
     torch.bfloat16: _Source(
         "native_bf16.cpp",
         [f"-mavx512{part}" for part in ("f", "bw", "dq", "vl", "bf16")],
-        {**_CONVOLUTION, **_NORMALIZATION, "gelu_sums": (7, 3), "gelu_gradient": (7, 3)},
+        {
+            **_CONVOLUTION,
+            **_NORMALIZATION,
+            "gelu_sums": (7, 3),
+            "gelu_gradient": (7, 3),
+            "attention": (3, 7),
+        },
         (5 / 8, 5 / 4),
     ),
 }
@@ -157,13 +162,14 @@ class WinogradConv2d(nn.Conv2d):
 class FixedConv2d(nn.Conv2d):
     """A :class:`WinogradConv2d` for inference: its weights are transformed once, and must not change after.
 
-    They take 36/9 of their memory again. Where a batch has few tiles, the weights outweigh it, and PyTorch's
-    convolution is as fast.
+    The weights may be in bfloat16 too: then it computes in that without autocast. Transformed, they take 36/9
+    of their memory again. Where a batch has few tiles, the weights outweigh it, and PyTorch's convolution is as
+    fast.
     """
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, in, H, W) to (N, out, H, W)."""
-        dtype = _covers(input, self.weight, self.in_channels)
+        dtype = _covers(input, self.weight, self.in_channels, self.weight.dtype)
         if dtype is None or len(input) * -(-input.shape[2] // 4) * -(-input.shape[3] // 4) < TILES:
             return super().forward(input)
         panels: dict[torch.dtype, Tensor] = self.__dict__.setdefault("_panels", {})
@@ -204,19 +210,51 @@ def group_norm(layer: nn.GroupNorm, x: Tensor, modulation: Tensor | None = None,
     """GELU((1 + scale) GroupNorm(x) + shift) in one pass, for inference.
 
     Args:
-        layer: with weights, in single precision, and a multiple of 16 channels.
-        x: (N, C, H, W).
+        layer: with weights, and a multiple of 16 channels.
+        x: (N, C, H, W), in bfloat16 or single precision; so is the result.
         modulation: (N, 2C): scale and shift; 0 where it is left out.
-        gelu: False leaves GELU out. Its Φ is within 3e-7.
+        gelu: False leaves GELU out. Its Φ is within 3e-7, or within 3e-5 in bfloat16.
     """
-    images = _nhwc(x.float())
+    images = _nhwc(x)
     y = torch.empty_like(images)
     n, height, width, channels = images.shape
+    weight, bias = layer.weight.float(), layer.bias.float()
     modulation = None if modulation is None else modulation.float().contiguous()
     epsilon = torch.tensor(layer.eps)
-    pointers = (images, layer.weight, layer.bias, modulation, epsilon, y)
-    _call(torch.float32, "group_norm", *pointers, n, height * width, channels, layer.num_groups, int(gelu))
+    pointers = (images, weight, bias, modulation, epsilon, y)
+    _call(x.dtype, "group_norm", *pointers, n, height * width, channels, layer.num_groups, int(gelu))
     return y.permute(0, 3, 1, 2)
+
+
+def attention(pixels: Tensor, text: Tensor, heads: int) -> Tensor:
+    """softmax(q kᵀ / √d) v of every head, for inference; PyTorch's own where it is not in bfloat16.
+
+    Args:
+        pixels: (N, P, 3C) with C = heads × d: queries, keys and values. Or (N, P, C): queries alone, which
+            attend to text only.
+        text: (N, T, 2C): keys and values that every pixel attends to as well.
+
+    Returns:
+        (N, P, C).
+    """
+    images, queries, width = pixels.shape
+    channels = text.shape[2] // 2
+    whole, size = width > channels, channels // heads
+    if pixels.dtype == torch.bfloat16 and size % CHANNELS == 0 and _available(torch.bfloat16):
+        pixels, text = pixels.contiguous(), text.contiguous()
+        y = pixels.new_empty(images, queries, channels)
+        sizes = images, queries, text.shape[1], heads, size, int(whole)
+        _call(pixels.dtype, "attention", pixels, text, y, *sizes)
+        return y
+    query, *own = pixels.split(channels, 2)
+    key, value = (
+        (torch.cat(x, 1) for x in zip(text.split(channels, 2), own, strict=True))
+        if own
+        else (text.split(channels, 2))
+    )
+    query, key, value = (x.unflatten(2, (heads, size)).transpose(1, 2) for x in (query, key, value))
+    y = functional.scaled_dot_product_attention(query, key, value)
+    return y.transpose(1, 2).flatten(2)
 
 
 def fits(layer: nn.Module) -> bool:
@@ -239,13 +277,13 @@ def _is_fusible(normalization: nn.Module, activation: nn.Module) -> bool:
     )
 
 
-def _covers(x: Tensor, weight: Tensor, channels: int) -> torch.dtype | None:
-    """What the kernels compute in for this input, if they do."""
-    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
+def _covers(x: Tensor, weight: Tensor, channels: int, own: torch.dtype = torch.float32) -> torch.dtype | None:
+    """What the kernels compute in for this input, if they do, with weights in the type ``own``."""
+    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else own
     fits = (
         x.device.type == weight.device.type == "cpu"
-        and x.dtype in (dtype, torch.float32)
-        and weight.dtype == torch.float32
+        and x.dtype in (dtype, own)
+        and weight.dtype == own
         and x.dim() == 4
         and x.shape[1] == channels  # or else PyTorch explains
         and x.numel() > 0
@@ -279,7 +317,7 @@ def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 def _panels(weight: Tensor, dtype: torch.dtype) -> Tensor:
     """Weights (out, in, 3, 3) in the frequencies, the order and the type of a kernel."""
     outputs, inputs = weight.shape[:2]
-    frequencies = _WEIGHTS_TO_FREQUENCIES[dtype] @ weight.reshape(-1, 9).T
+    frequencies = _WEIGHTS_TO_FREQUENCIES[dtype] @ weight.float().reshape(-1, 9).T
     if dtype == torch.float32:
         panels = frequencies.view(36, outputs // CHANNELS, CHANNELS, inputs).transpose(2, 3)
     else:
@@ -292,7 +330,7 @@ def _winograd(x: Tensor, panels: Tensor, bias: Tensor | None, outputs: int) -> T
     x = _nhwc(x)
     *image, inputs = x.shape
     y = x.new_empty(*image, outputs)
-    bias = None if bias is None else bias.contiguous()
+    bias = None if bias is None else bias.float().contiguous()
     _call(x.dtype, "winograd_forward", x, panels, bias, y, *image, inputs, outputs)
     return y.permute(0, 3, 1, 2)
 

@@ -5,6 +5,7 @@
 //   digits better than whole numbers (Barabasz and others 2020, "Error analysis and improving the accuracy of Winograd
 //   convolution for deep neural networks"): the result's error is 1% of its standard deviation, in place of 2%, where
 //   that of a plain convolution in bfloat16 is 0.3%.
+// - Attention in one pass, for inference.
 // - In memory, images are dense NHWC with a multiple of 16 channels, as there.
 #include "native.h"
 
@@ -172,6 +173,25 @@ inline void multiply(const bf16* in, const bf16* weights, float* out, int64_t in
         for (int c = 0; c < width; c++) _mm512_storeu_ps(out + r * outputs + c * kLanes, sums[r][c]);
 }
 
+// Rows x inputs times inputs x outputs, with as many rows as 6 divides.
+inline void multiply(const bf16* in, const bf16* weights, float* out, int64_t inputs, int64_t outputs, int rows) {
+    for (int64_t output = 0; output < outputs;) {
+        const bf16* w = weights + output * 2;
+        const int vectors = (int)std::min<int64_t>(4, (outputs - output) / kLanes);
+        for (int row = 0; row < rows; row += 6) {
+            const bf16* v = in + row * inputs;
+            float* m = out + row * outputs + output;
+            switch (vectors) {
+                case 1: multiply<1>(v, w, m, inputs, outputs); break;
+                case 2: multiply<2>(v, w, m, inputs, outputs); break;
+                case 3: multiply<3>(v, w, m, inputs, outputs); break;
+                default: multiply<4>(v, w, m, inputs, outputs);
+            }
+        }
+        output += vectors * kLanes;
+    }
+}
+
 // sums[4][16 * width] += pairs of tiles: 4 channels of inputs times 16 * width channels of gradients.
 template <int width>
 inline void add_products(const bf16* in, const bf16* gradient, float* sums, int64_t inputs, int64_t outputs,
@@ -196,18 +216,22 @@ inline void add_products(const bf16* in, const bf16* gradient, float* sums, int6
 
 // ---------------------------------------------------------------------------------------- BatchNorm and GELU
 
-// The normal distribution at z, to bfloat16's needs: `below`, the probability Φ(z), by Abramowitz & Stegun (1964),
-// 7.1.25, within 3e-5; and `bell`, exp(-z²/2), as 2ⁿ 2ʳ with |r| ≤ 1/2 and 2ʳ by its Taylor polynomial, within 5e-5.
-inline void normal(Vector z, Vector& below, Vector& bell) {
-    // No denormal numbers: they are slow.
-    const Vector x = (Vector)_mm512_max_ps((__m512)(z * z * -0.72134752044f), _mm512_set1_ps(-100.f));
+// 2ˣ as 2ⁿ 2ʳ with |r| ≤ 1/2 and 2ʳ by its Taylor polynomial, within 5e-5 of it.
+inline Vector power_of_2(Vector x) {
+    x = (Vector)_mm512_max_ps((__m512)x, _mm512_set1_ps(-100.f));  // no denormal numbers: they are slow
     const Vector n = (Vector)_mm512_roundscale_ps((__m512)x, 0x08);
     const Vector r = x - n;
     Vector p = r * 0.0096181291f + 0.0555041087f;
     p = p * r + 0.2402265070f;
     p = p * r + 0.6931471806f;
     p = p * r + 1.f;
-    bell = (Vector)_mm512_scalef_ps((__m512)p, (__m512)n);
+    return (Vector)_mm512_scalef_ps((__m512)p, (__m512)n);
+}
+
+// The normal distribution at z, to bfloat16's needs: `below`, the probability Φ(z), by Abramowitz & Stegun (1964),
+// 7.1.25, within 3e-5; and `bell`, exp(-z²/2).
+inline void normal(Vector z, Vector& below, Vector& bell) {
+    bell = power_of_2(z * z * -0.72134752044f);
     const Vector a = (Vector)_mm512_abs_ps((__m512)z);
     const Vector t = (Vector)_mm512_rcp14_ps((__m512)(a * 0.3326724064f + 1.f));  // .47047 / √2
     const Vector q = (t * 0.3739278f - 0.0479399f) * t + 0.1740121f;              // halves of 7.1.25's
@@ -220,6 +244,28 @@ inline Vector gelu_slope(Vector z) {
     Vector below, bell;
     normal(z, below, bell);
     return below + z * bell * 0.3989422804014327f;  // 1 / √(2π)
+}
+
+// ------------------------------------------------------------------------------------------------- Attention
+
+const int kQueries = 12;  // in a block: a multiple of 6
+
+// Weights 2^(factor (score - the largest)) of a row of scores, 0 beyond `count`; returns their sum.
+inline float exponentiate(const float* scores, bf16* weights, int64_t count, int64_t padded, float factor) {
+    const int64_t whole = count / kLanes * kLanes;
+    const __mmask16 rest = (__mmask16)((1u << (count - whole)) - 1);
+    const __m512 lowest = _mm512_set1_ps(-INFINITY);
+    __m512 most = _mm512_mask_loadu_ps(lowest, rest, scores + whole);
+    for (int64_t i = 0; i < whole; i += kLanes) most = _mm512_max_ps(most, _mm512_loadu_ps(scores + i));
+    const float largest = _mm512_reduce_max_ps(most);
+    Vector sum{};
+    for (int64_t i = 0; i < padded; i += kLanes) {
+        Vector weight = power_of_2((load(scores + i) - largest) * factor);
+        if (i == whole) weight = (Vector)_mm512_maskz_mov_ps(rest, (__m512)weight);
+        sum += weight;
+        store(weights + i, weight);
+    }
+    return _mm512_reduce_add_ps((__m512)sum);
 }
 
 }  // namespace
@@ -255,21 +301,8 @@ void winograd_forward(const bf16* x, const bf16* weights, const float* bias, bf1
                 }
             }
             for (int f = 0; f < kFrequencies; f++)
-                for (int64_t output = 0; output < outputs;) {
-                    const bf16* w = weights + f * inputs * outputs + output * 2;
-                    const int vectors = (int)std::min<int64_t>(4, (outputs - output) / kLanes);
-                    for (int tile = 0; tile < count; tile += 6) {
-                        const bf16* v = in + f * in_stride + tile * inputs;
-                        float* m = out + f * out_stride + tile * outputs + output;
-                        switch (vectors) {
-                            case 1: multiply<1>(v, w, m, inputs, outputs); break;
-                            case 2: multiply<2>(v, w, m, inputs, outputs); break;
-                            case 3: multiply<3>(v, w, m, inputs, outputs); break;
-                            default: multiply<4>(v, w, m, inputs, outputs);
-                        }
-                    }
-                    output += vectors * kLanes;
-                }
+                multiply(in + f * in_stride, weights + f * inputs * outputs, out + f * out_stride, inputs, outputs,
+                         (count + 5) / 6 * 6);
             write_block(out, bias, outputs, tiles, first, count, y);
         }
     }
@@ -391,6 +424,76 @@ void gelu_gradient(const bf16* x, const bf16* dy, bf16* dx, const float* scale, 
             const Vector dz = load(dy + i) * gelu_slope(input * load(scale + c) + load(shift + c));
             store(dx + i, load(scale + c) * dz + load(slope + c) * input + load(offset + c));
         }
+}
+
+// As in native.cpp.
+void group_norm(const bf16* x, const float* weight, const float* bias, const float* modulation, const float* epsilon,
+                bf16* y, int64_t images, int64_t pixels, int64_t channels, int64_t groups, int64_t gelu,
+                int64_t threads) {
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
+    for (int64_t image = 0; image < images; image++) {
+        const bf16* in = x + image * pixels * channels;
+        bf16* out = y + image * pixels * channels;
+        std::vector<float> scale(channels), shift(channels);
+        find_group_scale<Vector, 16>([=](int64_t i) { return load(in + i); }, pixels, channels, groups, weight, bias,
+                                     modulation ? modulation + image * 2 * channels : nullptr, *epsilon, scale.data(),
+                                     shift.data());
+        for (int64_t pixel = 0; pixel < pixels; pixel++)
+            for (int64_t c = 0; c < channels; c += kLanes) {
+                const int64_t i = pixel * channels + c;
+                Vector z = load(in + i) * load(scale.data() + c) + load(shift.data() + c);
+                if (gelu) {
+                    Vector below, bell;
+                    normal(z, below, bell);
+                    z = z * below;
+                }
+                store(out + i, z);
+            }
+    }
+}
+
+// softmax(q kᵀ / √size) v for each image and head, where the keys are text's and then, if `whole`, the image's own.
+// pixels [images][queries][q k v or q][heads][size], text [images][texts][k v][heads][size], y [images][queries][heads]
+// [size]; size is a multiple of 16. A head's keys and values are rearranged once, for the blocks of its queries; a
+// block's scores stay in the cache.
+void attention(const bf16* pixels, const bf16* text, bf16* y, int64_t images, int64_t queries, int64_t texts,
+               int64_t heads, int64_t size, int64_t whole, int64_t threads) {
+    const int64_t row = heads * size, pixel = whole ? 3 * row : row, keys = texts + (whole ? queries : 0);
+    const int64_t padded = (keys + kLanes - 1) / kLanes * kLanes;
+    const float to_power_of_2 = 1.44269504f / std::sqrt((float)size);
+#pragma omp parallel num_threads(threads)
+    {
+        // [size / 2][padded][2], [padded / 2][size][2]: zero beyond the last key.
+        std::vector<bf16> keys_by_pair(size * padded), values_by_pair(padded * size);
+        std::vector<bf16> in(kQueries * size), weights(kQueries * padded);
+        std::vector<float> scores(kQueries * padded), out(kQueries * size);
+#pragma omp for schedule(dynamic, 1)
+        for (int64_t head = 0; head < images * heads; head++) {
+            const int64_t image = head / heads, at = head % heads * size;
+            for (int64_t key = 0; key < keys; key++) {
+                const bf16* k = key < texts ? text + (image * texts + key) * 2 * row + at
+                                            : pixels + (image * queries + key - texts) * pixel + row + at;
+                for (int64_t c = 0; c < size; c += 2)
+                    memcpy(&keys_by_pair[(c / 2 * padded + key) * 2], k + c, 2 * sizeof(bf16));
+                bf16* pair = &values_by_pair[key / 2 * size * 2 + key % 2];
+                for (int64_t c = 0; c < size; c++) pair[c * 2] = k[row + c];
+            }
+            for (int64_t first = 0; first < queries; first += kQueries) {
+                const int count = (int)std::min<int64_t>(kQueries, queries - first), rows = (count + 5) / 6 * 6;
+                const int64_t from = image * queries + first;
+                for (int i = 0; i < count; i++)
+                    memcpy(&in[i * size], pixels + (from + i) * pixel + at, size * sizeof(bf16));
+                multiply(in.data(), keys_by_pair.data(), scores.data(), size, padded, rows);
+                float totals[kQueries];
+                for (int i = 0; i < count; i++)
+                    totals[i] = exponentiate(&scores[i * padded], &weights[i * padded], keys, padded, to_power_of_2);
+                multiply(weights.data(), values_by_pair.data(), out.data(), padded, size, rows);
+                for (int i = 0; i < count; i++)
+                    for (int64_t c = 0; c < size; c += kLanes)
+                        store(y + (from + i) * row + at + c, load(&out[i * size + c]) * (1 / totals[i]));
+            }
+        }
+    }
 }
 
 }  // extern "C"

@@ -13,8 +13,8 @@ prompt is kept in the user's cache folder, by content, and a prompt that is know
 Settings are environment variables, and no part of a cell's key: ``NOISEBOOK_DEVICE`` (cuda, mps, cpu),
 ``NOISEBOOK_DTYPE`` (float16, bfloat16, float32), ``NOISEBOOK_OFFLOAD`` (``none``; ``model`` keeps the network
 off the GPU between cells; ``sequential`` brings its layers one by one, slowly, in little memory). A processor
-computes in float32: its faster layers (:mod:`noisebook.models.unet`) are ahead of bfloat16 even where there
-is hardware for it.
+computes in bfloat16 where it has instructions for it, and else in float32; for networks that are not too
+large, :mod:`noisebook.models.unet` makes both faster.
 """
 
 from __future__ import annotations
@@ -292,10 +292,13 @@ def schedule(path: Path) -> Tensor:
 
 
 def device_and_dtype() -> tuple[str, torch.dtype]:
-    """From the environment, or the fastest device that is there; half precision except on the CPU."""
+    """From the environment, or the fastest device that is there, in half precision if it is made for it."""
     found = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     device = os.environ.get("NOISEBOOK_DEVICE", found)
-    name = os.environ.get("NOISEBOOK_DTYPE", "float32" if device == "cpu" else "float16")
+    usual = "float16"
+    if device == "cpu":
+        usual = "bfloat16" if torch.cpu._is_avx512_bf16_supported() else "float32"
+    name = os.environ.get("NOISEBOOK_DTYPE", usual)
     types = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
     if name not in types:
         raise MissingModel(f"NOISEBOOK_DTYPE={name}: known are {', '.join(types)}")

@@ -27,18 +27,19 @@ LARGEST = 200_000_000
 def accelerate(unet: nn.Module, parts: Collection[str] = PARTS) -> str:
     """Give ``unet`` faster layers, in place. Its weights must not change after, and have no gradients.
 
-    Only in single precision on the CPU, and only with the parts that DeepFloyd has; whatever does not fit
-    stays diffusers' own.
+    Only on the CPU, in single precision or bfloat16, and only with the parts that DeepFloyd has; whatever
+    does not fit stays diffusers' own.
 
     Returns:
-        ``winograd``, or ``stock (why)`` when nothing is changed.
+        ``winograd`` or ``winograd bfloat16``, or ``stock (why)`` when nothing is changed.
     """
     parameters = list(unet.parameters())
-    if any(value.device.type != "cpu" or value.dtype != torch.float32 for value in parameters):
-        return "stock (not in single precision on the CPU)"
+    dtype = parameters[0].dtype
+    if any(value.device.type != "cpu" or value.dtype != dtype for value in parameters):
+        return "stock (not in one precision on the CPU)"
     if sum(value.numel() for value in parameters) > LARGEST:
         return "stock (transformed weights would not fit)"
-    reason = native.unavailable()
+    reason = native.unavailable(dtype)
     if reason:
         return f"stock ({reason})"
     unet.requires_grad_(False).to(memory_format=torch.channels_last)
@@ -49,8 +50,8 @@ def accelerate(unet: nn.Module, parts: Collection[str] = PARTS) -> str:
             layer.__class__ = Block
         elif "attention" in parts and type(layer) is Attention and _attends_to_text(layer):
             attention: Any = layer
-            attention.set_processor(Attend())
-    return "winograd"
+            attention.set_processor(Attend(attention))
+    return "winograd" if dtype == torch.float32 else "winograd bfloat16"
 
 
 class Block(ResnetBlock2D):  # type: ignore[misc]
@@ -63,7 +64,9 @@ class Block(ResnetBlock2D):  # type: ignore[misc]
             if resample is not None:
                 input_tensor, x = resample(input_tensor), resample(x)
         x = self.conv1(x)
-        modulation = self.time_emb_proj(temb if self.skip_time_act else functional.gelu(temb))
+        if not self.skip_time_act:
+            temb = functional.gelu(temb.float()).to(temb.dtype)  # in bfloat16 it is far slower
+        modulation = self.time_emb_proj(temb)
         x = self.conv2(native.group_norm(self.norm2, x, modulation, gelu=True))
         if self.conv_shortcut is not None:
             input_tensor = self.conv_shortcut(input_tensor)
@@ -72,28 +75,34 @@ class Block(ResnetBlock2D):  # type: ignore[misc]
 
 
 class Attend:
-    """AttnAddedKVProcessor2_0 on channels_last: pixels are tokens as they lie in memory."""
+    """AttnAddedKVProcessor2_0 on channels_last: pixels are tokens as they lie in memory.
+
+    What is projected from the same tokens is one product.
+    """
+
+    def __init__(self, attn: Any) -> None:
+        own = [attn.to_q] if attn.only_cross_attention else [attn.to_q, attn.to_k, attn.to_v]
+        self.own, self.text = _joined(own), _joined([attn.add_k_proj, attn.add_v_proj])
 
     def __call__(
         self, attn: Attention, hidden_states: Tensor, encoder_hidden_states: Tensor, *_: Any, **__: Any
     ) -> Tensor:
         """(N, C, H, W) attends to itself and to text (N, T, E)."""
-        images, channels, height, width = hidden_states.shape
-        text = attn.norm_encoder_hidden_states(encoder_hidden_states)
-        x = native.group_norm(attn.group_norm, hidden_states, gelu=False)
-        x = x.permute(0, 2, 3, 1).reshape(images, height * width, channels)
-        keys, values = attn.add_k_proj(text), attn.add_v_proj(text)
-        if not attn.only_cross_attention:
-            keys = torch.cat([keys, attn.to_k(x)], 1)
-            values = torch.cat([values, attn.to_v(x)], 1)
-        query, keys, values = (
-            y.view(images, -1, attn.heads, channels // attn.heads).transpose(1, 2)
-            for y in (attn.to_q(x), keys, values)
-        )
-        x = functional.scaled_dot_product_attention(query, keys, values)
-        x = attn.to_out[0](x.transpose(1, 2).reshape(images, height, width, channels))
+        # Contiguous, or else a projection is one product for each image, with its weights copied.
+        text = attn.norm_encoder_hidden_states(encoder_hidden_states).contiguous()
+        x = native.group_norm(attn.group_norm, hidden_states, gelu=False).permute(0, 2, 3, 1)
+        height, width = x.shape[1:3]
+        pixels = functional.linear(x.flatten(1, 2), *self.own)
+        x = native.attention(pixels, functional.linear(text, *self.text), attn.heads)
+        x = attn.to_out[0](x).unflatten(1, (height, width))
         result: Tensor = x.permute(0, 3, 1, 2).add_(hidden_states)
         return result
+
+
+def _joined(layers: list[nn.Linear]) -> tuple[Tensor, Tensor | None]:
+    """Weight and bias of the layer that computes all of these."""
+    biases = [layer.bias for layer in layers if layer.bias is not None]
+    return torch.cat([layer.weight for layer in layers]), torch.cat(biases) if biases else None
 
 
 def _is_usual(block: ResnetBlock2D) -> bool:
