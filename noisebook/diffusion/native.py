@@ -163,8 +163,8 @@ class FixedConv2d(nn.Conv2d):
     """A :class:`WinogradConv2d` for inference: its weights are transformed once, and must not change after.
 
     The weights may be in bfloat16 too: then it computes in that without autocast. Transformed, they take 36/9
-    of their memory again. Where a batch has few tiles, the weights outweigh it, and PyTorch's convolution is as
-    fast.
+    of their memory again. Where a batch has few tiles, the weights outweigh it, and PyTorch's convolution is
+    as fast.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -246,13 +246,11 @@ def attention(pixels: Tensor, text: Tensor, heads: int) -> Tensor:
         sizes = images, queries, text.shape[1], heads, size, int(whole)
         _call(pixels.dtype, "attention", pixels, text, y, *sizes)
         return y
-    query, *own = pixels.split(channels, 2)
-    key, value = (
-        (torch.cat(x, 1) for x in zip(text.split(channels, 2), own, strict=True))
-        if own
-        else (text.split(channels, 2))
-    )
-    query, key, value = (x.unflatten(2, (heads, size)).transpose(1, 2) for x in (query, key, value))
+    own = pixels.chunk(3 if whole else 1, 2)
+    keys_and_values = list(text.chunk(2, 2))
+    if whole:
+        keys_and_values = [torch.cat(both, 1) for both in zip(keys_and_values, own[1:], strict=True)]
+    query, key, value = (x.unflatten(2, (heads, size)).transpose(1, 2) for x in (own[0], *keys_and_values))
     y = functional.scaled_dot_product_attention(query, key, value)
     return y.transpose(1, 2).flatten(2)
 

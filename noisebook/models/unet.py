@@ -8,7 +8,7 @@ going through memory for each normalization, modulation and activation, which ar
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
@@ -99,10 +99,11 @@ class Attend:
         return result
 
 
-def _joined(layers: list[nn.Linear]) -> tuple[Tensor, Tensor | None]:
+def _joined(layers: Sequence[nn.Linear]) -> tuple[Tensor, Tensor | None]:
     """Weight and bias of the layer that computes all of these."""
-    biases = [layer.bias for layer in layers if layer.bias is not None]
-    return torch.cat([layer.weight for layer in layers]), torch.cat(biases) if biases else None
+    weights: list[Tensor] = [layer.weight for layer in layers]
+    biases: list[Tensor] = [layer.bias for layer in layers if layer.bias is not None]
+    return torch.cat(weights), torch.cat(biases) if biases else None
 
 
 def _is_usual(block: ResnetBlock2D) -> bool:
