@@ -250,7 +250,9 @@ def attention(pixels: Tensor, text: Tensor, heads: int) -> Tensor:
     keys_and_values = list(text.chunk(2, 2))
     if whole:
         keys_and_values = [torch.cat(both, 1) for both in zip(keys_and_values, own[1:], strict=True)]
-    query, key, value = (x.unflatten(2, (heads, size)).transpose(1, 2) for x in (own[0], *keys_and_values))
+    query, key, value = (
+        x.reshape(images, -1, heads, size).transpose(1, 2) for x in (own[0], *keys_and_values)
+    )
     y = functional.scaled_dot_product_attention(query, key, value)
     return y.transpose(1, 2).flatten(2)
 
