@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -177,15 +175,6 @@ def _samples(cell: Cell, context: Context) -> tuple[Tensor, Tensor]:
             for step, x in enumerate(draw(denoiser, seeds, classes, gammas, cell.params["variance"], stride)):
                 context.progress(cell, start + len(batch) * step / denoiser.timesteps, count, "samples")
                 last = x
-            _write(file, save({"digits": last.contiguous()}))
+            contract.write_atomically(file, save({"digits": last.contiguous()}))
         done.append(load_file(file)["digits"])
     return torch.cat(done), torch.tensor([digit for digit, _ in asked])
-
-
-def _write(path: Path, data: bytes) -> None:
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

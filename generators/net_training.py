@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -172,7 +171,7 @@ def cells(params: Params) -> list[Cell]:
                     needs={"previous": Need("net_training", params.model_dump(), result[-1].id, local=True)}
                     if result
                     else {},
-                    minutes=min(params.every, here) / {32: 4500, 64: 3600, 256: 1200}[phase.size],
+                    minutes=min(params.every, here) / {32: 8000, 64: 6000, 256: 1200}[phase.size],
                 )
             )
         begun += phase.pictures
@@ -184,7 +183,7 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     for cell in sorted(cells, key=lambda cell: int(cell.params["seen"])):
         folder = context.scratch(cell)
         if cell.needs and not (folder / STATE).exists():
-            _write(folder / STATE, context.needed(cell, "previous").data("state"))
+            contract.write_atomically(folder / STATE, context.needed(cell, "previous").data("state"))
         yield cell, _train(cell, context, folder)
 
 
@@ -207,11 +206,11 @@ def _train(cell: Cell, context: Context, folder: Path) -> list[Output]:
             cell, training.seen, goal, f"loss {loss:.4f}, {rate:.0f} pictures/s, {left:.0f} min left"
         )
         if training.seen >= goal or now - written > SECONDS_BETWEEN_STATES:
-            _write(folder / STATE, save(training.state()))
-            _write(folder / LOG, _log(training))
+            contract.write_atomically(folder / STATE, save(training.state()))
+            contract.write_atomically(folder / LOG, _log(training))
             written = monotonic()
         if training.seen < goal and now - drawn > SECONDS_BETWEEN_SHEETS:
-            _write(folder / SHEET, contract.picture("picture", school.sheet()).data)
+            contract.write_atomically(folder / SHEET, contract.picture("picture", school.sheet()).data)
             drawn = monotonic()
     return school.outputs((folder / STATE).read_bytes())
 
@@ -287,7 +286,9 @@ class School:
             ),
             contract.number("training time", training.seconds, "s", measured=True),
             contract.number("speed", speed, "pictures/s", measured=True),
-            contract.table("computed in", ["type"], [[training.fast]], measured=True),
+            contract.table(
+                "computed in", ["type", "kernels"], [[training.fast, training.kernels]], measured=True
+            ),
             contract.arrays("weights", weights, "local", about),
             Output("state", SAFETENSORS, state, keep="local"),
         ]
@@ -448,13 +449,3 @@ def _repeat(school: School, recorded: list[float]) -> str:
         if not worst <= REPLAY_TOLERANCE:
             raise contract.Disagreement(f"the loss of step {k} was {loss:.6g} and is now {now:.6g}")
     return f"{len(expected)}, largest relative difference of a loss {worst:.1g}"
-
-
-def _write(path: Path, data: bytes) -> None:
-    """All or nothing, whatever happens meanwhile."""
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

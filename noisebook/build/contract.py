@@ -34,6 +34,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from noisebook.build.folders import write_atomically as write_atomically  # for states in a scratch folder
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -227,9 +229,12 @@ def arrays(
     metadata: Mapping[str, str] | None = None,
 ) -> Output:
     """Named arrays (curves, states, weights), as safetensors."""
+    import numpy as np
     from safetensors.numpy import save
 
-    return Output(name, "application/x-safetensors", save(dict(tensors), dict(metadata or {})), keep=keep)
+    # safetensors takes an array's bytes as they lie in memory.
+    dense = {key: np.asarray(value, order="C") for key, value in tensors.items()}
+    return Output(name, "application/x-safetensors", save(dense, dict(metadata or {})), keep=keep)
 
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

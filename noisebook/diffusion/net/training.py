@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from noisebook.diffusion.mnist.kernels import accelerate
 from noisebook.diffusion.net.muon import Muon
 from noisebook.diffusion.net.network import Network, Shape
 from noisebook.diffusion.schedules import squared_cosine
@@ -156,6 +157,7 @@ class Training:
             network = Network(recipe.shape)
         self.network = network.to(memory_format=torch.channels_last)
         self.fast = fast_type()
+        self.kernels = accelerate(self.network, "bf16" if self.fast == "bfloat16" else "fp32")
         named = dict(self.network.named_parameters())
         # What comes in, goes out or tells the blocks something is no map between like spaces: not Muon's.
         inside = {
