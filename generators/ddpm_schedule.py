@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from noisebook.build.contract import Cell, Complaint, Context, Files, Json, Result, number, picture
+from noisebook.build.contract import Cell, Complaint, Context, Files, Json, Result, arrays, number, picture
 from noisebook.build.contract import Params as Base
 
 from ._mnist import FIRST_OF_EACH_CLASS, Digits
@@ -95,4 +95,9 @@ def _curves(alphas: Any) -> list[Any]:
         ratio.axhline(1, color="#8a97a5", linewidth=0.8)
         ratio.set(title="ᾱ/(1-ᾱ), signal-to-noise ratio", xlabel="t")
 
-    return [chart("picture", draw, 900, 300, panels=3), number("√ᾱ at t = T", float(np.sqrt(kept[-1])))]
+    curves = {"t": times, "beta": 1 - kept / alphas[:-1], "alphas_cumprod": kept, "snr": kept / (1 - kept)}
+    return [
+        chart("picture", draw, 900, 300, panels=3),
+        number("√ᾱ at t = T", float(np.sqrt(kept[-1]))),
+        arrays("curves", curves),
+    ]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from noisebook.build.contract import Cell, Context, Need, Result, number, picture
+from noisebook.build.contract import Cell, Context, Need, Result, animation, number, picture
 
 from . import text_to_image
 from ._sampling import Guidance, Modelled, Prompt, Samples, Task, drawn
@@ -97,6 +97,12 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
                 cell,
                 [
                     picture("picture", to_bytes(process.end)),
+                    animation("process", to_bytes(np.stack(_moments(process.states))), fps=6, quality=30),
                     number("time", process.seconds, "s", measured=True),
                 ],
             )
+
+
+def _moments(states: Sequence[Any]) -> list[Any]:
+    """Some of the states, and the last for longer: pictures of this size want fewer frames."""
+    return [*states[: -1 : -(-len(states) // 10)], *[states[-1]] * 3]
