@@ -39,23 +39,31 @@ RUN: dict[str, Json] = {
 """How both conditional networks are trained."""
 
 
+Weights = Annotated[
+    Literal["weights", "average"],
+    Field(description="as trained, or their moving average (if the run keeps one)"),
+]
+
+
 class Drawn(Params):
     """How digits are drawn with a network."""
 
-    weights: Literal["weights", "average"] = Field(
-        "weights", description="as trained, or their moving average (if the run keeps one)"
-    )
     variance: Literal["small", "large"] = Field("large", description="σ_t² of a step: β̃_t, or β_t")
     precision: Literal["fp32", "bf16"] = Field("bf16", description="what the network computes in")
 
-    def shared(self, training: Training) -> dict[str, Json]:
+    def shared(self, training: Training, weights: Weights) -> dict[str, Json]:
         """What a cell must say of its run and of how it draws."""
-        return network_params(training) | self.model_dump(include={"weights", "variance", "precision"})
+        return (
+            network_params(training)
+            | self.model_dump(include={"variance", "precision"})
+            | {"weights": weights}
+        )
 
 
 class Sampled(Drawn):
     """A training run, and what is drawn with it."""
 
+    weights: Weights = "weights"
     show: Literal["loss", "samples", "animation"] = Field(
         description="the loss curve; samples after some epochs; how the samples come about"
     )
@@ -109,21 +117,26 @@ def draw(
     gammas: Sequence[float],
     variance: Literal["small", "large"],
     stride: int = 1,
+    originals: Tensor | None = None,
 ) -> Iterator[Tensor]:
-    """The noise that sampling starts from, and x after each step; (B, 1, 28, 28), the last one clean.
+    """What sampling starts from, and x after each step; (B, 1, 28, 28), the last one clean.
 
     Args:
         seeds: one per sample: it stays the same in any batch.
         gammas: γ of each sample, of no effect where the class is None.
         stride: take only every so many-th timestep (drafts).
+        originals: (B, 1, 28, 28), digits to start from, with the noise of time T; None for noise alone.
     """
     from noisebook.diffusion.estimates import guided
     from noisebook.diffusion.posterior import ancestral
     from noisebook.diffusion.sampling import draw_noise, generators, reverse
+    from noisebook.diffusion.schedules import forward
     from noisebook.diffusion.thresholding import thresholding
 
     each = generators(seeds)
     x = draw_noise(each, (1, 28, 28))
+    if originals is not None:
+        x = forward(originals, float(denoiser.alphas_cumprod[denoiser.timesteps]), x)
     yield x
     # Without a class there is one question: one call, not two.
     scales = [0.0 if label is None else gamma for label, gamma in zip(classes, gammas, strict=True)]

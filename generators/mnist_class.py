@@ -37,7 +37,7 @@ def cells(params: Params) -> list[Cell]:
     """One cell for each epoch, γ, sample and class; or one animation for each epoch and γ."""
     if params.show == "loss":
         return [loss_cell(params.training)]
-    shared = params.shared(params.training)
+    shared = params.shared(params.training, params.weights)
     found = []
     for epoch, gamma in ((epoch, gamma) for epoch in params.epochs for gamma in params.guidance):
         needs = {"trained": after(params.training, epoch)}

@@ -16,16 +16,25 @@ from .mnist_scores import Params as Scores
 class Params(Scores):
     """A chart and a table of scores."""
 
-    over: Literal["epoch", "gamma"] = Field(description="what the horizontal axis shows")
+    over: Literal["epoch", "gamma", "how"] = Field(
+        description="what the horizontal axis shows; how: which weights draw, and what from"
+    )
+
+
+def place(score: mnist_scores.Score, over: str) -> float | str:
+    """Where a score stands on the horizontal axis."""
+    return f"{score.weights}, from {score.start}" if over == "how" else float(getattr(score, over))
 
 
 def check(params: Params, files: Files) -> Iterator[Complaint]:
     """The run must keep every checkpoint that is scored, and a curve needs two points."""
-    for place, score in enumerate(params.scores):
+    for index, score in enumerate(params.scores):
         if score.epoch not in params.training.checkpoints:
             kept = ", ".join(map(str, params.training.checkpoints))
-            yield Complaint(("scores", place, "epoch"), f"the run keeps checkpoints of {kept}")
-    if len({getattr(score, params.over) for score in params.scores}) < 2:
+            yield Complaint(("scores", index, "epoch"), f"the run keeps checkpoints of {kept}")
+        if score.weights == "average" and not params.training.average:
+            yield Complaint(("scores", index, "weights"), "the run keeps no moving average")
+    if len({place(score, params.over) for score in params.scores}) < 2:
         yield Complaint(("over",), f"all scores have the same {params.over}")
 
 
@@ -36,7 +45,7 @@ def cells(params: Params) -> list[Cell]:
     points = []
     for score in params.scores:
         needs[mnist_scores.name(score)] = Need("mnist_scores", scored, mnist_scores.name(score))
-        points.append([mnist_scores.name(score), float(getattr(score, params.over)), score.samples])
+        points.append([mnist_scores.name(score), place(score, params.over), score.samples])
     return [
         Cell(
             "scores",
@@ -62,7 +71,7 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
 
         spread = "spread, share of real digits'"
         rows: list[list[Any]] = []
-        for of, x, count in sorted(cell.params["points"], key=lambda point: float(point[1])):
+        for of, x, count in sorted(cell.params["points"], key=lambda point: point[1]):
             rows.append(
                 [
                     x,
@@ -77,14 +86,15 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
         def draw(
             recognised: Any, spreads: Any, distance: Any, rows: Any = rows, over: str = cell.params["over"]
         ) -> None:
-            axis = [row[0] for row in rows]
-            label = {"epoch": "epoch", "gamma": "γ"}[over]
-            recognised.plot(axis, [row[2] for row in rows], "o-", color="#1f5fa8")
+            axis = [row[0] if over != "how" else row[0].replace(", ", "\n") for row in rows]
+            label = {"epoch": "epoch", "gamma": "γ", "how": ""}[over]
+            dots = "o" if over == "how" else "o-"
+            recognised.plot(axis, [row[2] for row in rows], dots, color="#1f5fa8")
             recognised.set(title="recognised as asked, %", xlabel=label, ylim=(None, 100.5))
-            spreads.plot(axis, [row[3] for row in rows], "o-", color="#24804f")
+            spreads.plot(axis, [row[3] for row in rows], dots, color="#24804f")
             spreads.axhline(1, color="#8a97a5", linewidth=0.8)
             spreads.set(title="spread, share of real digits'", xlabel=label, ylim=(0, None))
-            distance.semilogy(axis, [row[4] for row in rows], "o-", color="#c4451c", label="samples")
+            distance.semilogy(axis, [row[4] for row in rows], dots, color="#c4451c", label="samples")
             distance.semilogy(
                 axis, [row[5] for row in rows], "_", color="#4a5764", label="as many training digits"
             )

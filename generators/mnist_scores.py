@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -11,7 +11,7 @@ from noisebook.build import contract
 from noisebook.build.contract import Cell, Context, Output, Result, number, table
 
 from ._mnist import after
-from ._mnist_sampling import RUN, Drawn, Gamma
+from ._mnist_sampling import RUN, Drawn, Gamma, Weights
 from .mnist_classifier import need as classifier
 from .mnist_training import Params as Training
 
@@ -31,6 +31,10 @@ class Score(contract.Params):
     gamma: Gamma = Field(description="γ")
     samples: int = Field(
         COMPARED, ge=COMPARED, le=10_000, multiple_of=10, description="how many, a tenth for each class"
+    )
+    weights: Weights = "weights"
+    start: Literal["noise", "digits"] = Field(
+        "noise", description="what x_T is: noise, or a training digit of the class with the noise of time T"
     )
 
 
@@ -58,7 +62,10 @@ class Params(Drawn):
 
 def name(score: Score) -> str:
     """The id of a set's cell."""
-    return f"epoch={score.epoch}-gamma={score.gamma:g}-n={score.samples}"
+    how = (
+        f"-{score.weights}-from-{score.start}" if score.weights != "weights" or score.start != "noise" else ""
+    )
+    return f"epoch={score.epoch}-gamma={score.gamma:g}-n={score.samples}{how}"
 
 
 def cells(params: Params) -> list[Cell]:
@@ -73,13 +80,16 @@ def cells(params: Params) -> list[Cell]:
         needs={"classifier": classifier()},
         minutes=1,
     )
-    shared = params.shared(params.training)
     return [real] + [
         Cell(
             name(score),
             f"epoch {score.epoch}, γ = {score.gamma:g}",
-            f"Measures of {score.samples} samples after epoch {score.epoch} with γ = {score.gamma:g}.",
-            {**shared, "gamma": float(score.gamma), "samples": score.samples},
+            f"Measures of {score.samples} samples after epoch {score.epoch} with γ = {score.gamma:g}, "
+            f"drawn by the {score.weights} from {score.start}.",
+            {
+                **params.shared(params.training, score.weights),
+                **{"gamma": float(score.gamma), "samples": score.samples, "start": score.start},
+            },
             models={"data": "mnist"},
             needs={"trained": after(params.training, score.epoch), "classifier": classifier()},
             minutes=0.02 * score.samples,
@@ -114,6 +124,7 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
             yield cell, [*_recognition(features, recognised, labels, features, labels), *floors]
             continue
         digits, asked = _samples(cell, context)
+        digits = digits.clamp(0, 1)  # what a reader sees
         sampled, seen = judge(judged, digits)
         yield (
             cell,
@@ -125,7 +136,7 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
                 ),
                 contract.arrays(
                     "samples",
-                    {"digits": (digits.clamp(0, 1) * 255).round().byte().numpy(), "classes": asked.numpy()},
+                    {"digits": (digits * 255).round().byte().numpy(), "classes": asked.numpy()},
                     keep="local",
                 ),
             ],
@@ -163,6 +174,11 @@ def _samples(cell: Cell, context: Context) -> tuple[Tensor, Tensor]:
     count = COMPARED if context.draft else int(cell.params["samples"])
     asked = [(digit, sample) for sample in range(count // 10) for digit in range(10)]
     denoiser = denoiser_of(cell, context)
+    originals = None
+    if cell.params["start"] == "digits":
+        data = context.model(cell, "data")
+        places = [(data.train_labels == digit).nonzero()[0][sample] for digit, sample in asked]
+        originals = torch.tensor(data.train_digits[places])[:, None].float() / 255
     done: list[Tensor] = []
     for start in range(0, count, BATCH):
         batch = asked[start : start + BATCH]
@@ -172,7 +188,9 @@ def _samples(cell: Cell, context: Context) -> tuple[Tensor, Tensor]:
             classes = [digit for digit, _ in batch]
             gammas = [float(cell.params["gamma"])] * len(batch)
             stride = 10 if context.draft else 1
-            for step, x in enumerate(draw(denoiser, seeds, classes, gammas, cell.params["variance"], stride)):
+            begin = None if originals is None else originals[start : start + BATCH]
+            states = draw(denoiser, seeds, classes, gammas, cell.params["variance"], stride, begin)
+            for step, x in enumerate(states):
                 context.progress(cell, start + len(batch) * step / denoiser.timesteps, count, "samples")
                 last = x
             contract.write_atomically(file, save({"digits": last.contiguous()}))

@@ -35,7 +35,7 @@ def cells(params: Params) -> list[Cell]:
     """One cell for each epoch and sample; or one animation for each epoch."""
     if params.show == "loss":
         return [loss_cell(params.training)]
-    shared = params.shared(params.training)
+    shared = params.shared(params.training, params.weights)
     found = []
     for epoch in params.epochs:
         needs = {"trained": after(params.training, epoch)}
