@@ -94,11 +94,11 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
             spreads.plot(axis, [row[3] for row in rows], dots, color="#24804f")
             spreads.axhline(1, color="#8a97a5", linewidth=0.8)
             spreads.set(title="spread, share of real digits'", xlabel=label, ylim=(0, None))
-            distance.semilogy(axis, [row[4] for row in rows], dots, color="#c4451c", label="samples")
-            distance.semilogy(
+            distance.plot(axis, [row[4] for row in rows], dots, color="#c4451c", label="samples")
+            distance.plot(
                 axis, [row[5] for row in rows], "_", color="#4a5764", label="as many training digits"
             )
-            distance.set(title="Fréchet distance to test digits", xlabel=label)
+            distance.set(title="Fréchet distance to test digits", xlabel=label, ylim=(0, None))
             distance.legend(frameon=False)
 
         columns = [cell.params["over"], "samples", "recognised, %", spread, "Fréchet distance", "noise floor"]
