@@ -356,6 +356,20 @@ function distance(figure) {
 }
 
 function videos() {
+  for (const video of all("video")) {
+    video.controls = false; // the browser's own cover half of a film as low as these
+    const name = video.closest(".cell")?.querySelector(".name")?.textContent ?? "the film";
+    const button = make("button", { type: "button" });
+    const tell = () => {
+      button.textContent = video.paused ? "Play" : "Pause";
+      button.setAttribute("aria-label", `${button.textContent} ${name}`);
+    };
+    const toggle = () => (video.paused ? video.play().catch(() => {}) : video.pause());
+    for (const event of ["play", "pause"]) video.addEventListener(event, tell);
+    for (const target of [video, button]) target.addEventListener("click", toggle);
+    tell();
+    video.after(make("div", { className: "control" }, button));
+  }
   if (still.matches || !("IntersectionObserver" in window)) return;
   const watch = new IntersectionObserver((entries) => {
     for (const { target, isIntersecting } of entries) isIntersecting ? target.play().catch(() => {}) : target.pause();

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
@@ -247,6 +249,37 @@ def test_a_film_is_gone_through_and_two_pictures_are_chosen(
     page.locator("#fig-flipped").get_by_role("button", name="Turn over").click()
     expect(page.locator("#fig-flipped img")).to_have_css("rotate", "x 180deg")
     assert not watched.faults
+
+
+def test_a_low_film_is_played_by_a_button_of_its_own(
+    site: Path, tmp_path: Path, open_page: Callable[..., Watched]
+) -> None:
+    from noisebook.generators._mnist_sampling import film
+
+    shutil.copytree(site, tmp_path / "site")
+    page = tmp_path / "site" / "a1-1-forward.html"
+    frames = np.random.default_rng(0).integers(0, 256, (20, 60, 320), dtype=np.uint8)
+    (page.parent / "film.mp4").write_bytes(film("animation", frames, fps=10).data)
+    before, after = page.read_text("utf-8").split('<p class="label">', 1)
+    video = '<video src="film.mp4" width="320" height="60" controls loop muted preload="none"></video>'
+    page.write_text(f'{before}{video}<p class="label">{after}', "utf-8")
+
+    watched = open_page(reduced_motion="reduce")
+    watched.page.goto(page.as_uri())
+    shown = watched.page.locator("video")
+    assert not shown.evaluate("video => video.controls")
+    button = watched.page.get_by_role("button", name="Play")
+    button.focus()
+    watched.page.keyboard.press("Enter")
+    expect(watched.page.get_by_role("button", name="Pause")).to_be_focused()
+    watched.page.wait_for_timeout(500)
+    assert shown.evaluate("video => video.currentTime") > 0.1
+    shown.click()
+    expect(button).to_be_visible()
+    assert shown.evaluate("video => video.paused")
+    assert not watched.faults
+    found = Axe().run(watched.page)
+    assert found.violations_count == 0, found.generate_report()
 
 
 def test_reduced_motion_and_print_show_stills(site: Path, open_page: Callable[..., Watched]) -> None:
