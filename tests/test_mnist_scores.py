@@ -21,12 +21,7 @@ from tests.fake_context import FakeContext, FakeStored, run
 RUN = {"objective": "class", "width": 16, "epochs": 1, "checkpoints": [1], "timesteps": 6, "average": 0.9}
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def normal(count: int, mean: float, deviation: float) -> torch.Tensor:

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,12 +48,7 @@ RECIPE = Recipe(shape=TINY, batch=8, average=0.9)
 COLOURS = {"apple": (200, 40, 40), "sea": (30, 90, 200), "leaf": (40, 160, 60), "sun": (240, 200, 40)}
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def seed(*purpose: Any) -> int:

@@ -63,9 +63,8 @@ def verify(cells: Sequence[Planned], models: Models, watcher: Watcher | None = N
         return int((planned.record.provenance if planned.record else {}).get("threads") or 0)
 
     for group in grouped(cells, lambda item: (item.figure, item.generator.name, threads_of(item))):
-        if threads := threads_of(
-            group[0]
-        ):  # sums in another order round differently, and sampling makes that visible
+        threads = threads_of(group[0])
+        if threads:  # sums in another order round differently, and sampling makes that visible
             import torch
 
             torch.set_num_threads(threads)

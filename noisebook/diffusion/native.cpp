@@ -361,26 +361,16 @@ void batch_gradient(const float* x, float* dz, const float* scale, const float* 
 void group_norm(const float* x, const float* weight, const float* bias, const float* modulation, const float* epsilon,
                 float* y, int64_t images, int64_t pixels, int64_t channels, int64_t groups, int64_t gelu,
                 int64_t threads) {
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
-    for (int64_t image = 0; image < images; image++) {
-        const float* in = x + image * pixels * channels;
-        float* out = y + image * pixels * channels;
-        std::vector<float> scale(channels), shift(channels);
-        find_group_scale<Vector, 1>([=](int64_t i) { return load(in + i); }, pixels, channels, groups, weight, bias,
-                                    modulation ? modulation + image * 2 * channels : nullptr, *epsilon, scale.data(),
-                                    shift.data());
-        for (int64_t pixel = 0; pixel < pixels; pixel++)
-            for (int64_t c = 0; c < channels; c += kLanes) {
-                const int64_t i = pixel * channels + c;
-                Vector z = load(in + i) * load(scale.data() + c) + load(shift.data() + c);
-                if (gelu) {
-                    Vector below, bell;
-                    normal(z, below, bell);
-                    z = z * below;
-                }
-                store(out + i, z);
-            }
-    }
+    const auto write = [=](int64_t i, Vector z) {
+        if (gelu) {
+            Vector below, bell;
+            normal(z, below, bell);
+            z = z * below;
+        }
+        store(y + i, z);
+    };
+    normalize_groups<Vector, 1>([=](int64_t i) { return load(x + i); }, write, weight, bias, modulation, *epsilon,
+                                 images, pixels, channels, groups, (int)threads);
 }
 
 }  // extern "C"

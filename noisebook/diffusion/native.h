@@ -138,4 +138,28 @@ void find_group_scale(Read read, int64_t pixels, int64_t channels, int64_t group
     }
 }
 
+// GroupNorm of images [pixels][channels], each by one thread: `write` takes a pixel's offset and what find_group_scale
+// makes of it; modulation is [images][2][channels], or null.
+template <typename Vector, int at_once, typename Read, typename Write>
+void normalize_groups(Read read, Write write, const float* weight, const float* bias, const float* modulation,
+                      float epsilon, int64_t images, int64_t pixels, int64_t channels, int64_t groups, int threads) {
+    const int64_t lanes = sizeof(Vector) / sizeof(float);
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
+    for (int64_t image = 0; image < images; image++) {
+        const int64_t first = image * pixels * channels;
+        std::vector<float> scale(channels), shift(channels);
+        find_group_scale<Vector, at_once>([=](int64_t i) { return read(first + i); }, pixels, channels, groups, weight,
+                                          bias, modulation ? modulation + image * 2 * channels : nullptr, epsilon,
+                                          scale.data(), shift.data());
+        for (int64_t pixel = 0; pixel < pixels; pixel++)
+            for (int64_t c = 0; c < channels; c += lanes) {
+                const int64_t i = first + pixel * channels + c;
+                Vector slope, offset;
+                memcpy(&slope, &scale[c], sizeof slope);
+                memcpy(&offset, &shift[c], sizeof offset);
+                write(i, read(i) * slope + offset);
+            }
+    }
+}
+
 }  // namespace
