@@ -368,7 +368,7 @@ function videos() {
     for (const event of ["play", "pause"]) video.addEventListener(event, tell);
     for (const target of [video, button]) target.addEventListener("click", toggle);
     tell();
-    video.after(make("div", { className: "control" }, button));
+    video.nextElementSibling.append(button);
   }
   if (still.matches || !("IntersectionObserver" in window)) return;
   const watch = new IntersectionObserver((entries) => {
