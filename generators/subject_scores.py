@@ -24,6 +24,7 @@ class Score(contract.Params):
 
     gamma: Guidance = 7.0
     count: int = Field(default=MOST, ge=BLOCK, le=MOST, multiple_of=BLOCK, description="how many subjects")
+    taught: bool = Field(default=False, description="of them, only those that the embedded network was taught")
 
 
 class Params(Modelled):
@@ -39,11 +40,15 @@ def cells(params: Params) -> list[Cell]:
     """One for each set."""
     return [
         Cell(
-            f"gamma={score.gamma:g}-n={score.count}",
-            f"γ = {score.gamma:g}, {score.count} subjects",
+            f"gamma={score.gamma:g}-n={score.count}{'-taught' * score.taught}",
+            f"γ = {score.gamma:g}, {'taught of ' * score.taught}{score.count} subjects",
             f"Measures of pictures of {score.count} subjects at γ = {score.gamma:g}.",
             {"count": score.count, "side": params.side},
-            models={"pictures": "library", "features": "efficientnet-lite0"},
+            models={
+                "pictures": "library",
+                "features": "efficientnet-lite0",
+                **({"taught": "net/stage1"} if score.taught else {}),
+            },
             needs={
                 "judge": judge(),
                 **{
@@ -71,7 +76,8 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     for cell in cells:
         library, network = context.model(cell, "pictures"), context.model(cell, "features")
         side, count = int(cell.params["side"]), int(cell.params["count"])
-        names = subjects(library)[:count]
+        every = subjects(library)
+        names = every[:count]
         starts = range(0, count, BLOCK)
         needed = [context.needed(cell, f"from={start}") for start in starts]
         drawn = torch.cat(
@@ -81,13 +87,17 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
             ]
         )
         near = np.concatenate([n.arrays("nearest")["decibels"] for n in needed])
+        if "taught" in cell.models:
+            taught = context.model(cell, "taught").names
+            kept = [k for k, name in enumerate(names) if name in taught]
+            names, drawn, near = [names[k] for k in kept], drawn[kept], near[kept]
         weights = {
             name: torch.from_numpy(value).float()
             for name, value in context.needed(cell, "judge").arrays("weights").items()
         }
         features = network.features(drawn, side)
         answers = (features - weights["mean"]) / weights["deviation"] @ weights["weight"].T + weights["bias"]
-        truth = torch.arange(len(names))[:, None]
+        truth = torch.tensor([every.index(name) for name in names])[:, None]
         outputs = []
         for best in (1, 5):
             right = (answers.topk(best).indices == truth).any(1).double().mean()
@@ -95,18 +105,19 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
         # Real pictures, one of each subject, and others: how far apart is what should be alike?
         real = []
         for turn in (0, 1):
-            styles = [STYLES[(label + turn) % len(STYLES)] for label in range(len(names))]
+            styles = [STYLES[(label + turn) % len(STYLES)] for label in truth[:, 0].tolist()]
             chosen = [in_style(library, name, style) for name, style in zip(names, styles, strict=True)]
             shown = placed(library, chosen, ["plain"] * len(names), context.seed(cell, "real", turn))
             real.append(network.features(shown, side).double())
         wrong = [
-            [name, *(names[i] if i < len(names) else "another" for i in answers[k].topk(2).indices.tolist())]
+            [name, *(every[i] for i in answers[k].topk(2).indices.tolist())]
             for k, name in enumerate(names)
-            if k not in answers[k].topk(5).indices.tolist()
+            if truth[k] not in answers[k].topk(5).indices
         ]
         yield (
             cell,
             [
+                number("subjects", len(names)),
                 *outputs,
                 number("Fréchet distance", frechet_distance(features.double(), real[0])),
                 number("noise floor", frechet_distance(real[1], real[0])),

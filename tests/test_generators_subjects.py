@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -115,6 +116,26 @@ def test_scores_tell_the_right_pictures_from_others(library: Library, network, j
     )  # a distance of sets does not see the order
     missed = json.loads(wrong["not among the first five"].data)["rows"]
     assert len(missed) == round(20 * (1 - value(wrong["top-5"]) / 100))
+
+
+def test_scores_of_what_was_taught_leave_out_the_rest(library: Library, network, judge, monkeypatch) -> None:
+    """Only the last six of twenty were taught, and only they are drawn right: all that is judged is right."""
+    names = _subjects.subjects(library)[:20]
+    monkeypatch.setattr(_subjects, "MOST", 20)
+    monkeypatch.setattr(subject_scores, "BLOCK", 20)
+    one = subject_scores.Score.model_construct(gamma=7.0, count=20, taught=True)
+    (cell,) = subject_scores.cells(subject_scores.Params.model_construct(model="", side=64, scores=[one]))
+    assert cell.models["taught"] == "net/stage1"
+    chosen = [_subjects.in_style(library, name, "flat") for name in names]
+    drawn = _subjects.placed(library, chosen, ["plain"] * 20, 5)
+    drawn[:14] = drawn[:14].roll(1, 0)
+    near = arrays("nearest", {"decibels": np.array([40.0] * 14 + [20.0] * 6, np.float32)})
+    samples = FakeStored([picture("picture", _subjects.sheet(drawn, 11)), near])
+    models = {"pictures": library, "features": network, "taught": SimpleNamespace(names=(*names[14:], "moa"))}
+    needed = {"judge": FakeStored([judge["weights"]]), "from=0": samples}
+    scored = run(subject_scores, [cell], FakeContext(models, needed=needed))[cell.id]
+    assert value(scored["subjects"]) == 6 and value(scored["copies"]) == 0
+    assert value(scored["top-5"]) == 100
 
 
 def test_samples_and_their_nearest_pictures(library: Library) -> None:

@@ -569,6 +569,7 @@ def test_weights_are_published_pinned_and_read_back(no_encoder: None, tmp_path: 
     assert set(entry["files"]) == {"models/net-stage1.safetensors", "models/net-text.safetensors"}
     denoiser = load_model("net/stage1", entry, tmp_path)
     assert denoiser.image_size == 64 and denoiser.network.shape == TINY
+    assert denoiser.names[0] == "meadow" and set(denoiser.names) <= {*COLOURS, "meadow"}
     average = {
         name.removeprefix("average/"): value
         for name, value in done[1].arrays("state").items()

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from noisebook.diffusion.net.denoiser import NetDenoiser, load_network
-from noisebook.diffusion.net.network import shape_of
+from noisebook.diffusion.net.network import Network, shape_of
 from noisebook.models.lock import Entry, MissingModel, pin, verify
 from noisebook.models.tokens import Tokens
 
@@ -44,25 +44,38 @@ class Reader:
         return torch.stack([self._read[text] for text in texts])
 
 
+class PublishedNet(NetDenoiser):
+    """A network from published weights.
+
+    Attributes:
+        names: the subjects that it was taught.
+    """
+
+    def __init__(self, network: Network, reader: Reader, names: Sequence[str]) -> None:
+        super().__init__(network, reader)
+        self.names = tuple(names)
+
+
 def weights_of(stage: int) -> str:
     """Where the published weights of a stage lie, from the report's folder."""
     return f"models/net-stage{stage}.safetensors"
 
 
-def open_network(path: Path, reader: Reader) -> NetDenoiser:
+def open_network(path: Path, reader: Reader) -> PublishedNet:
     """A denoiser from published weights; raises MissingModel for a file that holds none."""
     from safetensors import SafetensorError, safe_open
     from safetensors.torch import load_file
 
     try:
         with safe_open(path, "pt") as file:
-            shape = shape_of(json.loads((file.metadata() or {})["shape"]))
-        return NetDenoiser(load_network(load_file(path), shape), reader)
+            about = file.metadata() or {}
+        shape, names = shape_of(json.loads(about["shape"])), json.loads(about["names"])
+        return PublishedNet(load_network(load_file(path), shape), reader, names)
     except (OSError, SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise MissingModel(f"{path} holds no weights of a net ({str(error)[:200]})") from error
 
 
-def load(name: str, entry: Entry, root: Path) -> NetDenoiser:
+def load(name: str, entry: Entry, root: Path) -> PublishedNet:
     """``net/stage1`` or ``net/stage2`` of a lock file. Raises MissingModel."""
     verify(name, entry, root)
     return open_network(root / weights_of(int(name[-1])), Reader(Tokens(root / TEXT)))
