@@ -294,6 +294,8 @@ def _on_phones(columns: int, pictures: Sequence[Picture]) -> int:
     largest = max((picture.natural for picture in pictures), default=PIXELATED)
     if largest > 480 or any(picture.vector for picture in pictures):
         return 1
+    if largest <= 32 and columns % 5 == 0:
+        return 5
     if largest > PIXELATED:
         return 3 if columns == 3 else min(columns, 2)
     return 3 if columns % 3 == 0 else min(columns, 3 if largest <= 32 else 2)
