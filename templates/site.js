@@ -370,6 +370,7 @@ function videos() {
     tell();
     video.nextElementSibling.append(button);
   }
+  addEventListener("beforeprint", () => all("video").forEach((video) => video.load())); // back to the still
   if (still.matches || !("IntersectionObserver" in window)) return;
   const watch = new IntersectionObserver((entries) => {
     for (const { target, isIntersecting } of entries) isIntersecting ? target.play().catch(() => {}) : target.pause();

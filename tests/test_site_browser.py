@@ -262,6 +262,7 @@ def test_a_low_film_is_played_by_a_button_of_its_own(
     (page.parent / "film.mp4").write_bytes(film("animation", frames, fps=10).data)
     before, after = page.read_text("utf-8").split('<p class="label">', 1)
     video = '<video src="film.mp4" width="320" height="60" controls loop muted preload="none"></video>'
+    video += '<div class="control film"></div>'
     page.write_text(f'{before}{video}<p class="label">{after}', "utf-8")
 
     watched = open_page(reduced_motion="reduce")
@@ -276,6 +277,8 @@ def test_a_low_film_is_played_by_a_button_of_its_own(
     assert shown.evaluate("video => video.currentTime") > 0.1
     shown.click()
     expect(button).to_be_visible()
+    watched.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert shown.evaluate("video => video.currentTime") == 0, "its still is printed"
     assert shown.evaluate("video => video.paused")
     assert not watched.faults
     found = Axe().run(watched.page)
