@@ -27,7 +27,9 @@ class Score(contract.Params):
 
     gamma: Guidance = 7.0
     count: int = Field(default=MOST, ge=BLOCK, le=MOST, multiple_of=BLOCK, description="how many subjects")
-    taught: bool = Field(default=False, description="of them, only those that the embedded network was taught")
+    taught: bool = Field(
+        default=False, description="of them, only those that the embedded network was taught"
+    )
 
 
 class Params(Modelled):
