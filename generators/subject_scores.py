@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from noisebook.build import contract
-from noisebook.build.contract import Cell, Context, Need, Result, number, table
+from noisebook.build.contract import Cell, Context, Need, Output, Result, Stored, number, table
 
 from ._sampling import Guidance, Modelled
 from ._subjects import MOST, STYLES, in_style, placed, subjects, unsheet
 from .subject_judge import need as judge
 from .subject_samples import BLOCK
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 COPY = 30.0
 """dB from which a picture counts as a plain copy of one in the bank: a thousandth of the range, squared."""
@@ -71,6 +74,22 @@ def cells(params: Params) -> list[Cell]:
     ]
 
 
+def judged(features: Tensor, trained: Stored) -> Tensor:
+    """What the judge says of pictures with these features (N, 1280): a score for each subject, (N, 440)."""
+    import torch
+
+    weights = {name: torch.from_numpy(value).float() for name, value in trained.arrays("weights").items()}
+    return (features - weights["mean"]) / weights["deviation"] @ weights["weight"].T + weights["bias"]
+
+
+def recognised(answers: Tensor, truth: Tensor) -> list[Output]:
+    """Of answers (N, subjects), the share whose best, and whose best five, hold the truth, (N, 1)."""
+    return [
+        number(f"top-{best}", 100 * float((answers.topk(best).indices == truth).any(1).double().mean()), "%")
+        for best in (1, 5)
+    ]
+
+
 def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     """Fréchet distances are between as many pictures on both sides: they depend on the number."""
     import numpy as np
@@ -96,17 +115,9 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
             taught = context.model(cell, "taught").names
             kept = [k for k, name in enumerate(names) if name in taught]
             names, drawn, near = [names[k] for k in kept], drawn[kept], near[kept]
-        weights = {
-            name: torch.from_numpy(value).float()
-            for name, value in context.needed(cell, "judge").arrays("weights").items()
-        }
         features = network.features(drawn, side)
-        answers = (features - weights["mean"]) / weights["deviation"] @ weights["weight"].T + weights["bias"]
+        answers = judged(features, context.needed(cell, "judge"))
         truth = torch.tensor([every.index(name) for name in names])[:, None]
-        outputs = []
-        for best in (1, 5):
-            right = (answers.topk(best).indices == truth).any(1).double().mean()
-            outputs.append(number(f"top-{best}", 100 * float(right), "%"))
         # Real pictures, one of each subject, and others: how far apart is what should be alike?
         real = []
         for turn in (0, 1):
@@ -126,7 +137,7 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
             cell,
             [
                 number("subjects", len(names)),
-                *outputs,
+                *recognised(answers, truth),
                 number("Fréchet distance", frechet_distance(features.double(), real[0])),
                 number("noise floor", frechet_distance(real[1], real[0])),
                 number("copies", 100 * float((near >= COPY).mean()), "%"),

@@ -9,9 +9,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from noisebook.generators import _subjects, memory, subject_judge, subject_samples, subject_scores
+from noisebook.generators import (
+    _subjects,
+    memory,
+    net_progress,
+    net_scores,
+    subject_judge,
+    subject_samples,
+    subject_scores,
+)
 
-from noisebook.build.contract import arrays, picture
+from noisebook.build.contract import arrays, number, picture
 from noisebook.models.library import Library, shipped
 from noisebook.models.lock import MissingModel, read_lock
 from tests.fake_context import FakeContext, FakeStored, run
@@ -137,6 +145,79 @@ def test_scores_of_what_was_taught_leave_out_the_rest(library: Library, network,
     scored = run(subject_scores, [cell], FakeContext(models, needed=needed))[cell.id]
     assert value(scored["subjects"]) == 6 and value(scored["copies"]) == 0
     assert value(scored["top-5"]) == 100
+
+
+RUN = {
+    "phases": [{"size": 32, "pictures": 128}, {"pictures": 128}],
+    "every": 64,
+    "channels": [16, 16, 32],
+    "blocks": [1, 1, 1],
+}
+
+
+def test_scores_of_a_checkpoint_are_of_what_it_was_taught(
+    library: Library, network, judge, monkeypatch, tmp_path
+) -> None:
+    """Of twenty subjects eight were taught and six of those are drawn right, at the phase's size."""
+    from noisebook.diffusion.net.network import Network, shape_of
+
+    names = _subjects.subjects(library)[:20]
+    monkeypatch.setattr(_subjects, "MOST", 20)
+    params = net_scores.Params.model_validate(
+        {"training": RUN, "scores": [{"seen": 64}, {"seen": 192}], "side": 64}
+    )
+    early, late = net_scores.cells(params)
+    assert (early.params["size"], late.params["size"]) == (32, 64)
+    assert late.needs["trained"].cell == "pictures=192" and late.needs["trained"].local
+    shape = params.training.shape()
+    weights = {key: value.half().numpy() for key, value in Network(shape_of(shape)).state_dict().items()}
+    about = {"shape": json.dumps(shape), "names": json.dumps([*names[12:], "moa"])}
+    trained = FakeStored([arrays("weights", weights, "local", about)])
+
+    def drawn(model, prompts, seeds, gamma, steps):
+        assert model.image_size == size and model.network.shape == shape_of(shape) and gamma == 7
+        assert len(set(seeds)) == len(prompts)
+        places = [names.index(name) for name in prompts]
+        shown = [names[place if place < 18 else place - 18] for place in places]
+        chosen = [_subjects.in_style(library, name, "flat") for name in shown]
+        pictures = _subjects.placed(library, chosen, ["plain"] * len(chosen), 5)
+        return pictures[:, :, :: 64 // size, :: 64 // size]
+
+    monkeypatch.setattr(net_scores, "draw", drawn)
+    models = {"pictures": library, "features": network}
+    needed = {"judge": FakeStored([judge["weights"]]), "trained": trained}
+    tops = {}
+    for cell, size in ((early, 32), (late, 64)):
+        context = FakeContext(models, needed=needed, scratch=tmp_path)
+        made = run(net_scores, [cell], context)[cell.id]
+        assert value(made["subjects"]) == 8 and made["picture"].width == 11 * 64
+        tops[size] = value(made["top-1"]), value(made["top-5"])
+    assert tops[64][0] <= 75 and tops[64][1] >= 75  # two of the eight are other things
+
+
+def test_progress_over_training_and_over_guidance(judge) -> None:
+    scores = [{"seen": 192}, {"seen": 256}, {"seen": 64}, {"seen": 256, "gamma": 3}]
+    params = net_progress.Params.model_validate({"training": RUN, "scores": scores})
+    assert not list(net_progress.check(params, None))
+    (cell,) = net_progress.cells(params)
+    said = {name: (10.0 + k, 50.0 + k) for k, name in enumerate(cell.needs)}
+    needed = {
+        name: FakeStored([number("top-1", first, "%"), number("top-5", five, "%")])
+        for name, (first, five) in said.items()
+    }
+    made = run(net_progress, [cell], FakeContext(needed=needed))["scores"]
+    rows = json.loads(made["scores"].data)["rows"]
+    assert rows == [[64, 7, 12, 52], [192, 7, 10, 50], [256, 3, 13, 53], [256, 7, 11, 51]]
+    assert (
+        made["picture"].data
+        == run(net_progress, [cell], FakeContext(needed=needed))["scores"]["picture"].data
+    )
+    wrong = net_progress.Params.model_validate({"training": RUN, "scores": [{"seen": 65}]})
+    (complaint,) = net_progress.check(wrong, None)
+    assert complaint.loc == ("scores", 0, "seen") and "64, 128, 192, 256" in complaint.message
+    enlarging = {"stage": 2, "phases": [{"size": 256, "pictures": 64}], "every": 64}
+    wrong = net_progress.Params.model_validate({"training": enlarging, "scores": [{"seen": 64}]})
+    assert [each.loc for each in net_progress.check(wrong, None)] == [("training", "stage")]
 
 
 def test_samples_and_their_nearest_pictures(library: Library) -> None:
