@@ -259,6 +259,25 @@ def test_what_a_figure_shows_can_be_taken_away(finished: Path) -> None:
     assert numbers[0] == "cell,label,psnr (dB),ssim" and numbers[1].startswith("n=0.2,σ = 0.2,24.0,0.8")
 
 
+def test_many_tables_are_folded_and_the_machines_own_are_files_alone(report: Path) -> None:
+    edit(
+        report / "generators" / "scenery.py",
+        "yield cell, [shapes, number(",
+        """yield cell, [
+                *(table(f"shapes {k}", ["block"], [[f"row of {k}"]]) for k in range(3)),
+                table("computed in", ["type"], [["row of the machine"]], measured=True),
+                number(""",
+    )
+    compute(report)
+    render(report)
+    page = (report / "site" / "b1-mnist.html").read_text("utf-8")
+    figure = page[page.index('id="fig-shapes"') : page.index('id="fig-moving"')]
+    folded = figure[figure.index('<details class="tables">') : figure.index("</details>")]
+    assert "<summary>3 tables</summary>" in folded and all(f"row of {k}" in folded for k in range(3))
+    assert "row of the machine" not in page and ">computed in.csv</a>" in figure
+    assert '<details class="tables">' not in page.replace(folded, "")
+
+
 def test_the_curves_of_a_needed_cell_are_data_of_the_figure(report: Path, tmp_path: Path) -> None:
     book = Project(report)
     figures = dict(book.planned)

@@ -106,6 +106,8 @@ class Table:
     rows: list[list[Json]]
     csv: str
     numeric: list[bool]
+    measured: bool = False
+    """Tells of the machine: under the figure only as a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +218,8 @@ class FigureView:
 
     @property
     def tables(self) -> list[Table]:
-        return [table for cell in self.cells for table in cell.tables]
+        """What is shown under the figure."""
+        return [table for cell in self.cells for table in cell.tables if not table.measured]
 
 
 def view(
@@ -523,7 +526,7 @@ def _table(value: Any, output: Stored, site: Site, cell: CellView) -> None:
     path = site.add(f"assets/{output.sha256[:16]}.csv", text.getvalue().encode())
     numeric = [all(isinstance(row[i], int | float) for row in rows) for i in range(len(columns))]
     shown = [[number(item) if isinstance(item, int | float) else words(item) for item in row] for row in rows]
-    cell.tables.append(Table(title(output.name), columns, shown, path, numeric))
+    cell.tables.append(Table(title(output.name), columns, shown, path, numeric, output.measured))
 
 
 def card(picture: Picture, data: bytes, site: Site) -> Picture:
