@@ -9,10 +9,14 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.browser import browser, open_page  # noqa: F401 (fixtures)
+
+if TYPE_CHECKING:
+    from noisebook.models.library import Library
 
 # What is started here hears Ctrl-C, even where the tests themselves run in the background and do not.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -27,6 +31,14 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def library() -> Library:
+    """The pictures that ship with the report."""
+    from noisebook.models.library import shipped
+
+    return shipped(Path(__file__).parent.parent / "models/library.zip")
 
 
 TILE = '''

@@ -20,17 +20,12 @@ from noisebook.generators import (
 )
 
 from noisebook.build.contract import arrays, number, picture
-from noisebook.models.library import Library, shipped
+from noisebook.models.library import Library
 from noisebook.models.lock import MissingModel, read_lock
 from tests.fake_context import FakeContext, FakeStored, run
 
 ROOT = Path(__file__).parent.parent
 torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def library() -> Library:
-    return shipped(ROOT / "models/library.zip")
 
 
 @pytest.fixture(scope="module")

@@ -16,18 +16,13 @@ from noisebook.diffusion.estimates import guided
 from noisebook.diffusion.schedules import clean, forward, leading
 from noisebook.models import exact as exact_model
 from noisebook.models.exact import Exact, Request, Settings, load, understand
-from noisebook.models.library import Library, shipped
+from noisebook.models.library import Library
 from noisebook.models.lock import read_lock
 from noisebook.models.styles import TREATMENTS, backdrop
 from noisebook.models.text import SHIPPED, Text
 
 ROOT = Path(__file__).parent.parent
 torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def library() -> Library:
-    return shipped(ROOT / "models/library.zip")
 
 
 @pytest.fixture(scope="module")
