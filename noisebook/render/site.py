@@ -337,6 +337,7 @@ class _Renderer:
             "fonts": [
                 "assets/" + self._font(f"source-{name}-latin-normal.woff2") for name in ("serif-4", "sans-3")
             ],
+            "math_font": "assets/" + self._font("math.woff2"),
             "first_script": self.site.add_hashed("first", ".js", self._source("first.js")),
             "script": self.site.add_hashed("site", ".js", self._source("site.js")),
             "live": self.live,
