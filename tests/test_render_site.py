@@ -322,6 +322,21 @@ def test_rendering_needs_no_torch(report: Path) -> None:
     assert done.stdout.strip() == "9", done.stderr
 
 
+def test_pages_with_formulas_ask_for_their_font_first(finished: Path) -> None:
+    fonts = {
+        page.name: re.findall(r'data-fonts="([^"]*)"', page.read_text("utf-8"))[0].split()
+        for page in (finished / "site").glob("*.html")
+    }
+    with_math = {name for name, asked in fonts.items() if any("/math." in font for font in asked)}
+    formulas = {
+        name
+        for name in fonts
+        if "<math" in (finished / "site" / name).read_text("utf-8").partition("<main")[2]
+    }
+    assert with_math == formulas and formulas and formulas != fonts.keys()
+    assert all((finished / "site" / font).is_file() for asked in fonts.values() for font in asked)
+
+
 def test_pages_are_light(finished: Path) -> None:
     site = finished / "site"
     shared = sum(path.stat().st_size for path in (site / "assets").glob("*.woff2"))
