@@ -2,21 +2,46 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from noisebook.build import contract
-from noisebook.build.contract import Cell, Complaint, Context, Files, Need, Result, number, picture
+from noisebook.build.contract import (
+    Cell,
+    Complaint,
+    Context,
+    Files,
+    Json,
+    Need,
+    Output,
+    Result,
+    Stored,
+    number,
+    picture,
+)
 
 from ._sampling import BATCH, Guidance
-from ._subjects import draw, sheet, subjects
+from ._subjects import draw, sheet, subjects, unsheet
 from .net_training import Params as Training
 from .net_training import cells as checkpoints
 from .subject_judge import need as judge
 from .subject_scores import judged, recognised
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from noisebook.models.net import PublishedNet
+
 COLUMNS = 11
+MISJUDGED = 1
+"""Pictures of a set of which rounding to bytes may change what the judge says."""
+ALIKE = 30
+"""Least median PSNR, in dB, of pictures that are drawn again; another processor's rounding gives 40 to 50."""
 
 
 class Score(contract.Params):
@@ -88,35 +113,85 @@ def cells(params: Params) -> list[Cell]:
 def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     """A subject's noise is the same at every checkpoint and γ."""
     import torch
-    from torch.nn import functional
 
+    for cell in cells:
+        model = _model(cell, context)
+        names = _asked(cell, context, model.names)[: BATCH if context.draft else None]
+        drawn: list[Tensor] = []
+        for first in range(0, len(names), BATCH):
+            drawn += _drawn(model, names[first : first + BATCH], cell, context)
+            context.progress(cell, len(drawn), len(names), "pictures")
+        pictures = torch.stack(drawn)
+        shown, count = picture("picture", sheet(pictures, COLUMNS)), number("subjects", len(names))
+        yield cell, [shown, count, *_recognised(pictures, names, cell, context)]
+
+
+def _model(cell: Cell, context: Context) -> PublishedNet:
+    """The network of a checkpoint, for pictures of the size that it was learning from."""
     from noisebook.models.net import Reader, open_network
     from noisebook.models.tokens import Tokens
 
-    reader = Reader(Tokens())
-    for cell in cells:
-        file = context.scratch(cell) / "weights.safetensors"
-        contract.write_atomically(file, context.needed(cell, "trained").data("weights"))
-        model = open_network(file, reader)
-        model.image_size = cell.params["size"]
-        every = subjects(context.model(cell, "pictures"))
-        names = [subject for subject in every if subject in model.names][: BATCH if context.draft else None]
-        drawn: list[torch.Tensor] = []
-        for first in range(0, len(names), BATCH):
-            part = names[first : first + BATCH]
-            seeds = [context.seed(cell, "subject", subject) for subject in part]
-            drawn += list(draw(model, part, seeds, cell.params["gamma"], 120 if context.draft else 30))
-            context.progress(cell, len(drawn), len(names), "pictures")
-        small = torch.stack(drawn)
-        pictures = functional.interpolate(small, scale_factor=64 / small.shape[-1])
-        features = context.model(cell, "features").features(pictures, cell.params["side"])
-        truth = torch.tensor([every.index(subject) for subject in names])[:, None]
-        answers = judged(features, context.needed(cell, "judge"))
-        yield (
-            cell,
-            [
-                picture("picture", sheet(pictures, COLUMNS)),
-                number("subjects", len(names)),
-                *recognised(answers, truth),
-            ],
-        )
+    file = context.scratch(cell) / "weights.safetensors"
+    contract.write_atomically(file, context.needed(cell, "trained").data("weights"))
+    model = open_network(file, Reader(Tokens()))
+    model.image_size = cell.params["size"]
+    return model
+
+
+def _asked(cell: Cell, context: Context, taught: Sequence[str]) -> list[str]:
+    """The subjects that the judge knows, of those that were taught."""
+    return [subject for subject in subjects(context.model(cell, "pictures")) if subject in taught]
+
+
+def _drawn(model: PublishedNet, names: Sequence[str], cell: Cell, context: Context) -> Tensor:
+    """A picture of each, (N, 3, 64, 64)."""
+    from torch.nn import functional
+
+    seeds = [context.seed(cell, "subject", name) for name in names]
+    pictures = draw(model, names, seeds, cell.params["gamma"], 120 if context.draft else 30)
+    return functional.interpolate(pictures, scale_factor=64 / pictures.shape[-1])
+
+
+def _recognised(pictures: Tensor, names: Sequence[str], cell: Cell, context: Context) -> list[Output]:
+    import torch
+
+    every = subjects(context.model(cell, "pictures"))
+    features = context.model(cell, "features").features(pictures, cell.params["side"])
+    truth = torch.tensor([every.index(name) for name in names])[:, None]
+    return recognised(judged(features, context.needed(cell, "judge")), truth)
+
+
+def replay(cell: Cell, old: Stored, context: Context) -> dict[str, Json]:
+    """Judge the recorded pictures again; where the network's weights are at hand, draw some again.
+
+    Raises:
+        Disagreement: another share is recognised, or other pictures are drawn.
+    """
+    import math
+
+    from noisebook.models import lessons
+    from noisebook.models.library import shipped
+    from noisebook.models.tokens import commonness
+
+    training = Training.model_validate(cell.needs["trained"].params)
+    wanted = training.phases[-1].subjects
+    taught = lessons.subjects(shipped(Path(training.library)), wanted, tuple(training.always), commonness)
+    names = _asked(cell, context, taught)
+    pictures = unsheet(old.data("picture"), len(names))
+    evidence: dict[str, Json] = {}
+    for output in _recognised(pictures, names, cell, context):
+        now, then = (json.loads(data)["value"] for data in (output.data, old.data(output.name)))
+        if abs(now - then) > 100 * MISJUDGED / len(names):
+            raise contract.Disagreement(
+                f"{output.name} of the recorded pictures was {then:.4g} and is {now:.4g}"
+            )
+        evidence[f"{output.name} of the recorded pictures"] = f"{now:.4g}"
+    with suppress(KeyError):
+        model = _model(cell, context)
+        again = _drawn(model, names[:BATCH], cell, context)
+        error = float((again - pictures[: len(again)]).square().mean((1, 2, 3)).median())
+        decibels = 10 * math.log10(4 / max(error, 1e-12))
+        if decibels < ALIKE:
+            raise contract.Disagreement(f"pictures drawn again are {decibels:.0f} dB from the recorded ones")
+        evidence["of pictures drawn again, median PSNR in dB"] = round(decibels)
+    return evidence

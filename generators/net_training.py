@@ -36,6 +36,8 @@ ENLARGED = 6
 NOISE_LEVEL = 250
 """Timestep of the noise on the small picture, on such a sheet."""
 STATE, SHEET, LOG = "state.safetensors", "sheet.png", "losses.csv"
+RESTART = "averaged"
+"""What a cell that begins with averaged weights calls the cell that has them."""
 SAFETENSORS = "application/x-safetensors"
 REPLAY_TOLERANCE = 2e-3
 """Largest relative difference of a loss, for another processor's rounding; on the same one there is none."""
@@ -69,6 +71,13 @@ class Phase(contract.Params):
     fall: float = Field(
         1.0, ge=0, le=1, description="what the learning rate falls to over the phase, a factor"
     )
+    restart: bool = Field(
+        False, description="begin with the averaged weights and a new optimizer: all that publishing keeps"
+    )
+
+    def told(self) -> dict[str, Json]:
+        """What a cell is told of it: a restart only where there is one."""
+        return self.model_dump(exclude=set() if self.restart else {"restart"})
 
 
 class Params(contract.Params):
@@ -157,10 +166,11 @@ def cells(params: Params) -> list[Cell]:
     result: list[Cell] = []
     begun = 0
     for place, phase in enumerate(params.phases):
-        done = [each.model_dump() for each in params.phases[:place]]
+        done = [each.told() for each in params.phases[:place]]
         for here in [*range(params.every, phase.pictures, params.every), phase.pictures]:
             # A phase whose learning rate stays may be made longer without touching what stands.
-            now = {**phase.model_dump(), "pictures": phase.pictures if phase.fall != 1 else here}
+            now = {**phase.told(), "pictures": phase.pictures if phase.fall != 1 else here}
+            anew = phase.restart and here == min(params.every, phase.pictures)
             result.append(
                 Cell(
                     id=f"pictures={begun + here}",
@@ -168,7 +178,11 @@ def cells(params: Params) -> list[Cell]:
                     alt=f"Pictures drawn by the network after it has seen {begun + here} pictures.",
                     params={**shared, "shape": params.shape(), "phases": [*done, now], "seen": begun + here},
                     inputs={"library": params.library},
-                    needs={"previous": Need("net_training", params.model_dump(), result[-1].id, local=True)}
+                    needs={
+                        RESTART if anew else "previous": Need(
+                            "net_training", params.model_dump(), result[-1].id, local=not anew
+                        )
+                    }
                     if result
                     else {},
                     minutes=min(params.every, here) / {32: 8000, 64: 6000, 256: 1200}[phase.size],
@@ -183,8 +197,37 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     for cell in sorted(cells, key=lambda cell: int(cell.params["seen"])):
         folder = context.scratch(cell)
         if cell.needs and not (folder / STATE).exists():
-            contract.write_atomically(folder / STATE, context.needed(cell, "previous").data("state"))
+            contract.write_atomically(folder / STATE, _before(cell, context))
         yield cell, _train(cell, context, folder)
+
+
+def _before(cell: Cell, context: Context) -> bytes:
+    """The state in which a cell takes up the run. Raises MissingModel where nothing is left of it here."""
+    import torch
+    from safetensors.torch import load, save
+
+    from noisebook.models.lock import MissingModel
+
+    if RESTART not in cell.needs:
+        return context.needed(cell, "previous").data("state")
+    before = context.needed(cell, RESTART)
+    try:
+        weights = load(before.data("weights"))
+    except KeyError as error:
+        raise MissingModel(
+            f"the run to go on from: {error.args[0]}; where its published file is, "
+            "python -m noisebook.models.checkpoints restore FILE puts the weights back"
+        ) from error
+    recorded = before.arrays("loss")
+    state = School(cell, context).training.state()
+    for name, value in weights.items():
+        for part in ("weights", "average"):
+            state[f"{part}/{name}"] = value.float()
+    state |= {name: torch.from_numpy(recorded[name]).double() for name in ("loss", "bands")}
+    state["seen"] = torch.tensor(sum(phase["pictures"] for phase in cell.params["phases"][:-1]))
+    seconds = json.loads(before.data("training time"))["value"]
+    state["seconds"] = torch.tensor(seconds, dtype=torch.float64)
+    return save(state)
 
 
 def _train(cell: Cell, context: Context, folder: Path) -> list[Output]:
@@ -246,7 +289,7 @@ class School:
         return self._enlarged(unseen[0] if unseen[0].names else taught[0])
 
     def outputs(self, state: bytes) -> list[Output]:
-        """Weights and state stay on this machine; :mod:`noisebook.models.net` publishes the weights."""
+        """Weights and state stay on this machine; :mod:`noisebook.models.checkpoints` publishes the weights."""
         import numpy as np
 
         training, params = self.training, self.params
@@ -426,15 +469,17 @@ def replay(cell: Cell, old: Stored | Path, context: Context) -> dict[str, Json]:
 
     from safetensors.torch import load, load_file
 
+    from noisebook.models.lock import MissingModel
+
     if isinstance(old, Path):
         recorded = load_file(old / STATE)["loss"].tolist()
     else:
         recorded = old.arrays("loss")["loss"].tolist()
     evidence: dict[str, Json] = {"first steps": _repeat(School(cell, context), recorded)}
     if cell.needs:
-        with suppress(KeyError, OSError):
+        with suppress(KeyError, OSError, MissingModel):
             school = School(cell, context)
-            school.training.restore(load(context.needed(cell, "previous").data("state")))
+            school.training.restore(load(_before(cell, context)))
             evidence["later steps"] = _repeat(school, recorded)
     return evidence
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,7 +20,8 @@ from noisebook.generators import (
     subject_scores,
 )
 
-from noisebook.build.contract import arrays, number, picture
+from noisebook.build.contract import Disagreement, arrays, number, picture
+from noisebook.models import lessons
 from noisebook.models.library import Library
 from noisebook.models.lock import MissingModel, read_lock
 from tests.fake_context import FakeContext, FakeStored, run
@@ -170,15 +172,16 @@ def test_scores_of_a_checkpoint_are_of_what_it_was_taught(
     trained = FakeStored([arrays("weights", weights, "local", about)])
 
     def drawn(model, prompts, seeds, gamma, steps):
-        assert model.image_size == size and model.network.shape == shape_of(shape) and gamma == 7
+        assert model.image_size == size and model.network.shape == shape_of(shape)
         assert len(set(seeds)) == len(prompts)
         places = [names.index(name) for name in prompts]
         shown = [names[place if place < 18 else place - 18] for place in places]
         chosen = [_subjects.in_style(library, name, "flat") for name in shown]
-        pictures = _subjects.placed(library, chosen, ["plain"] * len(chosen), 5)
+        pictures = _subjects.placed(library, chosen, ["plain"] * len(chosen), 5 if gamma == 7 else 6)
         return pictures[:, :, :: 64 // size, :: 64 // size]
 
     monkeypatch.setattr(net_scores, "draw", drawn)
+    monkeypatch.setattr(lessons, "subjects", lambda *what: [*names[12:], "moa"])
     models = {"pictures": library, "features": network}
     needed = {"judge": FakeStored([judge["weights"]]), "trained": trained}
     tops = {}
@@ -187,6 +190,20 @@ def test_scores_of_a_checkpoint_are_of_what_it_was_taught(
         made = run(net_scores, [cell], context)[cell.id]
         assert value(made["subjects"]) == 8 and made["picture"].width == 11 * 64
         tops[size] = value(made["top-1"]), value(made["top-5"])
+        old = list(made.values())
+        evidence = net_scores.replay(cell, FakeStored(old), context)
+        assert evidence["top-5 of the recorded pictures"] == f"{tops[size][1]:.4g}"
+        assert evidence["of pictures drawn again, median PSNR in dB"] >= 40
+        away = FakeContext(
+            models, needed={"judge": needed["judge"], "trained": FakeStored([])}, scratch=tmp_path
+        )
+        assert len(net_scores.replay(cell, FakeStored(old), away)) == 2
+        wrong = FakeStored([*old, number("top-1", tops[size][0] + 30, "%")])
+        with pytest.raises(Disagreement, match="top-1 of the recorded"):
+            net_scores.replay(cell, wrong, context)
+        other = replace(cell, params={**cell.params, "gamma": 9.0})
+        with pytest.raises(Disagreement, match="dB from the recorded"):
+            net_scores.replay(other, FakeStored(old), context)
     assert tops[64][0] <= 75 and tops[64][1] >= 75  # two of the eight are other things
 
 

@@ -25,15 +25,16 @@ from torch import Tensor
 
 from noisebook.build.contract import Disagreement, derive_seed
 from noisebook.build.store import Store
+from noisebook.diffusion import native
 from noisebook.diffusion.denoiser import Denoiser, Enlarge, unconditional
 from noisebook.diffusion.net import training as net_training_module
-from noisebook.diffusion.net.denoiser import NetDenoiser
+from noisebook.diffusion.net.denoiser import NetDenoiser, load_network
 from noisebook.diffusion.net.muon import orthogonal
 from noisebook.diffusion.net.network import WORDS, Network, Shape, halved, shape_of
-from noisebook.diffusion.net.training import BANDS, Recipe, Training, ask, log_noise, weight
+from noisebook.diffusion.net.training import BANDS, Recipe, Training, ask, fast_type, log_noise, weight
 from noisebook.diffusion.schedules import clean, forward, squared_cosine
+from noisebook.models import checkpoints, net, tokens
 from noisebook.models import lessons as teaching
-from noisebook.models import net, tokens
 from noisebook.models.library import Library, Picture, write
 from noisebook.models.lock import MissingModel, read_lock
 from noisebook.models.lock import load as load_model
@@ -456,7 +457,9 @@ def trained(folder: Path, params: net_training.Params) -> tuple[list[Any], list[
     for k, cell in enumerate(cells):
         scratch = folder / f"scratch{k}"
         scratch.mkdir()
-        context = FakeContext(root=folder, scratch=scratch, needed={"previous": done[-1]} if done else {})
+        context = FakeContext(
+            root=folder, scratch=scratch, needed=dict.fromkeys(cell.needs, done[-1]) if done else {}
+        )
         done.append(FakeStored(list(run(net_training, [cell], context)[cell.id].values())))
     return cells, done
 
@@ -483,6 +486,34 @@ def test_checkpoints_go_on_from_one_another_and_leave_what_is_promised(
     changed = replace(cells[2], params={**cells[2].params, "gamma": 2.0})
     with pytest.raises(Disagreement, match="the loss of step"):
         net_training.replay(changed, last, context)
+
+
+def test_a_run_begins_again_from_averaged_weights_alone(
+    no_encoder: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_library(tmp_path)
+    monkeypatch.setattr(teaching, "HELD_OUT", 5)
+    still = phase(64, 16, restart=True, learning_rate=1e-30)
+    params = tiny(phase(), still)
+    cells, done = trained(tmp_path, params)
+    assert [tuple(cell.needs) for cell in cells] == [(), ("previous",), ("averaged",), ("previous",)]
+    assert [need.local for cell in cells for need in cell.needs.values()] == [True, False, True]
+    plain = net_training.cells(tiny(phase()))
+    assert [cell.params for cell in plain] == [cell.params for cell in cells[:2]]
+    before, after = (each.arrays("weights") for each in done[1:3])
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+    assert len(done[2].arrays("loss")["loss"]) == 3
+    assert np.array_equal(done[2].arrays("loss")["loss"][:2], done[1].arrays("loss")["loss"])
+    state = done[2].arrays("state")
+    assert int(state["seen"]) == 24 and state["seconds"] > done[1].arrays("state")["seconds"]
+    kept = [output for name, output in done[1].outputs.items() if name != "state"]
+    context = FakeContext(root=tmp_path, needed={"averaged": FakeStored(kept)})
+    evidence = net_training.replay(cells[2], done[2], context)
+    assert evidence["first steps"].startswith("3,") and evidence["later steps"].startswith("1,")
+    bare = [output for output in kept if output.name != "weights"]
+    context = FakeContext(root=tmp_path, scratch=tmp_path, needed={"averaged": FakeStored(bare)})
+    with pytest.raises(MissingModel, match="restore"):
+        run(net_training, [cells[2]], context)
 
 
 def test_stage_two_trains_and_shows_small_drawn_and_true(
@@ -554,16 +585,31 @@ def test_a_killed_run_ends_where_the_unbroken_one_does(no_encoder: None, tmp_pat
 # Publishing
 
 
+def test_a_loaded_network_keeps_its_transformed_weights_and_answers_as_before() -> None:
+    torch.manual_seed(0)
+    plain = Network(TINY)
+    with torch.no_grad():
+        for value in plain.parameters():
+            value.add_(0.02 * torch.randn_like(value))
+    loaded = load_network(plain.state_dict(), TINY)
+    kinds = {type(layer) for layer in loaded.modules() if getattr(layer, "kernel_size", ()) == (3, 3)}
+    fast = fast_type() == "float32" and not native.unavailable()
+    assert native.FixedConv2d in kinds if fast else kinds == {torch.nn.Conv2d}
+    x, noise, read = torch.randn(4, 3, 64, 64), torch.zeros(4), torch.randn(4, 16, WORDS)
+    with torch.no_grad():
+        assert torch.allclose(loaded(x, noise, read), plain(x, noise, read), atol=1e-4)
+
+
 def test_weights_are_published_pinned_and_read_back(no_encoder: None, tmp_path: Path) -> None:
     small_library(tmp_path)
     store = Store(tmp_path / "cache")
     with pytest.raises(MissingModel, match="no checkpoint of net"):
-        net.publish(tmp_path, store)
+        checkpoints.publish(tmp_path, store)
     cells, done = trained(tmp_path, tiny())
     for key, cell, stored in zip(("1" * 64, "2" * 64), cells, done, strict=True):
         components = {"generator": "net_training", "params": cell.params, "seed": 42, "code": "x"}
         store.put(key, components, list(stored.outputs.values()), {})
-    [line] = net.publish(tmp_path, store)
+    [line] = checkpoints.publish(tmp_path, store)
     assert "16 pictures seen" in line and "222222222222" in line
     entry = read_lock(tmp_path)["net/stage1"]
     assert set(entry["files"]) == {"models/net-stage1.safetensors", "models/net-text.safetensors"}
@@ -582,6 +628,32 @@ def test_weights_are_published_pinned_and_read_back(no_encoder: None, tmp_path: 
     (tmp_path / "models/net-stage1.safetensors").write_bytes(b"something else")
     with pytest.raises(MissingModel, match="not the pinned file"):
         load_model("net/stage1", entry, tmp_path)
+
+
+def test_published_weights_go_back_to_where_training_looks(no_encoder: None, tmp_path: Path) -> None:
+    small_library(tmp_path)
+    store = Store(tmp_path / "cache")
+    cells, done = trained(tmp_path, tiny(phase(pictures=8)))
+    components = {"generator": "net_training", "params": cells[0].params, "seed": 42, "code": "x"}
+    store.put("1" * 64, components, list(done[0].outputs.values()), {})
+    checkpoints.publish(tmp_path, store)
+    for path in store.local.iterdir():
+        path.unlink()
+    with pytest.raises(MissingModel, match="no checkpoint of net"):
+        checkpoints.publish(tmp_path, store)
+    published = tmp_path / "models/net-stage1.safetensors"
+    assert "after 8 pictures" in checkpoints.restore(published, store)
+    record = store.get("1" * 64)
+    assert record is not None
+    weights, state = record.output("weights"), record.output("state")
+    assert weights is not None and store.open(weights) == published.read_bytes()
+    assert state is not None and not (store.local / state.sha256).exists()
+    assert "8 pictures seen" in checkpoints.publish(tmp_path, store)[0]
+    published.write_bytes(b"something else")
+    with pytest.raises(MissingModel, match="in no cell"):
+        checkpoints.restore(published, store)
+    with pytest.raises(MissingModel, match="cannot be read"):
+        checkpoints.restore(tmp_path / "nowhere", store)
 
 
 def test_a_file_without_weights_is_refused_by_name(tmp_path: Path) -> None:

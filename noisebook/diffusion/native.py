@@ -93,7 +93,7 @@ class Unavailable(RuntimeError):
     """Why the kernels cannot be had here."""
 
 
-def accelerate(net: nn.Module, dtype: torch.dtype = torch.float32) -> str:
+def accelerate(net: nn.Module, dtype: torch.dtype = torch.float32, *, fixed: bool = False) -> str:
     """Give the layers of ``net`` that have one their faster kernel, in place.
 
     Parameters, buffers and the keys of state_dict stay. Layers that fit are 3×3 convolutions of stride 1 and
@@ -107,6 +107,7 @@ def accelerate(net: nn.Module, dtype: torch.dtype = torch.float32) -> str:
     Args:
         net: in single precision.
         dtype: what it will compute in: float32, or bfloat16 for autocast to it.
+        fixed: its weights will not change any more: see :class:`FixedConv2d`.
 
     Returns:
         ``winograd`` or ``winograd bfloat16``, or ``stock (why)`` when nothing is changed.
@@ -129,7 +130,7 @@ def accelerate(net: nn.Module, dtype: torch.dtype = torch.float32) -> str:
         return f"stock ({reason})"
     _keep_memory()
     for convolution in convolutions:
-        convolution.__class__ = WinogradConv2d
+        convolution.__class__ = FixedConv2d if fixed else WinogradConv2d
     for sequence, i in normalized:
         sequence[i].__class__ = BatchNormGELU
         sequence[i + 1] = nn.Identity()

@@ -21,3 +21,8 @@ def accelerate(network: nn.Module, precision: str = "fp32") -> str:
         precision: ``fp32``, or ``bf16`` for a network that computes under autocast.
     """
     return str(import_module("noisebook.diffusion.native").accelerate(network, TYPES[precision]))
+
+
+def accelerate_fixed(network: nn.Module) -> str:
+    """:func:`accelerate` in single precision, for a network whose weights will not change any more."""
+    return str(import_module("noisebook.diffusion.native").accelerate(network, fixed=True))

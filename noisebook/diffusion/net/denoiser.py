@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from noisebook.diffusion.denoiser import Enlarge, Prompt
+from noisebook.diffusion.mnist.kernels import accelerate_fixed
 from noisebook.diffusion.net.network import Network, Shape
 from noisebook.diffusion.net.training import enlarged, fast_type, log_noise, quick
 from noisebook.diffusion.schedules import forward, squared_cosine
@@ -25,6 +26,8 @@ def load_network(weights: Mapping[str, Tensor], shape: Shape) -> Network:
     network = Network(shape)
     network.load_state_dict(dict(weights))
     network.to(memory_format=torch.channels_last)
+    if fast_type() == "float32":  # in bfloat16 these kernels are less exact than PyTorch's own
+        accelerate_fixed(network)
     return network.eval().requires_grad_(False)
 
 
