@@ -199,6 +199,19 @@ def test_cells_that_differ_in_needs_alone_are_not_taken_for_each_other(chain: Bo
     assert told.returncode == 0, "the adopted `sum=1` differs less from today's `sum=3` than the old `sum=3`"
 
 
+def test_what_needed_another_cell_is_not_replayed_but_what_needed_the_same_is(chain: Book) -> None:
+    user = (chain.root / "generators" / "user.py").read_text()
+    chain.write("generators/user.py", user + "\n\ndef replay(cell, old, context):\n    return {'looked': 1}\n")
+    build(chain)
+    chain.edit("sections/tiles.md", "step: 3", "step: 2")
+    told = chain.run("adopt", "tiles")
+    assert told.returncode == 1 and "needed other cells" in told.stdout, "its replay would have agreed"
+    chain.edit("sections/tiles.md", "step: 2", "step: 3")
+    chain.edit("generators/chain.py", "x + cell.params", "+x + cell.params")
+    told = chain.run("adopt", "tiles")
+    assert told.returncode == 0 and "replayed: looked 1" in told.stdout, "other keys, the same outputs"
+
+
 def test_two_runs_whose_cells_have_the_same_ids_are_kept_apart(chain: Book) -> None:
     chain.edit("generators/chain.py", '{"n": n}', '{"n": n, "steps": params.steps}')
     chain.edit("generators/chain.py", 'x + cell.params["n"]', 'x + cell.params["steps"]')

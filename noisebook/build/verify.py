@@ -26,6 +26,8 @@ from noisebook.build.plan import Planned, grouped
 from noisebook.build.record import Record, Stored
 from noisebook.build.store import Absent, identity
 
+NOTHING_EARLIER = "no earlier version of this cell is in the store"
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -180,7 +182,7 @@ def adopt(planned: Planned, models: Models, watcher: Watcher | None = None) -> V
     if previous is None or identity(previous.components) != identity(planned.components):
         begun = begun_before(planned)
         if begun is None or replay is None:
-            return Verdict(planned, False, "no earlier version of this cell is in the store")
+            return Verdict(planned, False, NOTHING_EARLIER)
         verdict = _replayed(planned, begun, replay, context)
         if verdict.agrees:
             target = scratch_folder(planned.key)
@@ -188,6 +190,8 @@ def adopt(planned: Planned, models: Models, watcher: Watcher | None = None) -> V
             (target / COMPONENTS).unlink()
         return verdict
     if replay is not None:
+        if not same_needs(planned, previous.components):
+            return Verdict(planned, False, f"{NOTHING_EARLIER}: {previous.key[:12]} needed other cells")
         verdict = _replayed(planned, NeededCell(planned.store, previous), replay, context)
     else:
         [(_, outputs)] = planned.generator.run([planned.cell], context)
@@ -220,6 +224,31 @@ def begun_before(planned: Planned) -> Path | None:
             components = json.loads(path.read_bytes())
         except ValueError:
             continue
-        if path.parent.name != planned.key and identity(components) == wanted:
+        if (
+            path.parent.name != planned.key
+            and identity(components) == wanted
+            and same_needs(planned, components)
+        ):
             return path.parent
     return None
+
+
+def same_needs(planned: Planned, components: Mapping[str, Json]) -> bool:
+    """Did a cell of these components need what this one needs, whatever the keys were then?
+
+    A replay looks at a part alone (a few steps, the recorded pictures) and cannot see that what it started
+    from was another network, so this must be known before.
+    """
+    before: Any = components.get("needs", {})
+
+    def same(name: str, need: Planned) -> bool:
+        then, now = planned.store.recall(str(before[name])), need.record
+        return before[name] == need.key or (then is not None and now is not None and _made(then) == _made(now))
+
+    return before.keys() == planned.needs.keys() and all(
+        same(name, need) for name, need in planned.needs.items()
+    )
+
+
+def _made(record: Record) -> dict[str, str]:
+    return {output.name: output.sha256 for output in record.outputs if not output.measured}
