@@ -625,6 +625,9 @@ def test_weights_are_published_pinned_and_read_back(no_encoder: None, tmp_path: 
     assert np.allclose(dict(denoiser.network.named_parameters())[name].numpy(), average[name], atol=1e-3)
     epsilon, _ = denoiser.predict(torch.zeros(1, 3, 64, 64), 500, denoiser.embed(["a rocket ship"]))
     assert torch.isfinite(epsilon).all()
+    for _ in range(8):
+        checkpoints.publish(tmp_path, store)
+        assert read_lock(tmp_path)["net/stage1"] == entry, "nothing changed, so no pin breaks"
     (tmp_path / "models/net-stage1.safetensors").write_bytes(b"something else")
     with pytest.raises(MissingModel, match="not the pinned file"):
         load_model("net/stage1", entry, tmp_path)

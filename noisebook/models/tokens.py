@@ -110,6 +110,10 @@ def _read(path: Path) -> dict[str, States]:
 
 
 def write(path: Path, texts: Sequence[str], tokens: Tokens) -> None:
-    """Ship the states of ``texts``."""
+    """Ship the states of ``texts``. A file that holds them already stays as it is: safetensors writes its
+    metadata in any order, and other bytes would break the pins of all that reads the file."""
     ordered = sorted(set(texts))
-    path.write_bytes(_packed(dict(zip(ordered, tokens.states(ordered), strict=True))))
+    states = dict(zip(ordered, tokens.states(ordered), strict=True))
+    there = _read(path)
+    if there.keys() != states.keys() or any((there[text] != states[text]).any() for text in states):
+        path.write_bytes(_packed(states))
