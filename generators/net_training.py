@@ -289,7 +289,7 @@ class School:
         return self._enlarged(unseen[0] if unseen[0].names else taught[0])
 
     def outputs(self, state: bytes) -> list[Output]:
-        """Weights and state stay on this machine; :mod:`noisebook.models.checkpoints` publishes the weights."""
+        """Weights and state stay on this machine; :mod:`noisebook.models.checkpoints` publishes weights."""
         import numpy as np
 
         training, params = self.training, self.params

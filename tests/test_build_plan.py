@@ -201,7 +201,9 @@ def test_cells_that_differ_in_needs_alone_are_not_taken_for_each_other(chain: Bo
 
 def test_what_needed_another_cell_is_not_replayed_but_what_needed_the_same_is(chain: Book) -> None:
     user = (chain.root / "generators" / "user.py").read_text()
-    chain.write("generators/user.py", user + "\n\ndef replay(cell, old, context):\n    return {'looked': 1}\n")
+    chain.write(
+        "generators/user.py", user + "\n\ndef replay(cell, old, context):\n    return {'looked': 1}\n"
+    )
     build(chain)
     chain.edit("sections/tiles.md", "step: 3", "step: 2")
     told = chain.run("adopt", "tiles")

@@ -243,7 +243,9 @@ def same_needs(planned: Planned, components: Mapping[str, Json]) -> bool:
 
     def same(name: str, need: Planned) -> bool:
         then, now = planned.store.recall(str(before[name])), need.record
-        return before[name] == need.key or (then is not None and now is not None and _made(then) == _made(now))
+        return before[name] == need.key or (
+            then is not None and now is not None and _made(then) == _made(now)
+        )
 
     return before.keys() == planned.needs.keys() and all(
         same(name, need) for name, need in planned.needs.items()
