@@ -198,7 +198,7 @@ def test_scores_of_a_checkpoint_are_of_what_it_was_taught(
             models, needed={"judge": needed["judge"], "trained": FakeStored([])}, scratch=tmp_path
         )
         assert len(net_scores.replay(cell, FakeStored(old), away)) == 2
-        wrong = FakeStored([*old, number("top-1", tops[size][0] + 30, "%")])
+        wrong = FakeStored([*old, number("top-1", tops[size][0] + 40, "%")])
         with pytest.raises(Disagreement, match="top-1 of the recorded"):
             net_scores.replay(cell, wrong, context)
         other = replace(cell, params={**cell.params, "gamma": 9.0})
