@@ -18,7 +18,7 @@ from noisebook.build.contract import derive_seed
 from noisebook.diffusion import sampling
 from noisebook.diffusion.denoiser import Enlarge, Prompt
 from noisebook.diffusion.estimates import guided
-from noisebook.diffusion.net.denoiser import NetDenoiser
+from noisebook.diffusion.net.denoiser import NetDenoiser, load_network
 from noisebook.diffusion.net.network import Network, Shape, shape_of
 from noisebook.diffusion.net.training import Recipe, Training
 from noisebook.diffusion.schedules import strided
@@ -50,7 +50,7 @@ def train(shape: Shape, size: int, batch: int, lessons: Lessons, optimizer: str)
 def draw(shape: Shape) -> float:
     """Processor seconds a picture."""
     torch.manual_seed(0)
-    network = Network(shape).to(memory_format=torch.channels_last).eval()
+    network = load_network(Network(shape).state_dict(), shape)  # as published weights are loaded
     denoiser = NetDenoiser(network, lambda texts: torch.randn(len(texts), 16, 384))
     each = sampling.generators(list(range(6)))
     x = sampling.draw_noise(each, (3, shape.size, shape.size))
