@@ -24,7 +24,7 @@ from noisebook.build.execute import (
 from noisebook.build.folders import user_cache
 from noisebook.build.plan import Planned, grouped
 from noisebook.build.record import Record, Stored
-from noisebook.build.store import Absent, identity
+from noisebook.build.store import Absent, Store, identity
 
 NOTHING_EARLIER = "no earlier version of this cell is in the store"
 
@@ -240,17 +240,13 @@ def same_needs(planned: Planned, components: Mapping[str, Json]) -> bool:
     from was another network, so this must be known before.
     """
     before: Any = components.get("needs", {})
-
-    def same(name: str, need: Planned) -> bool:
-        then, now = planned.store.recall(str(before[name])), need.record
-        return before[name] == need.key or (
-            then is not None and now is not None and _made(then) == _made(now)
-        )
-
-    return before.keys() == planned.needs.keys() and all(
-        same(name, need) for name, need in planned.needs.items()
-    )
+    then = {name: _left(planned.store, key) for name, key in before.items()}
+    return then == {name: _left(planned.store, need.key) for name, need in planned.needs.items()}
 
 
-def _made(record: Record) -> dict[str, str]:
+def _left(store: Store, key: str) -> dict[str, str] | str:
+    """The digests of what a cell left; its key, if it is not in the store."""
+    record = store.recall(key)
+    if record is None:
+        return key
     return {output.name: output.sha256 for output in record.outputs if not output.measured}
