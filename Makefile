@@ -59,7 +59,7 @@ bench: $(VENV)/.test ## measurements, as ratios taken in one run
 	@for file in bench/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 dataset: $(VENV)/.test ## the embedded models' picture library, from its sources
-	$(BIN)/python -m noisebook.models.dataset
+	$(BIN)/python -m tools.dataset
 
 clean: ## remove what can be made again (not the cache)
 	rm -rf site .noisebook $(VENV)

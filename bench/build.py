@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from noisebook.build.folders import user_cache
+from noisebook.cells.folders import user_cache
 
 SMALL, LARGE = 40, 10_000
 CURVE = (1_000, 10_000, 100_000)
@@ -31,7 +31,7 @@ NOISEBOOK = str(Path(sys.executable).with_name("noisebook"))
 GENERATOR = '''
 """Flat tiles: next to no work of their own."""
 
-from noisebook.build.contract import Cell, Params as Base, picture
+from noisebook.cells.contract import Cell, Params as Base, picture
 from pydantic import Field
 
 
@@ -97,7 +97,7 @@ stages:
 
 PLAN = """
 import pathlib
-from noisebook.build.plan import work
+from noisebook.cells.plan import work
 from noisebook.project import Project
 
 project = Project(pathlib.Path.cwd())

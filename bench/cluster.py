@@ -37,7 +37,7 @@ PLAN = """
 import resource, sys, time
 started = time.perf_counter()
 from pathlib import Path
-from noisebook.build.plan import work
+from noisebook.cells.plan import work
 from noisebook.project import Project
 planned = Project(Path.cwd()).planned["tiles"]
 todo = work(planned)
@@ -48,11 +48,11 @@ print(len(planned), seconds, time.process_time(), resource.getrusage(resource.RU
 
 def seconds_of(book: Book, cells: int, scheduler: str | None) -> float:
     """Computing ``cells`` fresh cells, without what a build costs whatever it computes."""
-    from noisebook.build import dask_executor
-    from noisebook.build.execute import execute
-    from noisebook.build.plan import work
+    from noisebook.cells.plan import work
+    from noisebook.cells.run import execute
     from noisebook.progress import PlainWatcher
     from noisebook.project import Project
+    from noisebook.shared import dask_executor
 
     project = Project(book.root)
     todo = work([cell for group in project.planned.values() for cell in group])

@@ -15,16 +15,16 @@ from pathlib import Path
 import torch
 from noisebook.generators.net_training import Params
 
-from noisebook.build.contract import derive_seed
+from noisebook.cells.contract import derive_seed
 from noisebook.diffusion import sampling
 from noisebook.diffusion.denoiser import Enlarge, Prompt
 from noisebook.diffusion.estimates import guided
-from noisebook.diffusion.net.denoiser import NetDenoiser, load_network
-from noisebook.diffusion.net.network import Network, Shape, shape_of
-from noisebook.diffusion.net.training import Recipe, Training
 from noisebook.diffusion.schedules import strided
 from noisebook.models.lessons import Lessons
 from noisebook.models.library import shipped
+from noisebook.networks.text.denoiser import NetDenoiser, load_network
+from noisebook.networks.text.network import Network, Shape, shape_of
+from noisebook.networks.text.training import Recipe, Training
 
 STEPS = 4
 STAGE2 = {

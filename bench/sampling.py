@@ -32,8 +32,8 @@ from noisebook.diffusion.estimates import guided
 from noisebook.diffusion.metrics import psnr
 from noisebook.diffusion.sampling import draw_noise, finish, generators, noised, reverse
 from noisebook.diffusion.schedules import strided
+from noisebook.kernels.deepfloyd_unet import PARTS, accelerate
 from noisebook.models.deepfloyd import DeepFloyd, TextEncoder, prepared
-from noisebook.models.unet import PARTS, accelerate
 
 WIDTH, TOKENS, GAMMA = 384, 16, 7.0
 STARTS = [1, 3, 5, 7, 10, 20]

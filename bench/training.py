@@ -32,13 +32,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from noisebook.build.contract import derive_seed
-from noisebook.diffusion.mnist.denoiser import MnistDenoiser
-from noisebook.diffusion.mnist.schedule import alphas_cumprod
-from noisebook.diffusion.mnist.training import Recipe, Training, draw
-from noisebook.diffusion.mnist.unet import UNet
+from noisebook.cells.contract import derive_seed
 from noisebook.models.lock import read_lock
 from noisebook.models.mnist import Mnist, load
+from noisebook.networks.mnist.denoiser import MnistDenoiser
+from noisebook.networks.mnist.schedule import alphas_cumprod
+from noisebook.networks.mnist.training import Recipe, Training, draw
+from noisebook.networks.mnist.unet import UNet
 
 RECIPE = Recipe(
     objective="class", width=64, batch=128, epochs=20, learning_rate=1e-3, decay=0.1, average=0.999
@@ -131,7 +131,7 @@ def ours(kind: str, seed: int = 1) -> Training:
     from accelerate import Accelerator
 
     if "memory" in kind:
-        from noisebook.diffusion import native
+        from noisebook.kernels import native
 
         native._keep_memory = lambda: None  # type: ignore[assignment]
     recipe = replace(RECIPE, precision="bf16" if "bf16" in kind else "fp32")
@@ -144,7 +144,7 @@ def ours(kind: str, seed: int = 1) -> Training:
 
 def sampling(kind: str) -> Callable[[], int]:
     """Some timesteps of a guided sample of each of 100 digits; returns how many steps of digits."""
-    from noisebook.diffusion.mnist.denoiser import load_unet
+    from noisebook.networks.mnist.denoiser import load_unet
 
     torch.manual_seed(0)
     net = UNet(RECIPE.width, timed=True, classes=10)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from noisebook.build.contract import Cell, Context, Json, Need, Output, Stored, vector
+from noisebook.cells.contract import Cell, Context, Json, Need, Output, Stored, vector
 
 from .mnist_training import Params as Training
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from noisebook.diffusion.mnist.unet import UNet
+    from noisebook.networks.mnist.unet import UNet
 
 FIRST_OF_EACH_CLASS = [3, 2, 1, 18, 4, 8, 11, 0, 61, 7]
 SIGMAS = [0, 0.2, 0.4, 0.6, 0.8, 1]
@@ -64,7 +64,7 @@ def network(trained: Stored, params: dict[str, Json], weights: str = "weights") 
     """The network of a training cell; ``params`` are the training's."""
     import torch
 
-    from noisebook.diffusion.mnist.denoiser import load_unet
+    from noisebook.networks.mnist.denoiser import load_unet
 
     tensors = {name: torch.tensor(value) for name, value in trained.arrays(weights).items()}
     timed = params["objective"] != "denoise"

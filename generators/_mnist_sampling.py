@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from noisebook.build.contract import Cell, Complaint, Context, Json, Output, Params, Result, picture
+from noisebook.cells.contract import Cell, Complaint, Context, Json, Output, Params, Result, picture
 
 from ._mnist import after, greys, loss_curve, unknown_epochs
 from .mnist_training import Params as Training
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from noisebook.diffusion.mnist.denoiser import MnistDenoiser
+    from noisebook.networks.mnist.denoiser import MnistDenoiser
 
 BATCH = 100
 FRAMES = 24
@@ -100,7 +100,7 @@ def network_params(training: Training) -> dict[str, Json]:
 
 def denoiser_of(cell: Cell, context: Context) -> MnistDenoiser:
     """The network that a cell needs, as a denoiser. A moving average may be asked for."""
-    from noisebook.diffusion.mnist.denoiser import MnistDenoiser
+    from noisebook.networks.mnist.denoiser import MnistDenoiser
 
     from ._mnist import network
 
@@ -154,7 +154,7 @@ def draw(
 
 def sampled(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     """Cells of one sample each; those that share a network are drawn together."""
-    from noisebook.build.contract import canonical
+    from noisebook.cells.contract import canonical
 
     groups: dict[bytes, list[Cell]] = {}
     for cell in cells:
@@ -270,7 +270,7 @@ def gif(name: str, frames: NDArray[np.uint8], fps: float) -> Output:
 
 def loss_result(cell: Cell, context: Context) -> Result:
     """The curve, and where it ended."""
-    from noisebook.build.contract import number
+    from noisebook.cells.contract import number
 
     recorded = context.needed(cell, "trained").arrays("loss")
     return cell, [loss_curve("picture", recorded), number("test loss", float(recorded["test"][-1]))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from noisebook.build.contract import Cell, Context
+from noisebook.cells.contract import Cell, Context
 
 from ._sampling import source
 

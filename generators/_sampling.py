@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from noisebook.build.contract import Cell, Complaint, Context, Json, Output, Params, animation, arrays
+from noisebook.cells.contract import Cell, Complaint, Context, Json, Output, Params, animation, arrays
 
 if TYPE_CHECKING:
     import numpy as np
@@ -274,7 +274,7 @@ def batches(cells: Sequence[Cell], size: int = BATCH) -> Iterator[list[list[Cell
 
     Within a batch, cells that show the same process stand together.
     """
-    from noisebook.build.contract import canonical
+    from noisebook.cells.contract import canonical
 
     shared = ("first_timestep", "stride", "num_inference_steps", "thresholding", "variance", "noise_level")
     groups: dict[bytes, dict[bytes, list[Cell]]] = {}

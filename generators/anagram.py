@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from noisebook.build.contract import Cell, Context, Result, animation, picture
-from noisebook.build.contract import Params as Base
+from noisebook.cells.contract import Cell, Context, Result, animation, picture
+from noisebook.cells.contract import Params as Base
 
 from ._sampling import Guidance, Process, Prompt, Samples, Task, branches, drawn
 

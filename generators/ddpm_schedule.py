@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from noisebook.build.contract import Cell, Complaint, Context, Files, Json, Result, arrays, number, picture
-from noisebook.build.contract import Params as Base
+from noisebook.cells.contract import Cell, Complaint, Context, Files, Json, Result, arrays, number, picture
+from noisebook.cells.contract import Params as Base
 
 from ._mnist import FIRST_OF_EACH_CLASS, Digits
 
@@ -56,8 +56,8 @@ def cells(params: Params) -> list[Cell]:
 
 def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     """Each digit has the same noise at every time."""
-    from noisebook.diffusion.mnist.schedule import alphas_cumprod
     from noisebook.diffusion.schedules import forward
+    from noisebook.networks.mnist.schedule import alphas_cumprod
 
     from ._mnist import noise_for, strip, test_digits
 

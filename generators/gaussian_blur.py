@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from noisebook.build.contract import Cell, Complaint, Context, Files, ImagePath, Result, number, picture
-from noisebook.build.contract import Params as Base
+from noisebook.cells.contract import Cell, Complaint, Context, Files, ImagePath, Result, number, picture
+from noisebook.cells.contract import Params as Base
 
 from ._sampling import Timestep, even_kernel, stem
 

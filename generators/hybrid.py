@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from noisebook.build.contract import (
+from noisebook.cells.contract import (
     Cell,
     Complaint,
     Context,
@@ -16,7 +16,7 @@ from noisebook.build.contract import (
     animation,
     picture,
 )
-from noisebook.build.contract import (
+from noisebook.cells.contract import (
     Params as Base,
 )
 
@@ -107,7 +107,7 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     """One process for each picture; its far reading is the same picture, scaled down."""
     import numpy as np
 
-    from noisebook.build.contract import canonical
+    from noisebook.cells.contract import canonical
     from noisebook.diffusion.estimates import split
     from noisebook.diffusion.filters import blur, scaled_blur
     from noisebook.models.pictures import to_bytes

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from noisebook.build.contract import (
+from noisebook.cells.contract import (
     Cell,
     Complaint,
     Context,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from noisebook.build.contract import Cell, Context, Result, number, picture
+from noisebook.cells.contract import Cell, Context, Result, number, picture
 
 from ._sampling import Guidance, Modelled, Prompt
 from ._subjects import draw, nearest, sheet

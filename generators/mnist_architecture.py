@@ -9,13 +9,13 @@ from xml.sax.saxutils import escape
 
 from pydantic import Field
 
-from noisebook.build.contract import Cell, Context, Result, number, table, vector
-from noisebook.build.contract import Params as Base
+from noisebook.cells.contract import Cell, Context, Result, number, table, vector
+from noisebook.cells.contract import Params as Base
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from noisebook.diffusion.mnist.unet import UNet
+    from noisebook.networks.mnist.unet import UNet
 
 BOX, OP, GAP, ROW, TOP = (96, 58), 16, 22, 98, 30
 """Pixels: a box, the radius of an operation, between columns, from row to row, the upper margin."""
@@ -67,7 +67,7 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     """The network is built on the meta device: shapes without weights."""
     import torch
 
-    from noisebook.diffusion.mnist.unet import UNet
+    from noisebook.networks.mnist.unet import UNet
 
     for cell in cells:
         if cell.params["show"] == "blocks":
@@ -285,7 +285,7 @@ def _blocks_svg() -> tuple[str, int, int]:
     """Every kind of block in the class-conditioned network, and what its children are."""
     import torch
 
-    from noisebook.diffusion.mnist import unet
+    from noisebook.networks.mnist import unet
 
     with torch.device("meta"):
         network = unet.UNet(4, timed=True, classes=10)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from noisebook.build.contract import Cell, Complaint, Context, Files, Result
+from noisebook.cells.contract import Cell, Complaint, Context, Files, Result
 
 from ._mnist import after
 from ._mnist_sampling import RUN, Gamma, Sampled, loss_cell, run_complaints

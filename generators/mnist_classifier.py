@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import Field
 
-from noisebook.build.contract import Cell, Context, Need, Result, arrays, number
-from noisebook.build.contract import Params as Base
+from noisebook.cells.contract import Cell, Context, Need, Result, arrays, number
+from noisebook.cells.contract import Params as Base
 
 
 class Params(Base):
@@ -32,7 +32,7 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     """The accuracy that is stated is that of the published half-precision weights."""
     import torch
 
-    from noisebook.diffusion.mnist.classifier import judge, load_classifier, train_classifier
+    from noisebook.networks.mnist.classifier import judge, load_classifier, train_classifier
 
     for cell in cells:
         data = context.model(cell, "data")

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from noisebook.build.contract import Cell, Complaint, Context, Files, Json, Result, number, picture
-from noisebook.build.contract import Params as Base
+from noisebook.cells.contract import Cell, Complaint, Context, Files, Json, Result, number, picture
+from noisebook.cells.contract import Params as Base
 
 from ._mnist import FIRST_OF_EACH_CLASS, SIGMAS, Digits, Sigma, after, unknown_epochs
 from .mnist_training import Params as Training

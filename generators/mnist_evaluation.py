@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from noisebook.build.contract import Cell, Complaint, Context, Files, Need, Result, table
+from noisebook.cells.contract import Cell, Complaint, Context, Files, Need, Result, table
 
 from . import mnist_scores
 from .mnist_scores import Params as Scores

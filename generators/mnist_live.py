@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from noisebook.build import contract
-from noisebook.build.contract import Cell, Complaint, Context, Files, Json, Output, Result
+from noisebook.cells import contract
+from noisebook.cells.contract import Cell, Complaint, Context, Files, Json, Output, Result
 
 from ._mnist import after, unknown_epochs
 from ._mnist_sampling import RUN, network_params
@@ -17,7 +17,7 @@ from .mnist_training import Params as Training
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from noisebook.diffusion.mnist.unet import UNet
+    from noisebook.networks.mnist.unet import UNet
 
 ONNX = "application/onnx"
 OPSET = 20
@@ -73,7 +73,7 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     """Export, ask the exported network and the original the same, and draw."""
     import torch
 
-    from noisebook.diffusion.mnist.unet import UNet
+    from noisebook.networks.mnist.unet import UNet
 
     from ._mnist import sheet
 
@@ -104,7 +104,7 @@ def timesteps(params: dict[str, Json]) -> list[int]:
 
 def sampler(params: dict[str, Json]) -> dict[str, Json]:
     """All that a program beside this one must know to sample with the network, for templates/live.js."""
-    from noisebook.diffusion.mnist.schedule import alphas_cumprod
+    from noisebook.networks.mnist.schedule import alphas_cumprod
 
     alphas = alphas_cumprod(params["timesteps"], params["beta_first"], params["beta_last"])
     chosen = timesteps(params)
@@ -122,11 +122,11 @@ def sampler(params: dict[str, Json]) -> dict[str, Json]:
 def draw(network: UNet, params: dict[str, Json]) -> Tensor:
     """The ten digits, (10, 1, 28, 28), all from one noise, as templates/live-worker.js draws them."""
     from noisebook.diffusion.estimates import guided
-    from noisebook.diffusion.mnist.denoiser import MnistDenoiser
-    from noisebook.diffusion.portable import normal
     from noisebook.diffusion.posterior import Draw, ancestral
     from noisebook.diffusion.sampling import finish, generators, reverse
     from noisebook.diffusion.thresholding import thresholding
+    from noisebook.networks.mnist.denoiser import MnistDenoiser
+    from noisebook.networks.mnist.portable import normal
 
     denoiser = MnistDenoiser(network, params["timesteps"], params["beta_first"], params["beta_last"])
     chosen = timesteps(params)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from noisebook.build.contract import Cell, Context, Result, picture
-from noisebook.build.contract import Params as Base
+from noisebook.cells.contract import Cell, Context, Result, picture
+from noisebook.cells.contract import Params as Base
 
 from ._mnist import FIRST_OF_EACH_CLASS, SIGMAS, Digits, Sigma
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from noisebook.build import contract
-from noisebook.build.contract import Cell, Context, Output, Result, number, table
+from noisebook.cells import contract
+from noisebook.cells.contract import Cell, Context, Output, Result, number, table
 
 from ._mnist import after
 from ._mnist_sampling import RUN, Drawn, Gamma, Weights
@@ -102,7 +102,7 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     """The seed of a sample is that of the sample cell of the same class and number."""
     import torch
 
-    from noisebook.diffusion.mnist.classifier import frechet_distance, judge, load_classifier
+    from noisebook.networks.mnist.classifier import frechet_distance, judge, load_classifier
 
     for cell in cells:
         trained = context.needed(cell, "classifier").arrays("weights")
@@ -147,7 +147,7 @@ def _recognition(
     features: Tensor, recognised: Tensor, asked: Tensor, real: Tensor, real_labels: Tensor
 ) -> list[Output]:
     """Accuracy, and the spread within each class as a share of real digits'."""
-    from noisebook.diffusion.mnist.classifier import spread
+    from noisebook.networks.mnist.classifier import spread
 
     rows: list[list[Any]] = []
     for digit in range(10):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import Field
 
-from noisebook.build.contract import Cell, Complaint, Context, Files, Result
+from noisebook.cells.contract import Cell, Complaint, Context, Files, Result
 
 from ._mnist import after
 from ._mnist_sampling import RUN, Sampled, loss_cell, run_complaints

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
-from noisebook.build import contract
-from noisebook.build.contract import Cell, Context, Json, Need, Output, Result, Stored
+from noisebook.cells import contract
+from noisebook.cells.contract import Cell, Context, Json, Need, Output, Result, Stored
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from noisebook.diffusion.mnist.training import Training
+    from noisebook.networks.mnist.training import Training
 
 SECONDS_BETWEEN_CHECKPOINTS = 180
 DRAFT_DIGITS = 1_000
@@ -136,7 +136,7 @@ def _prepared(cell: Cell, context: Context) -> tuple[Training, tuple[Tensor, Ten
     import torch
     from accelerate import Accelerator
 
-    from noisebook.diffusion.mnist.training import Recipe, Training
+    from noisebook.networks.mnist.training import Recipe, Training
 
     recipe = {name: value for name, value in cell.params.items() if name != "epoch"}
     digits, test_digits = recipe.pop("digits"), recipe.pop("test_digits")

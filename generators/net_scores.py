@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from noisebook.build import contract
-from noisebook.build.contract import (
+from noisebook.cells import contract
+from noisebook.cells.contract import (
     Cell,
     Complaint,
     Context,

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from noisebook.build import contract
-from noisebook.build.contract import Cell, Context, InputFile, Json, Need, Output, Result, Stored
+from noisebook.cells import contract
+from noisebook.cells.contract import Cell, Context, InputFile, Json, Need, Output, Result, Stored
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from noisebook.diffusion.net.denoiser import NetDenoiser
-    from noisebook.diffusion.net.training import Training
     from noisebook.models.lessons import Lessons
+    from noisebook.networks.text.denoiser import NetDenoiser
+    from noisebook.networks.text.training import Training
 
 SECONDS_BETWEEN_STATES = 300
 SECONDS_BETWEEN_SHEETS = 900
@@ -125,7 +125,7 @@ class Params(contract.Params):
     weight_decay: float = Field(0.01, ge=0, le=1, description="of matrices and kernels")
     drop: float = Field(0.1, ge=0, le=1, description="probability of withholding the caption")
     weighting: Literal["velocity", "truncated", "min-snr", "sigmoid"] = Field(
-        "truncated", description="of noise levels, see noisebook/diffusion/net/training.py"
+        "truncated", description="of noise levels, see noisebook/networks/text/training.py"
     )
     gamma: float = Field(5.0, gt=0, description="γ of the weighting")
     average: float = Field(0.9995, ge=0, lt=1, description="decay of the weights' moving average")
@@ -146,7 +146,7 @@ class Params(contract.Params):
         return self
 
     def shape(self) -> dict[str, Json]:
-        """What :func:`noisebook.diffusion.net.network.shape_of` reads."""
+        """What :func:`noisebook.networks.text.network.shape_of` reads."""
         names = {"channels", "blocks", "patch", "reads", "looks"}
         large = self.stage == 2
         return {
@@ -216,7 +216,7 @@ def _before(cell: Cell, context: Context) -> bytes:
     except KeyError as error:
         raise MissingModel(
             f"the run to go on from: {error.args[0]}; where its published file is, "
-            "python -m noisebook.models.checkpoints restore FILE puts the weights back"
+            "python -m tools.checkpoints restore FILE puts the weights back"
         ) from error
     recorded = before.arrays("loss")
     state = School(cell, context).training.state()
@@ -262,8 +262,8 @@ class School:
     """A run and its lessons."""
 
     def __init__(self, cell: Cell, context: Context) -> None:
-        from noisebook.diffusion.net.network import shape_of
-        from noisebook.diffusion.net.training import Recipe, Training
+        from noisebook.networks.text.network import shape_of
+        from noisebook.networks.text.training import Recipe, Training
 
         self.cell, self.context = cell, context
         self.params: dict[str, Any] = dict(cell.params)
@@ -289,7 +289,7 @@ class School:
         return self._enlarged(unseen[0] if unseen[0].names else taught[0])
 
     def outputs(self, state: bytes) -> list[Output]:
-        """Weights and state stay on this machine; :mod:`noisebook.models.checkpoints` publishes weights."""
+        """Weights and state stay on this machine; :mod:`tools.checkpoints` publishes weights."""
         import numpy as np
 
         training, params = self.training, self.params
@@ -354,7 +354,7 @@ class School:
         )
 
     def _denoiser(self, size: int) -> NetDenoiser:
-        from noisebook.diffusion.net.denoiser import NetDenoiser
+        from noisebook.networks.text.denoiser import NetDenoiser
 
         denoiser = NetDenoiser(self.training.averaged(), _read)
         denoiser.image_size = size

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from noisebook.build.contract import Cell, Context, Result, picture
+from noisebook.cells.contract import Cell, Context, Result, picture
 
 from ._sampling import NEUTRAL, Guidance, Process, Prompt, Samples, Task, drawn
 

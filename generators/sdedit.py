@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from noisebook.build.contract import (
+from noisebook.cells.contract import (
     Cell,
     Complaint,
     Context,
@@ -16,7 +16,7 @@ from noisebook.build.contract import (
     Result,
     picture,
 )
-from noisebook.build.contract import (
+from noisebook.cells.contract import (
     Params as Base,
 )
 

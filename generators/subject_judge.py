@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import Field
 
-from noisebook.build.contract import Cell, Context, Need, Result, arrays, number
-from noisebook.build.contract import Params as Base
+from noisebook.cells.contract import Cell, Context, Need, Result, arrays, number
+from noisebook.cells.contract import Params as Base
 
 from ._subjects import STYLES, in_style, placed, subjects
 

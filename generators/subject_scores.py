@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from noisebook.build import contract
-from noisebook.build.contract import Cell, Context, Need, Output, Result, Stored, number, table
+from noisebook.cells import contract
+from noisebook.cells.contract import Cell, Context, Need, Output, Result, Stored, number, table
 
 from ._sampling import Guidance, Modelled
 from ._subjects import MOST, STYLES, in_style, placed, subjects, unsheet
@@ -95,7 +95,7 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     import numpy as np
     import torch
 
-    from noisebook.diffusion.mnist.classifier import frechet_distance
+    from noisebook.networks.mnist.classifier import frechet_distance
 
     for cell in cells:
         library, network = context.model(cell, "pictures"), context.model(cell, "features")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from noisebook.build.contract import Cell, Context, Need, Result, animation, number, picture
+from noisebook.cells.contract import Cell, Context, Need, Result, animation, number, picture
 
 from . import text_to_image
 from ._sampling import Guidance, Modelled, Prompt, Samples, Task, drawn

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from noisebook.build.contract import Cell, Context, Result, number, picture
+from noisebook.cells.contract import Cell, Context, Result, number, picture
 
 from ._sampling import Guidance, Modelled, Prompt, Samples, Task, drawn
 

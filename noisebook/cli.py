@@ -9,7 +9,7 @@ from pathlib import Path
 def main() -> None:
     """Entry point. A plain ``noisebook build`` with nothing to do is answered before anything is imported."""
     if sys.argv[1:] in (["build"], ["build", "--frozen"]):
-        from noisebook.build.fresh import last_summary
+        from noisebook.cells.fresh import last_summary
 
         root = Path.cwd()
         summary = last_summary(root) if (root / "report.yaml").is_file() else None

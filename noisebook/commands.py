@@ -18,15 +18,15 @@ from typing import Any, ParamSpec, TypeVar
 import click
 
 from noisebook import progress
-from noisebook.build import fresh
-from noisebook.build.execute import Outcome, Watcher, execute
-from noisebook.build.plan import Planned, Work, everything, work
-from noisebook.build.registry import GeneratorError
-from noisebook.build.remote import Remote, Unreachable
-from noisebook.build.store import StoreFull
+from noisebook.cells import fresh
+from noisebook.cells.plan import Planned, Work, everything, work
+from noisebook.cells.registry import GeneratorError
+from noisebook.cells.run import Outcome, Watcher, execute
+from noisebook.cells.store import StoreFull
 from noisebook.models.lock import MissingModel
 from noisebook.project import Project, find_root
 from noisebook.report.model import BadInput, Position, Problem
+from noisebook.shared.remote import Remote, Unreachable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -185,7 +185,7 @@ def build(
 
 def compute_on_dask(book: Project, todo: Work, scheduler: str, watcher: Watcher) -> Outcome:
     """Compute on a cluster; a model whose lock entry says ``"gpu": true`` asks for a worker with one."""
-    from noisebook.build import dask_executor
+    from noisebook.shared import dask_executor
 
     def gpu(planned: Planned) -> bool:
         return any(book.planner.lock[name].get("gpu") for name in planned.models.values())
@@ -347,8 +347,8 @@ def show(value: Any) -> str:
 @for_people
 def verify(names: tuple[str, ...], sample: int | None) -> None:
     """Compute cached cells again and compare; only the verdicts are kept, for the site."""
-    from noisebook.build import checks
-    from noisebook.build.verify import verify as verify_cells
+    from noisebook.cells import checks
+    from noisebook.cells.verify import verify as verify_cells
 
     book = project()
     known = set(everything(c for cells in book.planned.values() for c in cells))
@@ -370,7 +370,7 @@ def verify(names: tuple[str, ...], sample: int | None) -> None:
 @for_people
 def adopt(names: tuple[str, ...]) -> None:
     """Keep finished work over a harmless edit: repeat a part of it, compare, give it its new key."""
-    from noisebook.build.verify import adopt as adopt_cell
+    from noisebook.cells.verify import adopt as adopt_cell
 
     book = project()
     refused = []
@@ -397,7 +397,7 @@ def adopt(names: tuple[str, ...]) -> None:
 @for_people
 def gc(yes: bool, older_than: float, max_size: float | None, branches: bool) -> None:
     """Drop cells that no section uses."""
-    from noisebook.build.housekeeping import CannotPlan, collect, keys_of_branches
+    from noisebook.cells.housekeeping import CannotPlan, collect, keys_of_branches
 
     book = project()
     kept = set(everything(c for cells in book.planned.values() for c in cells))
@@ -462,7 +462,7 @@ def pull(names: tuple[str, ...], store: str | None) -> None:
 @for_people
 def doctor() -> None:
     """Say what is wrong with this installation, and how to mend it."""
-    from noisebook.build.doctor import examine
+    from noisebook.doctor import examine
 
     wrong = 0
     for finding in examine(project()):
@@ -495,7 +495,7 @@ def init(folder: Path, title: str | None) -> None:
 @for_people
 def new(name: str, generator: str | None, with_generator: bool) -> None:
     """Start a section: a file with every parameter explained, ready to build."""
-    from noisebook.build.registry import Registry
+    from noisebook.cells.registry import Registry
     from noisebook.report.scaffold import new_generator, new_section
 
     root = find_root(Path.cwd())

@@ -7,8 +7,8 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
-from noisebook.build.plan import Planned
-from noisebook.build.record import Record
+from noisebook.cells.plan import Planned
+from noisebook.cells.record import Record
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from noisebook.build.execute import Models
-from noisebook.build.plan import PlanError, Planned, Planner
-from noisebook.build.registry import Registry, suggest
-from noisebook.build.remote import BadPlace, Remote, is_url
-from noisebook.build.store import Store
+from noisebook.cells.plan import PlanError, Planned, Planner
+from noisebook.cells.registry import Registry, suggest
+from noisebook.cells.run import Models
+from noisebook.cells.store import Store
 from noisebook.models.lock import AUTO
 from noisebook.report.load import load_report
 from noisebook.report.model import BadInput, Figure, Position, Problem, Report, Section
+from noisebook.shared.remote import BadPlace, Remote, is_url
 
 CACHE = "cache"
 """The folder of the local store when report.yaml names a URL."""

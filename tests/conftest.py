@@ -48,7 +48,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 
-from noisebook.build.contract import Cell, Context, Output, Params as Base, Result, number, picture
+from noisebook.cells.contract import Cell, Context, Output, Params as Base, Result, number, picture
 from pydantic import Field
 
 from . import _paint

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from noisebook.build.contract import Cell, Context, Json, Output, derive_seed
+from noisebook.cells.contract import Cell, Context, Json, Output, derive_seed
 
 ROOT = Path(__file__).resolve().parents[1]
 

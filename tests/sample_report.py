@@ -8,8 +8,8 @@ import os
 import shutil
 from pathlib import Path
 
-from noisebook.build.execute import execute
-from noisebook.build.plan import work
+from noisebook.cells.plan import work
+from noisebook.cells.run import execute
 from noisebook.progress import watcher
 from noisebook.project import Project
 from noisebook.render.site import RenderSummary, render_site

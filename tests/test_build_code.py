@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from noisebook.build import code
-from noisebook.build.code import CodeReader, summarise
+from noisebook.cells import code
+from noisebook.cells.code import CodeReader, summarise
 
 GENERATOR = """
 from noisebook_report_x.helper import double, unused

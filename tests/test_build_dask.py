@@ -130,7 +130,7 @@ def test_workers_that_see_only_the_shared_store(book: Book, tmp_path: Path) -> N
 
 
 def test_without_a_scheduler_there_is_a_clear_error(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
-    prelude = "import noisebook.build.dask_executor as d; d.compute.__kwdefaults__['patience'] = 0.5"
+    prelude = "import noisebook.shared.dask_executor as d; d.compute.__kwdefaults__['patience'] = 0.5"
     done = book.run("build", "--executor", "dask", "--scheduler", "tcp://127.0.0.1:9", prelude=prelude)
     assert done.returncode == 1 and "no scheduler answers at tcp://127.0.0.1:9" in done.stderr
     assert "3 cells are left" in done.stderr and "Traceback" not in done.stderr

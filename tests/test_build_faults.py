@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from noisebook.build.store import Store
+from noisebook.cells.store import Store
 
 from .conftest import HANGS, Book
 

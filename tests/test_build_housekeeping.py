@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from noisebook.build.contract import picture
-from noisebook.build.housekeeping import collect
-from noisebook.build.plan import key_of
-from noisebook.build.store import Store
+from noisebook.cells.contract import picture
+from noisebook.cells.housekeeping import collect
+from noisebook.cells.plan import key_of
+from noisebook.cells.store import Store
 
 from .conftest import Book
 

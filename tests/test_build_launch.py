@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from noisebook.build.contract import Cell, Context, Params as Base, Result, number
+from noisebook.cells.contract import Cell, Context, Params as Base, Result, number
 from pydantic import Field
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from noisebook.build.execute import Outcome, compute
-from noisebook.build.plan import PlanError, Planned, work
+from noisebook.cells.plan import PlanError, Planned, work
+from noisebook.cells.run import Outcome, compute
 from noisebook.project import Project
 
 from .conftest import Book
@@ -109,7 +109,7 @@ def test_a_helper_of_one_generator_leaves_another_alone(book: Book) -> None:
 
 
 CHAIN = """
-from noisebook.build.contract import Cell, Need, Params as Base, arrays, number
+from noisebook.cells.contract import Cell, Need, Params as Base, arrays, number
 from pydantic import Field
 
 
@@ -144,7 +144,7 @@ def run(cells, context):
 """
 
 USER = """
-from noisebook.build.contract import Cell, Need, Params as Base, number
+from noisebook.cells.contract import Cell, Need, Params as Base, number
 from pydantic import Field
 
 
@@ -265,7 +265,7 @@ def test_unknown_models_are_told(book: Book) -> None:
 
 
 def test_initial_noise_depends_on_seed_and_identity_alone(make_book: Callable[[], Book]) -> None:
-    from noisebook.build.contract import derive_seed
+    from noisebook.cells.contract import derive_seed
 
     assert derive_seed(42, "sample", 0) == derive_seed(42, "sample", 0)
     seeds = {derive_seed(seed, "sample", index) for seed in range(50) for index in range(50)}

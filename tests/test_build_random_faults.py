@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from noisebook.build.record import Record
-from noisebook.build.store import parse_record
+from noisebook.cells.record import Record
+from noisebook.cells.store import parse_record
 
 from .conftest import HANGS, Book
 from .test_build_faults import KILL_INSIDE_PUT

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from noisebook.build.contract import Params
-from noisebook.build.registry import GeneratorError, Registry, UnknownGenerator
+from noisebook.cells.contract import Params
+from noisebook.cells.registry import GeneratorError, Registry, UnknownGenerator
 
 GOOD = '''
 """Draw nothing."""
-from noisebook.build.contract import Cell, Params as Base
+from noisebook.cells.contract import Cell, Params as Base
 
 
 class Params(Base):
@@ -97,7 +97,7 @@ def test_the_shipped_folder_is_not_its_own_rival(tmp_path, monkeypatch):
         ("from . import _broken\n", 2, "_broken"),
         ("raise SystemExit(3)\n", 1, "SystemExit"),
         ("x = 1\n", 1, "no Params"),
-        ("from noisebook.build.contract import Params\n", 1, "no Params"),
+        ("from noisebook.cells.contract import Params\n", 1, "no Params"),
         (GOOD.replace("def cells", "def sells"), 1, "no function cells()"),
         (GOOD.replace("def run", "def walk"), 1, "no function run()"),
     ],

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from noisebook.build.remote import BadPlace, Remote, Unreachable, check_url, scrub
-from noisebook.build.store import Store
+from noisebook.cells.store import Store
+from noisebook.shared.remote import BadPlace, Remote, Unreachable, check_url, scrub
 
 from . import ensure_sshd
 from .conftest import Book
@@ -24,7 +24,7 @@ from .test_build_store import put
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("noisebook.build.remote.PAUSES", (0.05,))
+    monkeypatch.setattr("noisebook.shared.remote.PAUSES", (0.05,))
 
 
 def apply(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
@@ -205,7 +205,7 @@ def test_a_line_that_is_cut_silently_is_not_waited_for(
 ) -> None:
     """The server's processes stand still: its connections stay open, and nothing comes."""
     apply(monkeypatch, sftp.environment)
-    monkeypatch.setattr("noisebook.build.remote.READ_SECONDS", 3)
+    monkeypatch.setattr("noisebook.shared.remote.READ_SECONDS", 3)
     here = new_store(tmp_path / "here")
     keys = [put(here, value) for value in range(2)]
     remote = Remote(f"{sftp.url}-cut")

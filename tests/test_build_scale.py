@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from noisebook.build import fresh
-from noisebook.build.execute import CLAIM
+from noisebook.cells import fresh
+from noisebook.cells.run import CLAIM
 from noisebook.project import Project
 from noisebook.render.figures import PART
 
@@ -100,7 +100,7 @@ def test_memory_of_a_plan_grows_with_its_cells_alone(book: Book) -> None:
 def test_status_of_many_missing_cells_reads_few_records(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
     from click.testing import CliRunner
 
-    from noisebook.build.store import Store
+    from noisebook.cells.store import Store
     from noisebook.commands import cli
 
     book.build()

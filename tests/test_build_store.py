@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from noisebook.build.contract import Output, arrays, number, picture
-from noisebook.build.housekeeping import collect
-from noisebook.build.plan import key_of
-from noisebook.build.store import Absent, Store, StoreFull
+from noisebook.cells.contract import Output, arrays, number, picture
+from noisebook.cells.housekeeping import collect
+from noisebook.cells.plan import key_of
+from noisebook.cells.store import Absent, Store, StoreFull
 
 COMPONENTS = {"generator": "tile", "params": {"value": 1}, "seed": 42, "code": "c"}
 
@@ -113,8 +113,8 @@ sys.path.insert(0, {tests!r})
 from pathlib import Path
 import numpy as np
 from test_build_store import new_store, put, COMPONENTS
-from noisebook.build.contract import arrays
-from noisebook.build.store import StoreFull
+from noisebook.cells.contract import arrays
+from noisebook.cells.store import StoreFull
 store = new_store(Path({folder!r}))
 put(store, 1)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))

@@ -13,8 +13,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from noisebook.diffusion import native
-from noisebook.diffusion.native import BatchNormGELU, WinogradConv2d, accelerate
+from noisebook.kernels import native
+from noisebook.kernels.native import BatchNormGELU, WinogradConv2d, accelerate
 
 try:
     native._kernels(torch.float32)
@@ -261,7 +261,7 @@ def test_other_types_and_autocast_fall_back() -> None:
 RUN = """
 import hashlib, sys, torch
 from torch import nn
-from noisebook.diffusion.native import accelerate
+from noisebook.kernels.native import accelerate
 torch.set_num_threads(2)
 torch.manual_seed(0)
 def block(channels_in, channels_out):

@@ -20,7 +20,7 @@ from noisebook.generators import (
     subject_scores,
 )
 
-from noisebook.build.contract import Disagreement, arrays, number, picture
+from noisebook.cells.contract import Disagreement, arrays, number, picture
 from noisebook.models import lessons
 from noisebook.models.library import Library
 from noisebook.models.lock import MissingModel, read_lock
@@ -156,7 +156,7 @@ def test_scores_of_a_checkpoint_are_of_what_it_was_taught(
     library: Library, network, judge, monkeypatch, tmp_path
 ) -> None:
     """Of twenty subjects eight were taught and six of those are drawn right, at the phase's size."""
-    from noisebook.diffusion.net.network import Network, shape_of
+    from noisebook.networks.text.network import Network, shape_of
 
     names = _subjects.subjects(library)[:20]
     monkeypatch.setattr(_subjects, "MOST", 20)

@@ -21,8 +21,8 @@ from noisebook.generators import mnist_live
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from noisebook.diffusion.mnist.unet import UNet
-from noisebook.diffusion.portable import normal
+from noisebook.networks.mnist.portable import normal
+from noisebook.networks.mnist.unet import UNet
 from noisebook.render import runtime
 from noisebook.render.site import PACKAGED
 from tests.browser import Watched, served
@@ -33,8 +33,8 @@ STEPS = 5
 SMALL = """
 from collections.abc import Iterator, Sequence
 
-from noisebook.build import contract
-from noisebook.build.contract import Cell, Context, Output, Result, canonical, picture
+from noisebook.cells import contract
+from noisebook.cells.contract import Cell, Context, Output, Result, canonical, picture
 from noisebook.generators import mnist_live
 
 

@@ -13,9 +13,9 @@ import pytest
 import torch
 from noisebook.generators import _mnist_sampling, mnist_evaluation, mnist_scores
 
-from noisebook.build.contract import Cell, Output, arrays, number
-from noisebook.diffusion.mnist.classifier import Classifier, frechet_distance, judge, spread, train_classifier
-from noisebook.diffusion.mnist.unet import UNet
+from noisebook.cells.contract import Cell, Output, arrays, number
+from noisebook.networks.mnist.classifier import Classifier, frechet_distance, judge, spread, train_classifier
+from noisebook.networks.mnist.unet import UNet
 from tests.fake_context import FakeContext, FakeStored, run
 
 RUN = {"objective": "class", "width": 16, "epochs": 1, "checkpoints": [1], "timesteps": 6, "average": 0.9}

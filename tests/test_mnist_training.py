@@ -20,10 +20,10 @@ from noisebook.generators import mnist_training
 from pydantic import ValidationError
 from torch import nn
 
-from noisebook.build.contract import Disagreement, derive_seed
-from noisebook.diffusion.mnist.schedule import alphas_cumprod
-from noisebook.diffusion.mnist.training import Recipe, Training, draw
-from noisebook.diffusion.mnist.unet import UNet
+from noisebook.cells.contract import Disagreement, derive_seed
+from noisebook.networks.mnist.schedule import alphas_cumprod
+from noisebook.networks.mnist.training import Recipe, Training, draw
+from noisebook.networks.mnist.unet import UNet
 from tests.fake_context import FakeContext, FakeStored, run
 
 DENOISE = Recipe(objective="denoise", width=16, batch=8, epochs=2, learning_rate=1e-3)
@@ -264,7 +264,7 @@ DRIVER = """
         needed = {}
         if cell.needs:
             state = folder / cell.needs["previous"].cell / "state"
-            from noisebook.build.contract import Output
+            from noisebook.cells.contract import Output
             needed["previous"] = FakeStored([Output("state", "", state.read_bytes())])
         context = Context({"data": data()}, needed=needed)
         [(_, outputs)] = mnist_training.run([cell], context)
@@ -365,7 +365,7 @@ SHARED = """
 
     import torch
     from accelerate import Accelerator
-    from noisebook.diffusion.mnist.training import Recipe, Training
+    from noisebook.networks.mnist.training import Recipe, Training
     from tests.test_mnist_training import TIME, digits, seed
 
     torch.set_num_threads(1)
@@ -404,7 +404,7 @@ def test_two_processes_share_each_batch_and_stay_together(tmp_path: Path) -> Non
 def test_sampling_in_bf16_stays_near_fp32_and_a_sample_does_not_depend_on_its_batch() -> None:
     from noisebook.generators._mnist_sampling import draw as states
 
-    from noisebook.diffusion.mnist.denoiser import MnistDenoiser, load_unet
+    from noisebook.networks.mnist.denoiser import MnistDenoiser, load_unet
 
     run = training(replace(CLASS, precision="bf16"))
     for _ in range(30):

@@ -411,8 +411,8 @@ def test_a_schedule_that_is_not_known(tmp_path: Path) -> None:
 
 
 def test_faster_layers_compute_the_same(folders: dict[int, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    from noisebook.diffusion import native
-    from noisebook.models import unet
+    from noisebook.kernels import deepfloyd_unet as unet
+    from noisebook.kernels import native
 
     reason = native.unavailable()
     if reason:
@@ -436,8 +436,8 @@ def test_faster_layers_compute_the_same(folders: dict[int, Path], monkeypatch: p
 
 
 def test_faster_layers_in_bfloat16_are_nearly_as_right_as_stock_ones(folders: dict[int, Path]) -> None:
-    from noisebook.diffusion import native
-    from noisebook.models import unet
+    from noisebook.kernels import deepfloyd_unet as unet
+    from noisebook.kernels import native
 
     reason = native.unavailable(torch.bfloat16)
     if reason:
@@ -461,7 +461,7 @@ def test_faster_layers_in_bfloat16_are_nearly_as_right_as_stock_ones(folders: di
 
 
 def test_where_layers_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    from noisebook.models import unet
+    from noisebook.kernels import deepfloyd_unet as unet
 
     def kinds(net: UNet2DConditionModel) -> set[type]:
         return {type(layer) for layer in net.modules()}

@@ -32,8 +32,8 @@ def mute(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 
 def test_the_reports_prompts_need_no_encoder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from noisebook.models.dataset import PROMPTS
     from noisebook.models.exact import understand
+    from tools.dataset import PROMPTS
 
     monkeypatch.setattr(text, "_encoder", lambda: pytest.fail("the encoder was loaded"))
     subjects = [understand(prompt).subject for prompt in PROMPTS]

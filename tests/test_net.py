@@ -23,23 +23,24 @@ from PIL import Image
 from pydantic import ValidationError
 from torch import Tensor
 
-from noisebook.build.contract import Disagreement, derive_seed
-from noisebook.build.store import Store
-from noisebook.diffusion import native
+from noisebook.cells.contract import Disagreement, derive_seed
+from noisebook.cells.store import Store
 from noisebook.diffusion.denoiser import Denoiser, Enlarge, unconditional
-from noisebook.diffusion.net import training as net_training_module
-from noisebook.diffusion.net.denoiser import NetDenoiser, load_network
-from noisebook.diffusion.net.muon import orthogonal
-from noisebook.diffusion.net.network import WORDS, Network, Shape, halved, shape_of
-from noisebook.diffusion.net.training import BANDS, Recipe, Training, ask, fast_type, log_noise, weight
 from noisebook.diffusion.schedules import clean, forward, squared_cosine
-from noisebook.models import checkpoints, net, tokens
+from noisebook.kernels import native
 from noisebook.models import lessons as teaching
+from noisebook.models import net, tokens
 from noisebook.models.library import Library, Picture, write
 from noisebook.models.lock import MissingModel, read_lock
 from noisebook.models.lock import load as load_model
 from noisebook.models.text import WEIGHTS
+from noisebook.networks.text import training as net_training_module
+from noisebook.networks.text.denoiser import NetDenoiser, load_network
+from noisebook.networks.text.muon import orthogonal
+from noisebook.networks.text.network import WORDS, Network, Shape, halved, shape_of
+from noisebook.networks.text.training import BANDS, Recipe, Training, ask, fast_type, log_noise, weight
 from tests.fake_context import FakeContext, FakeStored, run
+from tools import checkpoints
 
 TINY = Shape(channels=(16, 16, 32), blocks=(1, 1, 1), looks=2)
 LARGE = Shape(

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from noisebook.build.checks import SAME, Check, add
+from noisebook.cells.checks import SAME, Check, add
 from noisebook.project import Project
 from noisebook.render.figures import number
 from noisebook.render.site import render_site

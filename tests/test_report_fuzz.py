@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from noisebook.build.registry import Registry
+from noisebook.cells.registry import Registry
 from noisebook.report import load as loading
 from noisebook.report.load import load_report
 from noisebook.report.model import BadInput, Position, Report

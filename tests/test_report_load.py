@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from noisebook.build.registry import Registry
+from noisebook.cells.registry import Registry
 from noisebook.report.files import InputFiles
 from noisebook.report.load import load_report
 from noisebook.report.model import BadInput, Report
@@ -19,8 +19,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from noisebook.build.contract import Cell, Complaint, ImagePath
-from noisebook.build.contract import Params as Base
+from noisebook.cells.contract import Cell, Complaint, ImagePath
+from noisebook.cells.contract import Params as Base
 
 
 class Region(Base):
@@ -63,8 +63,8 @@ def run(cells, context):
 NEEDY = '''
 from pydantic import Field
 
-from noisebook.build.contract import Cell
-from noisebook.build.contract import Params as Base
+from noisebook.cells.contract import Cell
+from noisebook.cells.contract import Params as Base
 
 
 class Params(Base):

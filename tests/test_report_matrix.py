@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from noisebook.build.contract import Cell
+from noisebook.cells.contract import Cell
 from noisebook.project import Project
 from noisebook.report.matrix import combinations, combine
 from noisebook.report.model import BadInput
@@ -31,7 +31,7 @@ SHADE = '''
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from noisebook.build.contract import Cell, Context, Params as Base, Result, picture
+from noisebook.cells.contract import Cell, Context, Params as Base, Result, picture
 from pydantic import Field
 
 

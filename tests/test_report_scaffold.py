@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from noisebook.build.registry import Registry
+from noisebook.cells.registry import Registry
 from noisebook.report.load import load_report
 from noisebook.report.model import BadInput
 from noisebook.report.scaffold import GENERATOR, new_generator, new_section

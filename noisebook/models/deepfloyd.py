@@ -14,7 +14,7 @@ Settings are environment variables, and no part of a cell's key: ``NOISEBOOK_DEV
 ``NOISEBOOK_DTYPE`` (float16, bfloat16, float32), ``NOISEBOOK_OFFLOAD`` (``none``; ``model`` keeps the network
 off the GPU between cells; ``sequential`` brings its layers one by one, slowly, in little memory). A processor
 computes in bfloat16 where it has instructions for it, and else in float32; for networks that are not too
-large, :mod:`noisebook.models.unet` makes both faster.
+large, :mod:`noisebook.kernels.deepfloyd_unet` makes both faster.
 """
 
 from __future__ import annotations
@@ -215,7 +215,7 @@ class DeepFloyd:
         if self._unet is None:
             self._unet = load_unet(self.folder, self.device, self.dtype, self.offload)
             # Looked up at run time: how layers are computed is no part of a key.
-            import_module("noisebook.models.unet").accelerate(self._unet)
+            import_module("noisebook.kernels.deepfloyd_unet").accelerate(self._unet)
         return self._unet
 
 

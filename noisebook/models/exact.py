@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from noisebook.build.contract import derive_seed
+from noisebook.cells.contract import derive_seed
 from noisebook.diffusion import exact
 from noisebook.diffusion.denoiser import Enlarge, Prompt
 from noisebook.diffusion.exact import Windows

@@ -118,7 +118,7 @@ class Library:
 
 
 def shipped(path: Path) -> Library:
-    """The library that :mod:`noisebook.models.dataset` wrote."""
+    """The library that :mod:`tools.dataset` wrote."""
     with zipfile.ZipFile(path) as archive:
         index = json.loads(archive.read("index.json"))
     return Library(path, [Picture(**record) for record in index["pictures"]])

@@ -1,6 +1,6 @@
 """``net``: text to pictures by a small network, trained on the library that ``exact`` looks up.
 
-:mod:`noisebook.models.checkpoints` brings its weights from the training into models/.
+:mod:`tools.checkpoints` brings its weights from the training into models/.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from noisebook.diffusion.net.denoiser import NetDenoiser, load_network
-from noisebook.diffusion.net.network import Network, shape_of
 from noisebook.models.lock import Entry, MissingModel, verify
 from noisebook.models.tokens import Tokens
+from noisebook.networks.text.denoiser import NetDenoiser, load_network
+from noisebook.networks.text.network import Network, shape_of
 
 TEXT = "models/net-text.safetensors"
 """What the report's own prompts say, for machines without the text encoder."""

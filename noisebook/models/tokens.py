@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from noisebook.build.folders import user_cache, write_note
+from noisebook.cells.folders import user_cache, write_note
 from noisebook.models.text import WEIGHTS, WIDTH, _encoder
 
 LENGTH = 16

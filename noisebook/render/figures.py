@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from noisebook.build.checks import Check
-from noisebook.build.contract import Json
-from noisebook.build.plan import Planned
-from noisebook.build.record import Record, Stored
-from noisebook.build.store import Absent
+from noisebook.cells.checks import Check
+from noisebook.cells.contract import Json
+from noisebook.cells.plan import Planned
+from noisebook.cells.record import Record, Stored
+from noisebook.cells.store import Absent
 from noisebook.models.lock import AUTO
 from noisebook.progress import duration, size
 from noisebook.render.assets import Site, curves, frame_count, gif, still, strip, thumbnail

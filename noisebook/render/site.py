@@ -15,10 +15,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from noisebook.build import checks
-from noisebook.build.checks import PIXEL_TOLERANCE, PSNR_FLOOR, RELATIVE_TOLERANCE
-from noisebook.build.plan import Planned
-from noisebook.build.record import Record
+from noisebook.cells import checks
+from noisebook.cells.checks import PIXEL_TOLERANCE, PSNR_FLOOR, RELATIVE_TOLERANCE
+from noisebook.cells.plan import Planned
+from noisebook.cells.record import Record
 from noisebook.progress import duration, size
 from noisebook.render import bibliography, feeds, runtime
 from noisebook.render.assets import Site, social

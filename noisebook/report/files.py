@@ -9,9 +9,9 @@ import warnings
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, cast
 
-from noisebook.build.contract import InputFile
-from noisebook.build.folders import write_note
-from noisebook.build.registry import suggest
+from noisebook.cells.contract import InputFile
+from noisebook.cells.folders import write_note
+from noisebook.cells.registry import suggest
 from noisebook.models.library import folder
 
 if TYPE_CHECKING:

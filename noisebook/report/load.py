@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from noisebook.build.contract import Cell, InputFile, Params, canonical
-from noisebook.build.registry import Generator, GeneratorError, Registry, UnknownGenerator, origin, suggest
+from noisebook.cells.contract import Cell, InputFile, Params, canonical
+from noisebook.cells.registry import Generator, GeneratorError, Registry, UnknownGenerator, origin, suggest
 from noisebook.models.library import BadPicture
 from noisebook.report.body import Fault, Span, label_faults, math_fault, scan
 from noisebook.report.files import BadFile, InputFiles, inside

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from noisebook.build.contract import REPORT_SEED, Cell, Json, canonical
+from noisebook.cells.contract import REPORT_SEED, Cell, Json, canonical
 
 _SHORT = re.compile(r"-?[A-Za-z0-9][A-Za-z0-9._-]{0,11}")
 PREFIX_LENGTH, ID_LENGTH = 40, 80

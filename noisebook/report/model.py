@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from noisebook.build.contract import Cell, Json, Params
+from noisebook.cells.contract import Cell, Json, Params
 
 
 @dataclass(frozen=True, slots=True, order=True)

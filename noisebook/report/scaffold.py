@@ -11,8 +11,8 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from noisebook.build.contract import InputFile
-from noisebook.build.registry import NAME, GeneratorError, Registry
+from noisebook.cells.contract import InputFile
+from noisebook.cells.registry import NAME, GeneratorError, Registry
 from noisebook.report.files import FORMATS
 from noisebook.report.load import RESERVED
 from noisebook.report.model import BadInput, Position, Problem
@@ -24,8 +24,8 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import Field
 
-from noisebook.build.contract import Cell, Context, Result, picture
-from noisebook.build.contract import Params as Base
+from noisebook.cells.contract import Cell, Context, Result, picture
+from noisebook.cells.contract import Params as Base
 
 
 class Params(Base):
@@ -53,7 +53,7 @@ TEST = '''"""The generator {name}."""
 from pathlib import Path
 from typing import Any
 
-from noisebook.build.registry import Registry
+from noisebook.cells.registry import Registry
 
 
 def draw(context: Any = None) -> list[tuple[str, list[bytes]]]:

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from noisebook.build.contract import InputFile
-from noisebook.build.registry import suggest
+from noisebook.cells.contract import InputFile
+from noisebook.cells.registry import suggest
 from noisebook.report.model import Problem
 from noisebook.report.source import Document, Loc, describe, shorten
 

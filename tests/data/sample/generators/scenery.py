@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import Field
 
-from noisebook.build.contract import (
+from noisebook.cells.contract import (
     Cell,
     Context,
     Result,
@@ -15,7 +15,7 @@ from noisebook.build.contract import (
     table,
     vector,
 )
-from noisebook.build.contract import (
+from noisebook.cells.contract import (
     Params as Base,
 )
 

@@ -14,9 +14,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from noisebook.build.folders import user_cache, write_atomically
-from noisebook.build.remote import scrub
+from noisebook.cells.folders import user_cache, write_atomically
 from noisebook.report.model import BadInput
+from noisebook.shared.remote import scrub
 
 if TYPE_CHECKING:
     from noisebook.project import Project

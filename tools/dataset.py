@@ -1,6 +1,6 @@
 """Build the picture library that the embedded models know, from pinned packages of free pictograms.
 
-``python -m noisebook.models.dataset`` downloads each package from the npm registry (or takes it from the
+``python -m tools.dataset`` downloads each package from the npm registry (or takes it from the
 user's cache folder), checks its digest, rasterises what is drawn in vectors, composes full-frame scenes from
 the pieces and writes ``models/library.zip`` with its entry in the lock file. The same packages and the same
 rasteriser give the same pictures.
@@ -28,7 +28,7 @@ from noisebook.models import text
 from noisebook.models.exact import understand
 from noisebook.models.library import Picture, write
 from noisebook.models.lock import MissingModel, pin
-from noisebook.models.scenes import DRAWN, draw
+from tools.scenes import DRAWN, draw
 
 SIZE = 256
 LIBRARY = "models/library.zip"
@@ -313,7 +313,7 @@ def build(root: Path) -> None:
             loader=f"noisebook.models.{module}",
             revision="1",
             licence="MIT, Apache-2.0 and CC-BY-4.0: see models/README.md",
-            get=f"{LIBRARY} ships with the report: restore it, or run python -m noisebook.models.dataset.",
+            get=f"{LIBRARY} ships with the report: restore it, or run python -m tools.dataset.",
         )
     print(f"{path}: {len(pictures)} pictures, {len(names)} names, {path.stat().st_size / 1e6:.1f} MB")
 

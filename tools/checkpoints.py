@@ -1,11 +1,11 @@
 """Weights of ``net``, from the training's cells (generators/net_training.py) into models/, and back.
 
-    python -m noisebook.models.checkpoints publish
+    python -m tools.checkpoints publish
 
 takes the weights of the last checkpoint on this machine, of each stage, into models/, and pins them in
 models.lock.json.
 
-    python -m noisebook.models.checkpoints restore FILE
+    python -m tools.checkpoints restore FILE
 
 puts such a file back where a run that begins with it (``restart``) looks for it.
 """
@@ -16,14 +16,14 @@ import argparse
 import hashlib
 from pathlib import Path
 
-from noisebook.build.folders import write_atomically
-from noisebook.build.record import Record
-from noisebook.build.store import Store
-from noisebook.models.dataset import PROMPTS
+from noisebook.cells.folders import write_atomically
+from noisebook.cells.record import Record
+from noisebook.cells.store import Store
 from noisebook.models.lessons import NEUTRAL
 from noisebook.models.lock import MissingModel, pin
 from noisebook.models.net import TEXT, weights_of
 from noisebook.models.tokens import Tokens, write
+from tools.dataset import PROMPTS
 
 
 def checkpoints(store: Store) -> dict[int, Record]:
@@ -102,10 +102,8 @@ def restore(file: Path, store: Store) -> str:
 
 
 def main() -> int:
-    """``python -m noisebook.models.checkpoints``."""
-    parser = argparse.ArgumentParser(
-        prog="python -m noisebook.models.checkpoints", description="Weights of net."
-    )
+    """``python -m tools.checkpoints``."""
+    parser = argparse.ArgumentParser(prog="python -m tools.checkpoints", description="Weights of net.")
     parser.add_argument("--store", type=Path, default=Path("cache"), help="the report's store, a folder")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("publish", help="the last checkpoints' weights, into models/")

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from noisebook.diffusion.denoiser import Enlarge, Prompt
-from noisebook.diffusion.mnist.kernels import accelerate_fixed
-from noisebook.diffusion.net.network import Network, Shape
-from noisebook.diffusion.net.training import enlarged, fast_type, log_noise, quick
 from noisebook.diffusion.schedules import forward, squared_cosine
+from noisebook.networks.mnist.kernels import accelerate_fixed
+from noisebook.networks.text.network import Network, Shape
+from noisebook.networks.text.training import enlarged, fast_type, log_noise, quick
 
 Read = Callable[[Sequence[str]], Tensor]
 """Texts to tokens, (B, n, 384); padding is zero."""

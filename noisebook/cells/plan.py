@@ -14,12 +14,12 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from noisebook.build.code import CodeReader
-from noisebook.build.contract import CONTRACT_VERSION, REPORT_SEED, Cell, Json, Need, canonical
-from noisebook.build.folders import write_note
-from noisebook.build.record import Record
-from noisebook.build.registry import SHIPPED, Generator, Registry, suggest
-from noisebook.build.store import Store, signature
+from noisebook.cells.code import CodeReader
+from noisebook.cells.contract import CONTRACT_VERSION, REPORT_SEED, Cell, Json, Need, canonical
+from noisebook.cells.folders import write_note
+from noisebook.cells.record import Record
+from noisebook.cells.registry import SHIPPED, Generator, Registry, suggest
+from noisebook.cells.store import Store, signature
 from noisebook.models.library import with_folder
 from noisebook.models.lock import AUTO, DEEPFLOYD, Entry, automatic, read_lock
 

@@ -20,10 +20,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from noisebook.build.folders import write_note
+from noisebook.cells.folders import write_note
 
 FORMAT = 1
-EXCLUDED = frozenset({"noisebook.build.contract"})
+EXCLUDED = frozenset({"noisebook.cells.contract"})
 """Versioned by hand (CONTRACT_VERSION) in place of hashed."""
 
 REPORT_PACKAGE = "noisebook_report_"

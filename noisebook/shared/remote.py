@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from noisebook.build.plan import Planned, work
-from noisebook.build.record import Record
-from noisebook.build.store import Absent, Store, parse_record
+from noisebook.cells.plan import Planned, work
+from noisebook.cells.record import Record
+from noisebook.cells.store import Absent, Store, parse_record
 
 T = TypeVar("T")
 

@@ -8,9 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from noisebook.diffusion.mnist.kernels import accelerate
-from noisebook.diffusion.mnist.schedule import alphas_cumprod
-from noisebook.diffusion.mnist.unet import UNet
+from noisebook.networks.mnist.kernels import accelerate
+from noisebook.networks.mnist.schedule import alphas_cumprod
+from noisebook.networks.mnist.unet import UNet
 
 
 def load_unet(weights: Mapping[str, Tensor], width: int, *, timed: bool = False, classes: int = 0) -> UNet:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
-from noisebook.diffusion.mnist.kernels import accelerate
-from noisebook.diffusion.mnist.schedule import alphas_cumprod
-from noisebook.diffusion.mnist.unet import UNet
+from noisebook.networks.mnist.kernels import accelerate
+from noisebook.networks.mnist.schedule import alphas_cumprod
+from noisebook.networks.mnist.unet import UNet
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

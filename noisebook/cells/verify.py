@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from noisebook.build.checks import PIXEL_TOLERANCE, PSNR_FLOOR, RELATIVE_TOLERANCE, SAME, Check
-from noisebook.build.contract import Disagreement, Json, Output
-from noisebook.build.execute import (
+from noisebook.cells.checks import PIXEL_TOLERANCE, PSNR_FLOOR, RELATIVE_TOLERANCE, SAME, Check
+from noisebook.cells.contract import Disagreement, Json, Output
+from noisebook.cells.folders import user_cache
+from noisebook.cells.plan import Planned, grouped
+from noisebook.cells.record import Record, Stored
+from noisebook.cells.run import (
     COMPONENTS,
     Models,
     NeededCell,
@@ -21,10 +24,7 @@ from noisebook.build.execute import (
     provenance,
     scratch_folder,
 )
-from noisebook.build.folders import user_cache
-from noisebook.build.plan import Planned, grouped
-from noisebook.build.record import Record, Stored
-from noisebook.build.store import Absent, Store, identity
+from noisebook.cells.store import Absent, Store, identity
 
 NOTHING_EARLIER = "no earlier version of this cell is in the store"
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from noisebook.build.contract import Cell, Complaint, Files, Params, RunFunction
+from noisebook.cells.contract import Cell, Complaint, Files, Params, RunFunction
 
 SHIPPED = "noisebook.generators"
 NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -39,7 +39,7 @@ class UnknownGenerator(GeneratorError):
 
 @dataclass(frozen=True, slots=True)
 class Generator:
-    """A generator module, checked to have what :mod:`noisebook.build.contract` asks for."""
+    """A generator module, checked to have what :mod:`noisebook.cells.contract` asks for."""
 
     name: str
     path: Path
@@ -142,7 +142,7 @@ def _checked(name: str, path: Path, module_name: str) -> Generator:
     params = getattr(module, "Params", None)
     if not (isinstance(params, type) and issubclass(params, Params)) or params is Params:
         raise GeneratorError(
-            f"generator {name!r} has no Params, a subclass of noisebook.build.contract.Params",
+            f"generator {name!r} has no Params, a subclass of noisebook.cells.contract.Params",
             path,
             hint="see docs/generators.md",
         )

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from noisebook.build.folders import write_note
+from noisebook.cells.folders import write_note
 
 NAME = "checks.json"
 FORMAT = 1

@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from noisebook.build.folders import write_atomically as write_atomically  # for states in a scratch folder
+from noisebook.cells.folders import write_atomically as write_atomically  # for states in a scratch folder
 
 if TYPE_CHECKING:
     import numpy as np

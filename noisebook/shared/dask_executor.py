@@ -24,12 +24,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from noisebook.build import fresh
-from noisebook.build.execute import Models, Outcome, Watcher, execute
-from noisebook.build.folders import user_cache
-from noisebook.build.plan import Planned, Work, everything, work
-from noisebook.build.record import Record
-from noisebook.build.remote import Remote
+from noisebook.cells import fresh
+from noisebook.cells.folders import user_cache
+from noisebook.cells.plan import Planned, Work, everything, work
+from noisebook.cells.record import Record
+from noisebook.cells.run import Models, Outcome, Watcher, execute
+from noisebook.shared.remote import Remote
 
 if TYPE_CHECKING:
     from noisebook.project import Project

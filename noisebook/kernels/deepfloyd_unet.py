@@ -1,7 +1,7 @@
 """diffusers' UNet2DConditionModel with faster layers on an x86 processor, for inference.
 
 The same weights, the same numbers within rounding. What takes the time of DeepFloyd's blocks on a processor
-is their convolutions (by Winograd's filters here, see :mod:`noisebook.diffusion.native`), attention, and
+is their convolutions (by Winograd's filters here, see :mod:`noisebook.kernels.native`), attention, and
 going through memory for each normalization, modulation and activation, which are one pass here.
 ``bench/sampling.py`` says what each brings.
 """
@@ -17,7 +17,7 @@ from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 from torch.nn import functional
 
-from noisebook.diffusion import native
+from noisebook.kernels import native
 
 PARTS = frozenset({"convolution", "block", "attention"})
 LARGEST = 200_000_000

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from noisebook.diffusion.mnist.kernels import accelerate
-from noisebook.diffusion.net.muon import Muon
-from noisebook.diffusion.net.network import Network, Shape
 from noisebook.diffusion.schedules import squared_cosine
+from noisebook.networks.mnist.kernels import accelerate
+from noisebook.networks.text.muon import Muon
+from noisebook.networks.text.network import Network, Shape
 
 Seed = Callable[..., int]
 """From what a draw is for, such as ``("step", 7)``, to its seed."""

@@ -17,8 +17,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from noisebook.build.contract import Cell, Context
-from noisebook.build.plan import Planned, everything
+from noisebook.cells.contract import Cell, Context
+from noisebook.cells.plan import Planned, everything
 
 VARIABLE = "NOISEBOOK_PROCESSES"
 
@@ -104,7 +104,7 @@ def _end_with_the_builder() -> None:
 
 def main() -> None:
     """Take part: arguments are the report's folder, the store's, the cell's key and the function."""
-    from noisebook.build.execute import RunContext
+    from noisebook.cells.run import RunContext
     from noisebook.project import Project
 
     threading.Thread(target=_end_with_the_builder, daemon=True).start()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from noisebook.build.contract import Json
+from noisebook.cells.contract import Json
 
 
 @dataclass(frozen=True, slots=True)

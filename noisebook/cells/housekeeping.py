@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from noisebook.build.store import Store
+from noisebook.cells.store import Store
 
 LEFTOVER_AGE = 3600.0
 """Seconds after which a file that no record names belongs to no living build, which writes records last."""

@@ -17,12 +17,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
-from noisebook.build.contract import Cell, Context, Json, Output, canonical, derive_seed
-from noisebook.build.folders import user_cache, write_atomically
-from noisebook.build.launch import launch, processes
-from noisebook.build.plan import Planned, Work
-from noisebook.build.record import Record, Stored
-from noisebook.build.store import Store, StoreFull
+from noisebook.cells.contract import Cell, Context, Json, Output, canonical, derive_seed
+from noisebook.cells.folders import user_cache, write_atomically
+from noisebook.cells.launch import launch, processes
+from noisebook.cells.plan import Planned, Work
+from noisebook.cells.record import Record, Stored
+from noisebook.cells.store import Store, StoreFull
 from noisebook.models.library import BadPicture
 from noisebook.models.lock import Entry, MissingModel, load
 

@@ -18,9 +18,9 @@ from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from noisebook.build.contract import Json, Output, canonical
-from noisebook.build.folders import user_cache, write_atomically, write_note
-from noisebook.build.record import Record, Stored
+from noisebook.cells.contract import Json, Output, canonical
+from noisebook.cells.folders import user_cache, write_atomically, write_note
+from noisebook.cells.record import Record, Stored
 
 FORMAT = 4
 
