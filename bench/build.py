@@ -31,7 +31,8 @@ NOISEBOOK = str(Path(sys.executable).with_name("noisebook"))
 GENERATOR = '''
 """Flat tiles: next to no work of their own."""
 
-from noisebook.cells.contract import Cell, Params as Base, picture
+from noisebook.cells.contract import Cell, Params as Base
+from noisebook.cells.outputs import picture
 from pydantic import Field
 
 

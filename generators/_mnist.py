@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from noisebook.cells.contract import Cell, Context, Json, Need, Output, Stored, vector
+from noisebook.cells.contract import Cell, Context, Json, Need, Output, Stored
+from noisebook.cells.outputs import vector
 
 from .mnist_training import Params as Training
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from noisebook.cells.contract import Cell, Complaint, Context, Json, Output, Params, Result, picture
+from noisebook.cells.contract import Cell, Complaint, Context, Json, Output, Params, Result
+from noisebook.cells.outputs import picture
 
 from ._mnist import after, greys, loss_curve, unknown_epochs
 from .mnist_training import Params as Training
@@ -270,7 +271,7 @@ def gif(name: str, frames: NDArray[np.uint8], fps: float) -> Output:
 
 def loss_result(cell: Cell, context: Context) -> Result:
     """The curve, and where it ended."""
-    from noisebook.cells.contract import number
+    from noisebook.cells.outputs import number
 
     recorded = context.needed(cell, "trained").arrays("loss")
     return cell, [loss_curve("picture", recorded), number("test loss", float(recorded["test"][-1]))]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from noisebook.cells.contract import Cell, Complaint, Context, Json, Output, Params, animation, arrays
+from noisebook.cells.contract import Cell, Complaint, Context, Json, Output, Params
+from noisebook.cells.outputs import animation, arrays
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from noisebook.cells.contract import Cell, Context, Result, animation, picture
+from noisebook.cells.contract import Cell, Context, Result
 from noisebook.cells.contract import Params as Base
+from noisebook.cells.outputs import animation, picture
 
 from ._sampling import Guidance, Process, Prompt, Samples, Task, branches, drawn
 

@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from noisebook.cells.contract import Cell, Complaint, Context, Files, Json, Result, arrays, number, picture
+from noisebook.cells.contract import Cell, Complaint, Context, Files, Json, Result
 from noisebook.cells.contract import Params as Base
+from noisebook.cells.outputs import arrays, number, picture
 
 from ._mnist import FIRST_OF_EACH_CLASS, Digits
 

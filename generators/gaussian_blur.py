@@ -7,8 +7,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from noisebook.cells.contract import Cell, Complaint, Context, Files, ImagePath, Result, number, picture
+from noisebook.cells.contract import Cell, Complaint, Context, Files, ImagePath, Result
 from noisebook.cells.contract import Params as Base
+from noisebook.cells.outputs import number, picture
 
 from ._sampling import Timestep, even_kernel, stem
 

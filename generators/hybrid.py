@@ -7,18 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from noisebook.cells.contract import (
-    Cell,
-    Complaint,
-    Context,
-    Files,
-    Result,
-    animation,
-    picture,
-)
-from noisebook.cells.contract import (
-    Params as Base,
-)
+from noisebook.cells.contract import Cell, Complaint, Context, Files, Result
+from noisebook.cells.contract import Params as Base
+from noisebook.cells.outputs import animation, picture
 
 from ._sampling import Guidance, Process, Prompt, Samples, Task, branches, drawn, even_kernel
 

@@ -7,18 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from noisebook.cells.contract import (
-    Cell,
-    Complaint,
-    Context,
-    Files,
-    ImagePath,
-    Result,
-    picture,
-)
-from noisebook.cells.contract import (
-    Params as Base,
-)
+from noisebook.cells.contract import Cell, Complaint, Context, Files, ImagePath, Result
+from noisebook.cells.contract import Params as Base
+from noisebook.cells.outputs import picture
 
 from ._sampling import (
     NEUTRAL,

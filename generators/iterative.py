@@ -7,18 +7,8 @@ from typing import Any
 
 from pydantic import Field
 
-from noisebook.cells.contract import (
-    Cell,
-    Complaint,
-    Context,
-    Files,
-    ImagePath,
-    Json,
-    Output,
-    Result,
-    number,
-    picture,
-)
+from noisebook.cells.contract import Cell, Complaint, Context, Files, ImagePath, Json, Output, Result
+from noisebook.cells.outputs import number, picture
 
 from ._sampling import (
     NEUTRAL,

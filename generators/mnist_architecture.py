@@ -9,8 +9,9 @@ from xml.sax.saxutils import escape
 
 from pydantic import Field
 
-from noisebook.cells.contract import Cell, Context, Result, number, table, vector
+from noisebook.cells.contract import Cell, Context, Result
 from noisebook.cells.contract import Params as Base
+from noisebook.cells.outputs import number, table, vector
 
 if TYPE_CHECKING:
     from torch import nn

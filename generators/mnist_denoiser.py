@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from noisebook.cells.contract import Cell, Complaint, Context, Files, Json, Result, number, picture
+from noisebook.cells.contract import Cell, Complaint, Context, Files, Json, Result
 from noisebook.cells.contract import Params as Base
+from noisebook.cells.outputs import number, picture
 
 from ._mnist import FIRST_OF_EACH_CLASS, SIGMAS, Digits, Sigma, after, unknown_epochs
 from .mnist_training import Params as Training

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from noisebook.cells.contract import Cell, Complaint, Context, Files, Need, Result, table
+from noisebook.cells.contract import Cell, Complaint, Context, Files, Need, Result
+from noisebook.cells.outputs import table
 
 from . import mnist_scores
 from .mnist_scores import Params as Scores

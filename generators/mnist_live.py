@@ -9,6 +9,7 @@ from pydantic import Field
 
 from noisebook.cells import contract
 from noisebook.cells.contract import Cell, Complaint, Context, Files, Json, Output, Result
+from noisebook.cells.outputs import number, picture
 
 from ._mnist import after, unknown_epochs
 from ._mnist_sampling import RUN, network_params
@@ -90,8 +91,8 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
             [
                 Output("network", ONNX, packed),
                 Output("sampler", "application/json", contract.canonical(sampler(params))),
-                contract.picture("picture", sheet(digits.reshape(2, 5, 1, 28, 28))),
-                contract.number("largest difference from torch", difference(network, packed)),
+                picture("picture", sheet(digits.reshape(2, 5, 1, 28, 28))),
+                number("largest difference from torch", difference(network, packed)),
             ],
         )
 

@@ -7,8 +7,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from noisebook.cells.contract import Cell, Context, Result, picture
+from noisebook.cells.contract import Cell, Context, Result
 from noisebook.cells.contract import Params as Base
+from noisebook.cells.outputs import picture
 
 from ._mnist import FIRST_OF_EACH_CLASS, SIGMAS, Digits, Sigma
 

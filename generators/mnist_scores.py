@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from noisebook.cells import contract
-from noisebook.cells.contract import Cell, Context, Output, Result, number, table
+from noisebook.cells.contract import Cell, Context, Output, Result
+from noisebook.cells.outputs import arrays, number, table
 
 from ._mnist import after
 from ._mnist_sampling import RUN, Drawn, Gamma, Weights
@@ -134,7 +135,7 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
                     number(f"Fréchet distance of {n}", frechet_distance(sampled[:n], features))
                     for n in sorted({COMPARED, len(sampled)})
                 ),
-                contract.arrays(
+                arrays(
                     "samples",
                     {"digits": (digits * 255).round().byte().numpy(), "classes": asked.numpy()},
                     keep="local",

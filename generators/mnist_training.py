@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from noisebook.cells import contract
 from noisebook.cells.contract import Cell, Context, Json, Need, Output, Result, Stored
+from noisebook.cells.outputs import arrays, number, table
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -169,10 +170,10 @@ def _outputs(cell: Cell, folder: Path) -> list[Output]:
     last = cell.params["epoch"] == cell.params["epochs"]
     keep: Literal["published", "local"] = "published" if last else "local"
     outputs = [
-        contract.arrays("loss", {name: state[f"{name}_loss"] for name in ("train", "test")}),
-        contract.number("test loss", float(state["test_loss"][-1])),
-        contract.number("training time", float(state["seconds"]), "s", measured=True),
-        contract.table("computed by", ["kernels"], [[kernels]], measured=True),
+        arrays("loss", {name: state[f"{name}_loss"] for name in ("train", "test")}),
+        number("test loss", float(state["test_loss"][-1])),
+        number("training time", float(state["seconds"]), "s", measured=True),
+        table("computed by", ["kernels"], [[kernels]], measured=True),
         Output("state", SAFETENSORS, data, keep="local"),
     ]
     for kind in ("weights", "average"):
@@ -182,7 +183,7 @@ def _outputs(cell: Cell, folder: Path) -> list[Output]:
             if name.startswith(f"{kind}/")
         }
         if tensors:
-            outputs.append(contract.arrays(kind, tensors, keep))
+            outputs.append(arrays(kind, tensors, keep))
     if (folder / NEAR_END).exists():
         outputs.append(Output("near end", SAFETENSORS, (folder / NEAR_END).read_bytes(), keep="local"))
     return outputs

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from noisebook.cells.contract import Cell, Context, Need, Result, table
+from noisebook.cells.contract import Cell, Context, Need, Result
+from noisebook.cells.outputs import table
 
 from . import net_scores
 from .net_scores import Params as Scores

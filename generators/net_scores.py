@@ -11,19 +11,8 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from noisebook.cells import contract
-from noisebook.cells.contract import (
-    Cell,
-    Complaint,
-    Context,
-    Files,
-    Json,
-    Need,
-    Output,
-    Result,
-    Stored,
-    number,
-    picture,
-)
+from noisebook.cells.contract import Cell, Complaint, Context, Files, Json, Need, Output, Result, Stored
+from noisebook.cells.outputs import number, picture
 
 from ._sampling import BATCH, Guidance
 from ._subjects import draw, sheet, subjects, unsheet

@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 
 from noisebook.cells import contract
 from noisebook.cells.contract import Cell, Context, InputFile, Json, Need, Output, Result, Stored
+from noisebook.cells.outputs import arrays, number, picture, table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -253,7 +254,7 @@ def _train(cell: Cell, context: Context, folder: Path) -> list[Output]:
             contract.write_atomically(folder / LOG, _log(training))
             written = monotonic()
         if training.seen < goal and now - drawn > SECONDS_BETWEEN_SHEETS:
-            contract.write_atomically(folder / SHEET, contract.picture("picture", school.sheet()).data)
+            contract.write_atomically(folder / SHEET, picture("picture", school.sheet()).data)
             drawn = monotonic()
     return school.outputs((folder / STATE).read_bytes())
 
@@ -316,10 +317,10 @@ class School:
         }
         speed = training.seen / max(training.seconds, 1e-9)
         return [
-            contract.picture("picture", self.sheet()),
-            contract.table("error of v by noise level", ["t", *judged], rows),
-            contract.number("error of v", float(np.mean(judged["seen"]))),
-            contract.arrays(
+            picture("picture", self.sheet()),
+            table("error of v by noise level", ["t", *judged], rows),
+            number("error of v", float(np.mean(judged["seen"]))),
+            arrays(
                 "loss",
                 {
                     "loss": np.array(training.loss, np.float32),
@@ -327,12 +328,10 @@ class School:
                     **{side: np.array(each, np.float32) for side, each in judged.items()},
                 },
             ),
-            contract.number("training time", training.seconds, "s", measured=True),
-            contract.number("speed", speed, "pictures/s", measured=True),
-            contract.table(
-                "computed in", ["type", "kernels"], [[training.fast, training.kernels]], measured=True
-            ),
-            contract.arrays("weights", weights, "local", about),
+            number("training time", training.seconds, "s", measured=True),
+            number("speed", speed, "pictures/s", measured=True),
+            table("computed in", ["type", "kernels"], [[training.fast, training.kernels]], measured=True),
+            arrays("weights", weights, "local", about),
             Output("state", SAFETENSORS, state, keep="local"),
         ]
 

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from noisebook.cells.contract import Cell, Context, ImagePath, Json, Result, number, picture
+from noisebook.cells.contract import Cell, Context, ImagePath, Json, Result
+from noisebook.cells.outputs import number, picture
 
 from ._sampling import NEUTRAL, Guidance, Modelled, Prompt, Timestep, batches, stem
 

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from noisebook.cells.contract import Cell, Context, Result, picture
+from noisebook.cells.contract import Cell, Context, Result
+from noisebook.cells.outputs import picture
 
 from ._sampling import NEUTRAL, Guidance, Process, Prompt, Samples, Task, drawn
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import Field
 
-from noisebook.cells.contract import Cell, Context, Need, Result, arrays, number
+from noisebook.cells.contract import Cell, Context, Need, Result
 from noisebook.cells.contract import Params as Base
+from noisebook.cells.outputs import arrays, number
 
 from ._subjects import STYLES, in_style, placed, subjects
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import Field
 
-from noisebook.cells.contract import Cell, Context, Result, arrays, number, picture
+from noisebook.cells.contract import Cell, Context, Result
+from noisebook.cells.outputs import arrays, number, picture
 
 from ._sampling import BATCH, Guidance, Modelled
 from ._subjects import MOST, draw, nearest, sheet, subjects

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from noisebook.cells import contract
-from noisebook.cells.contract import Cell, Context, Need, Output, Result, Stored, number, table
+from noisebook.cells.contract import Cell, Context, Need, Output, Result, Stored
+from noisebook.cells.outputs import number, table
 
 from ._sampling import Guidance, Modelled
 from ._subjects import MOST, STYLES, in_style, placed, subjects, unsheet

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from noisebook.cells.contract import Cell, Context, Need, Result, animation, number, picture
+from noisebook.cells.contract import Cell, Context, Need, Result
+from noisebook.cells.outputs import animation, number, picture
 
 from . import text_to_image
 from ._sampling import Guidance, Modelled, Prompt, Samples, Task, drawn

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from noisebook.cells.contract import Cell, Context, Result, number, picture
+from noisebook.cells.contract import Cell, Context, Result
+from noisebook.cells.outputs import number, picture
 
 from ._sampling import Guidance, Modelled, Prompt, Samples, Task, drawn
 

@@ -48,7 +48,8 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 
-from noisebook.cells.contract import Cell, Context, Output, Params as Base, Result, number, picture
+from noisebook.cells.contract import Cell, Context, Output, Params as Base, Result
+from noisebook.cells.outputs import number, picture
 from pydantic import Field
 
 from . import _paint

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from noisebook.cells.contract import picture
 from noisebook.cells.housekeeping import collect
+from noisebook.cells.outputs import picture
 from noisebook.cells.plan import key_of
 from noisebook.cells.store import Store
 

@@ -21,7 +21,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from noisebook.cells.contract import Cell, Context, Params as Base, Result, number
+from noisebook.cells.contract import Cell, Context, Params as Base, Result
+from noisebook.cells.outputs import number
 from pydantic import Field
 
 

@@ -109,7 +109,8 @@ def test_a_helper_of_one_generator_leaves_another_alone(book: Book) -> None:
 
 
 CHAIN = """
-from noisebook.cells.contract import Cell, Need, Params as Base, arrays, number
+from noisebook.cells.contract import Cell, Need, Params as Base
+from noisebook.cells.outputs import arrays, number
 from pydantic import Field
 
 
@@ -144,7 +145,8 @@ def run(cells, context):
 """
 
 USER = """
-from noisebook.cells.contract import Cell, Need, Params as Base, number
+from noisebook.cells.contract import Cell, Need, Params as Base
+from noisebook.cells.outputs import number
 from pydantic import Field
 
 

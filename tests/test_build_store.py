@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from noisebook.cells.contract import Output, arrays, number, picture
+from noisebook.cells.contract import Output
 from noisebook.cells.housekeeping import collect
+from noisebook.cells.outputs import arrays, number, picture
 from noisebook.cells.plan import key_of
 from noisebook.cells.store import Absent, Store, StoreFull
 
@@ -113,7 +114,7 @@ sys.path.insert(0, {tests!r})
 from pathlib import Path
 import numpy as np
 from test_build_store import new_store, put, COMPONENTS
-from noisebook.cells.contract import arrays
+from noisebook.cells.outputs import arrays
 from noisebook.cells.store import StoreFull
 store = new_store(Path({folder!r}))
 put(store, 1)

@@ -16,7 +16,8 @@ import torch
 from PIL import Image
 from pydantic import ValidationError
 
-from noisebook.cells.contract import canonical, picture
+from noisebook.cells.contract import canonical
+from noisebook.cells.outputs import picture
 from noisebook.diffusion.denoiser import Enlarge
 from noisebook.diffusion.gaussian import GaussianDenoiser
 from noisebook.models.pictures import UnreadablePicture, from_bytes, open_rgb, read_picture, to_bytes

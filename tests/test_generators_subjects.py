@@ -20,7 +20,8 @@ from noisebook.generators import (
     subject_scores,
 )
 
-from noisebook.cells.contract import Disagreement, arrays, number, picture
+from noisebook.cells.contract import Disagreement
+from noisebook.cells.outputs import arrays, number, picture
 from noisebook.models import lessons
 from noisebook.models.library import Library
 from noisebook.models.lock import MissingModel, read_lock

@@ -34,7 +34,8 @@ SMALL = """
 from collections.abc import Iterator, Sequence
 
 from noisebook.cells import contract
-from noisebook.cells.contract import Cell, Context, Output, Result, canonical, picture
+from noisebook.cells.contract import Cell, Context, Output, Result, canonical
+from noisebook.cells.outputs import picture
 from noisebook.generators import mnist_live
 
 

@@ -13,7 +13,8 @@ import pytest
 import torch
 from noisebook.generators import _mnist_sampling, mnist_evaluation, mnist_scores
 
-from noisebook.cells.contract import Cell, Output, arrays, number
+from noisebook.cells.contract import Cell, Output
+from noisebook.cells.outputs import arrays, number
 from noisebook.networks.mnist.classifier import Classifier, frechet_distance, judge, spread, train_classifier
 from noisebook.networks.mnist.unet import UNet
 from tests.fake_context import FakeContext, FakeStored, run

@@ -31,7 +31,8 @@ SHADE = '''
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from noisebook.cells.contract import Cell, Context, Params as Base, Result, picture
+from noisebook.cells.contract import Cell, Context, Params as Base, Result
+from noisebook.cells.outputs import picture
 from pydantic import Field
 
 

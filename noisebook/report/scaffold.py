@@ -24,7 +24,8 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import Field
 
-from noisebook.cells.contract import Cell, Context, Result, picture
+from noisebook.cells.contract import Cell, Context, Result
+from noisebook.cells.outputs import picture
 from noisebook.cells.contract import Params as Base
 
 

@@ -4,20 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import Field
 
-from noisebook.cells.contract import (
-    Cell,
-    Context,
-    Result,
-    animation,
-    arrays,
-    number,
-    picture,
-    table,
-    vector,
-)
-from noisebook.cells.contract import (
-    Params as Base,
-)
+from noisebook.cells.contract import Cell, Context, Result
+from noisebook.cells.contract import Params as Base
+from noisebook.cells.outputs import animation, arrays, number, picture, table, vector
 
 
 class Params(Base):
