@@ -28,7 +28,7 @@ from noisebook.models import text
 from noisebook.models.exact import understand
 from noisebook.models.library import Picture, write
 from noisebook.models.lock import MissingModel, pin
-from tools.scenes import DRAWN, draw
+from tools.scenes.catalogue import DRAWN, draw
 
 SIZE = 256
 LIBRARY = "models/library.zip"
