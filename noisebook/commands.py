@@ -70,8 +70,7 @@ def for_people(command: Callable[P, T]) -> Callable[P, T]:
         try:
             return command(*args, **kwargs)
         except BadInput as error:
-            for problem in error.problems:
-                click.echo(str(problem), err=True)
+            click.echo(str(error), err=True)
             count = len(error.problems)
             click.echo(f"{count} problem{'s' if count > 1 else ''}; nothing was computed", err=True)
             sys.exit(BAD_INPUT)

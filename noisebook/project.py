@@ -12,6 +12,7 @@ from noisebook.cells.plan import PlanError, Planned, Planner
 from noisebook.cells.registry import Registry, suggest
 from noisebook.cells.run import Models
 from noisebook.cells.store import Store
+from noisebook.models import library
 from noisebook.models.lock import AUTO
 from noisebook.report.load import load_report
 from noisebook.report.model import BadInput, Figure, Position, Problem, Report, Section
@@ -52,7 +53,7 @@ class Project:
 
     @cached_property
     def report(self) -> Report:
-        return load_report(self.root, self.registry)
+        return load_report(self.root, self.registry, library.folder)
 
     @cached_property
     def store(self) -> Store:

@@ -410,6 +410,10 @@ def test_numbers_are_unique(tmp_path):
         ("title: T\nseed: 1.5\n", "2:7", "expected a whole number", "seed"),
         ("title: T\nauthors: Me\n", "2:10", "expected a list", "names"),
         ("title: T\nminutes_limt: 1\n", "2:1", "unknown key", "'minutes_limit'"),
+        ("title: T\nmacros: {a1: x}\n", "2:10", "'a1' cannot name a macro", "letters"),
+        ("title: T\nmacros: {a: x, \\a: y}\n", "2:16", "there twice", ""),
+        ("title: T\nmacros: {a: 1}\n", "2:13", "expected a text", "quotes"),
+        ("title: T\nmacros: {a: ''}\n", "2:13", "must not be empty", ""),
         ("", "1:1", "the file is empty", ""),
         ("- a\n", "1:1", "found a list", ""),
     ],
@@ -420,6 +424,12 @@ def test_mistakes_in_report_yaml(tmp_path, config, where, says, hint):
     told = complaints(root)
     assert len(told) == 1 and told[0].startswith(f"report.yaml:{where}: "), told
     assert says in told[0] and hint in told[0]
+
+
+def test_macros_of_every_formula(tmp_path):
+    root = make_report(tmp_path, one="---\ntitle: T\n---\ntext\n")
+    (root / "report.yaml").write_text("title: T\nmacros:\n  \\abar: \\bar\\alpha\n  E: \\mathbb{E}[#1]\n")
+    assert load(root).macros == {"abar": "\\bar\\alpha", "E": "\\mathbb{E}[#1]"}
 
 
 def test_a_folder_without_a_report(tmp_path):
@@ -511,7 +521,7 @@ def test_whatever_a_generator_raises_is_told(tmp_path, where):
 def test_pictures_are_decoded_once(tmp_path, monkeypatch):
     root = make_report(tmp_path, one=figure("masks: [images/tower.png]"))
     load(root)
-    monkeypatch.setattr("noisebook.report.files.decode", lambda name, data: pytest.fail("decoded again"))
+    monkeypatch.setattr("noisebook.report.files.decode", lambda *_: pytest.fail("decoded again"))
     load(root)
     (root / ".noisebook/pictures.json").write_text("damaged")
     monkeypatch.undo()

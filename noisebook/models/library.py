@@ -31,7 +31,7 @@ NAMES = "names.txt"
 """In such a folder: lines FILE: NAME for pictures whose file names do not say what they show."""
 
 
-class BadPicture(Exception):
+class BadPicture(ValueError):
     """A picture of a library cannot be used: which one, and why."""
 
 

@@ -43,7 +43,7 @@ class Preview:
         try:
             rebuild()
         except BadInput as error:
-            problems = [str(problem) for problem in error.problems]
+            problems = error.lines()
         except Exception as error:
             problems = [str(error) or type(error).__name__]
         else:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import re
 from collections import ChainMap
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from noisebook.cells.contract import Cell, InputFile, Params, canonical
 from noisebook.cells.registry import Generator, GeneratorError, Registry, UnknownGenerator, origin, suggest
-from noisebook.models.library import BadPicture
 from noisebook.report.body import Fault, Span, label_faults, math_fault, scan
-from noisebook.report.files import BadFile, InputFiles, inside
+from noisebook.report.files import InputFiles
 from noisebook.report.matrix import combinations, combine
-from noisebook.report.model import BadInput, Figure, Position, Problem, Report, Section
+from noisebook.report.model import BadInput, Figure, Position, Problem, Report, Section, quote, shorten
+from noisebook.report.reader import BadFile, Source, inside
 from noisebook.report.schema import IDENTIFIER, ReportFile, SectionFile, input_files, validate
-from noisebook.report.source import Document, Loc, Source, parse_yaml, read, shorten
+from noisebook.report.source import Document, Loc, parse_yaml, read
 
 RESERVED = ("index", "404", "manifest", "references", "credits", "validation", "live")
 """Names that the site needs for itself."""
@@ -31,14 +31,17 @@ _FENCE = re.compile(r"^---[ \t]*$", re.MULTILINE)
 _CELL = re.compile(r"[A-Za-z0-9._=-]{1,80}")
 
 
-def load_report(root: Path, registry: Registry) -> Report:
+def load_report(
+    root: Path, registry: Registry, check_library: Callable[[Path], object] = lambda path: None
+) -> Report:
     """Read report.yaml and sections/; raises :class:`BadInput` with the problems of all files.
 
     ``root`` is the folder that holds report.yaml. Figures get the cells that their generators name.
+    ``check_library`` raises ValueError, a line for each fault, if a folder is no library of pictures.
     """
     problems: list[Problem] = []
     files = InputFiles(root)
-    config, config_document = _read_config(root, files, problems)
+    config, config_document = _read_config(root, files, check_library, problems)
     drafts = [_Draft(root, path) for path in _section_files(root, problems)]
     for draft in drafts:
         draft.read(registry, files)
@@ -62,6 +65,7 @@ def load_report(root: Path, registry: Registry) -> Report:
         library=config.library or "",
         store=config.store,
         parts=config.parts,
+        macros={name.removeprefix("\\"): tex for name, tex in config.macros.items()},
         minutes_limit=config.minutes_limit,
         key_policy=config.key_policy,
         extra={
@@ -73,9 +77,9 @@ def load_report(root: Path, registry: Registry) -> Report:
 
 
 def _read_config(
-    root: Path, files: InputFiles, problems: list[Problem]
+    root: Path, files: InputFiles, check_library: Callable[[Path], object], problems: list[Problem]
 ) -> tuple[ReportFile | None, Document | None]:
-    source = read(root / "report.yaml", "report.yaml", problems)
+    source = read(root, "report.yaml", problems)
     if source is None:
         return None, None
     document = parse_yaml(source, 0, len(source.text), problems)
@@ -87,23 +91,31 @@ def _read_config(
     _check_files(config, files, document, (), problems)
     if config.library is not None:
         at = document.value(("library",))
-        try:
-            files.check_library(config.library)
-        except BadFile as bad:
-            problems.append(Problem(at, bad.message, bad.hint))
-        except BadPicture as bad:
-            wrong = str(bad).replace(f"{root}/", "").splitlines()
-            problems.extend(Problem(at, each, "docs/sections.md says what a library holds") for each in wrong)
+        problems.extend(files.check_library(config.library, at, check_library))
         if config.model not in ("exact", "auto"):
             hint = "leave library out, or write model: exact"
             problems.append(Problem(at, f"a library is for the model exact, not for {config.model}", hint))
     if "://" not in config.store:
         try:
-            inside(root, config.store)
+            inside(root, config.store, document.value(("store",)))
         except BadFile as bad:
-            hint = bad.hint and "a store elsewhere is written as a URL: file:///…"
-            problems.append(Problem(document.value(("store",)), bad.message, hint))
+            hint = bad.problem.hint and "a store elsewhere is written as a URL: file:///…"
+            problems.append(replace(bad.problem, hint=hint))
+    _check_macros(config, document, problems)
     return config, document
+
+
+def _check_macros(config: ReportFile, document: Document, problems: list[Problem]) -> None:
+    """Names of macros are letters, with or without their backslash; their TeX is judged where it is used."""
+    seen: set[str] = set()
+    for name in config.macros:
+        at, plain = document.key(("macros", name)), name.removeprefix("\\")
+        if not re.fullmatch("[A-Za-z]{1,40}", plain):
+            hint = "a macro's name is letters alone: abar, used as \\abar"
+            problems.append(Problem(at, f"{quote(name)} cannot name a macro", hint))
+        elif plain in seen:
+            problems.append(Problem(at, f"the macro {name!r} is there twice, with and without its backslash"))
+        seen.add(plain)
 
 
 def _section_files(root: Path, problems: list[Problem]) -> Iterator[Path]:
@@ -150,12 +162,7 @@ class _Draft:
 
     def read(self, registry: Registry, files: InputFiles) -> None:
         """Everything that can be said of this section alone."""
-        try:
-            inside(self.root, self.file)
-        except BadFile as bad:
-            self.problems.append(Problem(Position(self.file), bad.message, bad.hint))
-            return
-        self.source = source = read(self.path, self.file, self.problems)
+        self.source = source = read(self.root, self.file, self.problems)
         if source is None:
             return
         opening = _FENCE.match(source.text)
@@ -276,9 +283,9 @@ class _Draft:
             return None
         for path in sorted({path for cell in cells for path in cell.inputs.values()}):
             try:
-                files.check(path, InputFile())
+                files.check(path, InputFile(), document.value(at))
             except BadFile as bad:
-                problems.append(Problem(document.value(at), bad.message, bad.hint))
+                problems.append(bad.problem)
         return checked, cells
 
     def read_matrix(
@@ -447,9 +454,9 @@ def _check_files(
     good = True
     for loc, name, kind in input_files(params):
         try:
-            files.check(name, kind)
+            files.check(name, kind, document.value((*at, *loc)))
         except BadFile as bad:
-            problems.append(Problem(document.value((*at, *loc)), bad.message, bad.hint))
+            problems.append(bad.problem)
             good = False
     return good
 

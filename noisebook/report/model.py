@@ -22,6 +22,22 @@ class Position:
         return f"{self.file}:{self.line}:{self.column}"
 
 
+LONGEST = 400
+"""Characters of a message or a hint: whatever an author's value is, what is said of it can be read."""
+SHOWN = 40
+"""Problems that are shown at once."""
+
+
+def shorten(text: str, length: int = 60) -> str:
+    """At most ``length`` characters of a text."""
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def quote(text: str, length: int = 60) -> str:
+    """A text as messages quote it: on one line, and not too long."""
+    return repr(shorten(text, length))
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
     """One mistake, told to a person: where, what, what was expected, what to do."""
@@ -29,6 +45,10 @@ class Problem:
     position: Position
     message: str
     hint: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", shorten(self.message, LONGEST))
+        object.__setattr__(self, "hint", shorten(self.hint, LONGEST))
 
     def __str__(self) -> str:
         return f"{self.position}: {self.message}" + (f"\n    {self.hint}" if self.hint else "")
@@ -38,8 +58,14 @@ class BadInput(Exception):
     """All the problems of all files, in one go."""
 
     def __init__(self, problems: list[Problem]) -> None:
-        super().__init__("\n".join(map(str, problems)))
         self.problems = sorted(problems)
+        super().__init__("\n".join(self.lines()))
+
+    def lines(self) -> list[str]:
+        """The first problems as they are shown, and how many there are besides."""
+        shown = [str(problem) for problem in self.problems[:SHOWN]]
+        more = len(self.problems) - len(shown)
+        return [*shown, f"… and {more} more"] if more else shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +125,8 @@ class Report:
     library: str = ""
     store: str = "cache"
     parts: Mapping[str, str] = field(default_factory=dict)
+    macros: Mapping[str, str] = field(default_factory=dict)
+    """TeX macros of every formula: names without their backslash."""
     minutes_limit: float = 15.0
     key_policy: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)

@@ -13,9 +13,9 @@ from pydantic.fields import FieldInfo
 
 from noisebook.cells.contract import InputFile
 from noisebook.cells.registry import NAME, GeneratorError, Registry
-from noisebook.report.files import FORMATS
 from noisebook.report.load import RESERVED
 from noisebook.report.model import BadInput, Position, Problem
+from noisebook.report.reader import FORMATS
 from noisebook.report.schema import IDENTIFIER
 
 GENERATOR = '''"""Plane waves: one picture per frequency."""

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from noisebook.cells.contract import InputFile
 from noisebook.cells.registry import suggest
-from noisebook.report.model import Problem
-from noisebook.report.source import Document, Loc, describe, shorten
+from noisebook.report.model import Problem, shorten
+from noisebook.report.source import Document, Loc, describe
 
 IDENTIFIER = r"^[a-z0-9][a-z0-9._-]{0,79}$"
 
@@ -64,6 +64,10 @@ class ReportFile(_Strict):
     licence: str = Field("", description="the licence of the report's text and figures, by its SPDX name")
     bibliography: Annotated[str, InputFile("file")] | None = Field(
         None, description="a BibTeX file, relative to the report's folder"
+    )
+    macros: dict[str, Annotated[str, Field(min_length=1, max_length=1000)]] = Field(
+        default_factory=dict,
+        description="name → TeX, for every formula of the report; #1 to #9 are arguments",
     )
     minutes_limit: float = Field(
         15.0, ge=0, description="minutes of computing that a build starts without asking for --yes"

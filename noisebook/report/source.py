@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 import re
 from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass, field
@@ -11,72 +10,29 @@ from typing import Any
 
 import yaml
 
-from noisebook.report.model import Position, Problem
+from noisebook.report.model import Position, Problem, shorten
+from noisebook.report.reader import CONTROL, BadFile, Source, read_text
 
-LARGEST = 1_000_000
-"""Bytes that a file of text may have."""
 DEEPEST = 20
 """Lists in lists (or mappings) that YAML may nest."""
 
 Loc = tuple[str | int, ...]
 
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is ten times faster
 
 
-class Source:
-    """The text of one file, with line feeds for line ends and without a byte order mark.
-
-    ``file`` is its name in messages: relative to the report's folder, with forward slashes.
-    """
-
-    def __init__(self, file: str, text: str) -> None:
-        self.file = file
-        self.text = text
-        self._starts = [0, *(match.end() for match in re.finditer("\n", text))]
-
-    def position(self, offset: int) -> Position:
-        """The line and column of a character."""
-        line = bisect.bisect_right(self._starts, offset)
-        return Position(self.file, line, offset - self._starts[line - 1] + 1)
-
-
-def read(path: Path, file: str, problems: list[Problem]) -> Source | None:
-    """The text of a file, or None and what is wrong with it."""
-    start = Position(file)
+def read(root: Path, file: str, problems: list[Problem]) -> Source | None:
+    """The text of a file, which must not be empty, or None and what is wrong with it."""
     try:
-        with path.open("rb") as stream:
-            data = stream.read(LARGEST + 1)
-    except FileNotFoundError:
-        problems.append(Problem(start, "there is no such file"))
+        text = read_text(root, file)
+    except BadFile as bad:
+        problems.append(bad.problem)
         return None
-    except OSError as error:
-        problems.append(Problem(start, f"the file cannot be read: {error.strerror}"))
-        return None
-    if len(data) > LARGEST:
-        problems.append(Problem(start, f"the file is larger than {LARGEST // 1000} kB"))
-        return None
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        problems.append(Problem(start, "the file is UTF-16", "save it as UTF-8"))
-        return None
-    data = data.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        good = Source(file, data[: error.start].decode())
-        message = f"the byte 0x{data[error.start]:02x} is not UTF-8"
-        problems.append(Problem(good.position(len(good.text)), message, "save the file as UTF-8"))
-        return None
-    source = Source(file, text)
     if not text.strip():
-        problems.append(Problem(start, "the file is empty"))
+        problems.append(Problem(Position(file), "the file is empty"))
         return None
-    if control := _CONTROL.search(text):
-        message = f"the control character U+{ord(control[0]):04X} has no place in a text"
-        problems.append(Problem(source.position(control.start()), message, "delete it"))
-        return None
-    return source
+    return Source(file, text)
 
 
 @dataclass(slots=True)
@@ -148,11 +104,6 @@ def describe(value: object) -> str:
             return "a list"
         case _:
             return "a mapping of keys to values"
-
-
-def shorten(text: str, length: int = 60) -> str:
-    """At most ``length`` characters of a text."""
-    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 _HINTS = {
@@ -245,7 +196,7 @@ class _Reader:
 
     def scalar(self, event: Any) -> Any:
         text: str = event.value
-        if _CONTROL.search(text) or _SURROGATE.search(text):
+        if CONTROL.search(text) or _SURROGATE.search(text):
             self.problem(event, "a control character has no place in a text", "delete its escape sequence")
             return ""
         if not event.implicit[0]:  # quoted, or a block of text
