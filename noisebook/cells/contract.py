@@ -101,8 +101,24 @@ class Need:
 
 
 @dataclass(frozen=True, slots=True)
+class Labelled:
+    """One of several pictures of a cell. Nothing of it is in the key.
+
+    A number called ``PSNR of OUTPUT`` stands under the picture ``OUTPUT``, as its PSNR.
+
+    Attributes:
+        output: the name of the output that is shown.
+        label, alt: as a cell's own.
+    """
+
+    output: str
+    label: str
+    alt: str
+
+
+@dataclass(frozen=True, slots=True)
 class Cell:
-    """One picture (or one trained network) of a figure: the unit of caching.
+    """One process of a figure, or one trained network: the unit of caching. It shows one picture, or several.
 
     Attributes:
         id: short, unique within the figure, made of letters, digits, ``.``, ``=``, ``-`` and ``_``.
@@ -116,6 +132,8 @@ class Cell:
         needs: name → a cell whose outputs this one reads.
         seed: the seed; None for a cell without randomness.
         minutes: a first guess of its cost on two cores, until a run has been measured.
+        pictures: what the page shows of the cell, if that is more than its ``picture``: each with a label of
+            its own, in this order. Not in the key.
     """
 
     id: str
@@ -127,6 +145,7 @@ class Cell:
     needs: Mapping[str, Need] = field(default_factory=dict)
     seed: int | None = REPORT_SEED
     minutes: float = 0.05
+    pictures: Sequence[Labelled] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +153,7 @@ class Output:
     """One thing that a cell leaves behind.
 
     Attributes:
-        name: unique within the cell. ``picture`` is what the figure shows.
+        name: unique within the cell. ``picture`` is what the figure shows, unless the cell says more.
         mime: the media type of ``data``; ``application/json`` for numbers and tables.
         data: the bytes.
         width, height: pixels, for what has a size.

@@ -245,6 +245,8 @@ def check_outputs(planned: Planned, outputs: Iterable[Output]) -> None:
         raise ValueError(
             f"{planned.generator.name}: cell {planned.cell.id!r} must have outputs of different names"
         )
+    if absent := [each.output for each in planned.cell.pictures if each.output not in names]:
+        raise ValueError(f"{planned.generator.name}: cell {planned.cell.id!r} left no output {absent[0]!r}")
 
 
 def provenance(planned: Planned, seconds: float) -> dict[str, Json]:

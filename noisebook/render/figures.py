@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from noisebook.cells.checks import Check
-from noisebook.cells.contract import Json
+from noisebook.cells.contract import Json, Labelled
 from noisebook.cells.plan import Planned
 from noisebook.cells.record import Record, Stored
 from noisebook.cells.store import Absent
@@ -92,6 +92,8 @@ class Picture:
     frames: str = ""
     """All frames of an animation side by side, for a reader who goes through them by hand."""
     count: int = 0
+    output: str = ""
+    """The name of the output that it shows."""
 
     @property
     def wide(self) -> bool:
@@ -128,6 +130,24 @@ class Live:
 
 
 @dataclass(slots=True)
+class Tile:
+    """One place in a figure: a cell, or one of the labelled pictures of a cell."""
+
+    id: str
+    label: str
+    pictures: list[Picture]
+    values: Mapping[str, Any]
+
+    @property
+    def numbers(self) -> list[tuple[str, str]]:
+        """What stands under it."""
+        units = [
+            (name, float(value["value"]), str(value.get("unit", ""))) for name, value in self.values.items()
+        ]
+        return [(title(name), f"{number(value, unit)} {unit}".strip()) for name, value, unit in units]
+
+
+@dataclass(slots=True)
 class CellView:
     """A cell as the page shows it."""
 
@@ -137,7 +157,7 @@ class CellView:
     state: str
     params: Mapping[str, Json]
     pictures: list[Picture] = field(default_factory=list)
-    numbers: list[tuple[str, str]] = field(default_factory=list)
+    labelled: Sequence[Labelled] = ()
     values: dict[str, Json] = field(default_factory=dict)
     tables: list[Table] = field(default_factory=list)
     files: list[File] = field(default_factory=list)
@@ -149,6 +169,29 @@ class CellView:
     live: Live | None = None
     check: Check | None = None
     """How it came out when it was computed again, if it was."""
+
+    @property
+    def numbers(self) -> list[tuple[str, str]]:
+        return Tile(self.id, self.label, [], self.values).numbers
+
+    @property
+    def tiles(self) -> list[Tile]:
+        """One for each of its labelled pictures, or one for the cell. A missing cell has them too."""
+        if not self.labelled:
+            return [Tile(self.id, self.label, self.pictures, self.values)]
+        return [
+            Tile(
+                f"{self.id}-{shown.output}",
+                shown.label,
+                [picture for picture in self.pictures if picture.output == shown.output],
+                {
+                    name.removesuffix(of): value
+                    for name, value in self.values.items()
+                    if name.endswith(of := f" of {shown.output}")
+                },
+            )
+            for shown in self.labelled
+        ]
 
 
 @dataclass(slots=True)
@@ -236,8 +279,9 @@ def view(
     cells = [_cell(figure, item, site, styles, keep_stale=keep_stale) for item in planned]
     pictures = [picture for cell in cells for picture in cell.pictures]
     kind = str(figure.layout.get("kind", "grid"))
-    per_cell = max((len(cell.pictures) for cell in cells), default=1) or 1
-    columns = int(figure.layout.get("columns") or _columns(kind, len(cells), per_cell, pictures))
+    tiles = [tile for cell in cells for tile in cell.tiles]
+    per_tile = max((len(tile.pictures) for tile in tiles), default=1) or 1
+    columns = int(figure.layout.get("columns") or _columns(kind, len(tiles), per_tile, pictures))
     widest = max((picture.width for picture in pictures), default=ENLARGED)
     css = styles.name(f"--n:{columns};--p:{_on_phones(columns, pictures)};--cell:{widest}px")
     return FigureView(
@@ -281,15 +325,15 @@ def parts(shown: FigureView, page: str, name: str) -> dict[str, FigureView]:
     }
 
 
-def _columns(kind: str, cells: int, per_cell: int, pictures: Sequence[Picture]) -> int:
+def _columns(kind: str, tiles: int, per_tile: int, pictures: Sequence[Picture]) -> int:
     """A sensible number of columns where the author gives none."""
     if any(picture.vector or picture.width > 480 for picture in pictures):
-        return 1 if cells * per_cell == 1 else 2
-    if kind == "pairs" or (kind == "grid" and cells == 4):
+        return 1 if tiles * per_tile == 1 else 2
+    if kind == "pairs" or (kind == "grid" and tiles == 4):
         return 2
-    if kind in ("row", "filmstrip", "compare", "scrubber") or cells <= 7:
-        return min(cells, 8)
-    return next((n for n in (5, 6, 4, 7) if cells % n == 0), 6)
+    if kind in ("row", "filmstrip", "compare", "scrubber") or tiles <= 7:
+        return min(tiles, 8)
+    return next((n for n in (5, 6, 4, 7) if tiles % n == 0), 6)
 
 
 def _on_phones(columns: int, pictures: Sequence[Picture]) -> int:
@@ -311,7 +355,14 @@ def _cell(figure: Figure, planned: Planned, site: Site, styles: Styles, *, keep_
     if record is None:
         record, state = (older(planned) if keep_stale else None), "stale"
     cell = planned.cell
-    result = CellView(cell.id, cell.label, planned.key, state if record else "missing", dict(cell.params))
+    result = CellView(
+        cell.id,
+        cell.label,
+        planned.key,
+        state if record else "missing",
+        dict(cell.params),
+        labelled=cell.pictures,
+    )
     components = record.components if record else planned.components
     result.seed = components.get("seed")
     if record is None:
@@ -325,7 +376,10 @@ def _cell(figure: Figure, planned: Planned, site: Site, styles: Styles, *, keep_
         output for output in shown if output.mime.startswith(("image/", "video/"))
     ]
     moving = [output for output in shown if output.name.startswith("animation")]
-    if moving:
+    alts = {each.output: each.alt for each in cell.pictures}
+    if alts:
+        main = [output for output in shown if output.name in alts]
+    elif moving:
         best = min(
             moving,
             key=lambda output: (
@@ -340,10 +394,18 @@ def _cell(figure: Figure, planned: Planned, site: Site, styles: Styles, *, keep_
             continue
         file = _file(figure, planned, record, output, site)
         if file is None:  # its bytes are not on this machine
-            return CellView(cell.id, cell.label, planned.key, "missing", dict(cell.params), seed=result.seed)
+            return CellView(
+                cell.id,
+                cell.label,
+                planned.key,
+                "missing",
+                dict(cell.params),
+                labelled=cell.pictures,
+                seed=result.seed,
+            )
         result.files.append(file)
         if output in main:
-            alt = cell.alt or figure.alt or cell.label
+            alt = alts.get(output.name) or cell.alt or figure.alt or cell.label
             picture = _picture(planned, record, output, file, alt, site, styles)
             if picture and picture.animated and not picture.video and figure.layout.get("kind") == "scrubber":
                 picture.frames, picture.count = _frames(planned, output, site)
@@ -393,18 +455,19 @@ def _take_away(
 
 
 def _numbers(name: str, cells: Sequence[CellView], site: Site) -> str:
-    """Every number of a figure, a line a cell, as CSV."""
-    found = list(dict.fromkeys(key for cell in cells for key in cell.values))
+    """Every number of a figure, a line a picture, as CSV."""
+    tiles = [tile for cell in cells for tile in cell.tiles]
+    found = list(dict.fromkeys(key for tile in tiles for key in tile.values))
     if not found:
         return ""
-    units = {key: cell.values[key].get("unit", "") for cell in cells for key in cell.values}
+    units = {key: tile.values[key].get("unit", "") for tile in tiles for key in tile.values}
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["cell", "label", *(f"{key} ({units[key]})" if units[key] else key for key in found)])
-    for cell in cells:
-        if cell.values:
+    for tile in tiles:
+        if tile.values:
             writer.writerow(
-                [cell.id, cell.label, *(cell.values.get(key, {}).get("value", "") for key in found)]
+                [tile.id, tile.label, *(tile.values.get(key, {}).get("value", "") for key in found)]
             )
     return site.add_hashed(f"{name}-numbers", ".csv", text.getvalue().encode())
 
@@ -462,7 +525,7 @@ def _picture(
     width, height = output.width or 0, output.height or 0
     if not (width and height):
         return None
-    result = Picture(file.path, file.path, width, height, alt, natural=width)
+    result = Picture(file.path, file.path, width, height, alt, natural=width, output=output.name)
     if output.mime == "image/svg+xml":
         result.vector = True
         return result
@@ -509,8 +572,6 @@ def _number(output: Stored, planned: Planned, cell: CellView) -> bool:
     if not (isinstance(value, Mapping) and isinstance(value.get("value"), int | float)):
         return False
     cell.values[output.name] = dict(value)
-    unit = str(value.get("unit", ""))
-    cell.numbers.append((title(output.name), f"{number(value['value'], unit)} {unit}".strip()))
     return True
 
 

@@ -415,7 +415,7 @@ class _Renderer:
             name = " ".join(filter(None, [page.number, page.title]))
             entries.append([name, page.href, " ".join(filter(None, [page.section.summary, plain(text)]))])
             for shown in page.figures:
-                labels = " · ".join(dict.fromkeys(cell.label for cell in shown.cells))
+                labels = " · ".join(dict.fromkeys(tile.label for cell in shown.cells for tile in cell.tiles))
                 entries.append(
                     [
                         f"Figure {shown.number} · {page.number or page.title}",

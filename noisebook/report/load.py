@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from noisebook.cells.contract import Cell, InputFile, Params, canonical
+from noisebook.cells.contract import Cell, InputFile, Labelled, Params, canonical
 from noisebook.cells.registry import Generator, GeneratorError, Registry, UnknownGenerator, origin, suggest
 from noisebook.report.body import Fault, Span, label_faults, math_fault, scan
 from noisebook.report.files import InputFiles
@@ -477,6 +477,11 @@ def _checked_cells(cells: Any) -> tuple[Cell, ...]:
         seen.add(cell.id)
         if not isinstance(cell.label, str) or not isinstance(cell.alt, str):
             raise ValueError(f"label and alt of the cell {cell.id!r} are not both text")
+        shown = [each.output for each in cell.pictures if isinstance(each, Labelled)]
+        if len(set(shown)) != len(cell.pictures):
+            raise ValueError(
+                f"the pictures of the cell {cell.id!r} are not Labelled outputs, each named once"
+            )
         canonical(dict(cell.params))
     return result
 

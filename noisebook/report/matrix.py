@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from noisebook.cells.contract import REPORT_SEED, Cell, Json, canonical
+from noisebook.cells.contract import REPORT_SEED, Cell, Json, Labelled, canonical
 
 _SHORT = re.compile(r"-?[A-Za-z0-9][A-Za-z0-9._-]{0,11}")
 PREFIX_LENGTH, ID_LENGTH = 40, 80
@@ -34,10 +34,17 @@ class Combination:
         changed = replace(
             cell,
             id=identifier,
-            label=f"{self.label}: {cell.label}" if cell.label else self.label,
+            label=self._label(cell.label),
             alt=f"{cell.alt} ({self.label})",
+            pictures=[
+                Labelled(shown.output, self._label(shown.label), f"{shown.alt} ({self.label})")
+                for shown in cell.pictures
+            ],
         )
         return changed if seed is None or cell.seed != REPORT_SEED else replace(changed, seed=seed)
+
+    def _label(self, label: str) -> str:
+        return f"{self.label}: {label}" if label else self.label
 
 
 def combinations(matrix: Mapping[str, list[Json]]) -> int:
