@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from noisebook.cells.registry import Registry
-from noisebook.report import load as loading
+from noisebook.report import sections as reading
 from noisebook.report.load import load_report
 from noisebook.report.model import BadInput, Position, Report
 from tests.test_report_load import SHORT, make_report
@@ -210,14 +210,14 @@ def fuzz(root: Path, monkeypatch: pytest.MonkeyPatch, examples: int) -> None:
     check(root, FULL)
     assert load_report(root, Registry(root)), "the unchanged section is good"
     reached, runs = 0, 0
-    original = loading.validate
+    original = reading.validate
 
     def counting(model, *arguments, **named):
         nonlocal reached
-        reached += model is loading.SectionFile and arguments[0].get("title") != "Other"
+        reached += model is reading.SectionFile and arguments[0].get("title") != "Other"
         return original(model, *arguments, **named)
 
-    monkeypatch.setattr(loading, "validate", counting)
+    monkeypatch.setattr(reading, "validate", counting)
 
     @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(st.sampled_from([FULL, FULL, FULL, *REAL]), st.integers(0, 2**32))

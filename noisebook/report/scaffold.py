@@ -13,10 +13,10 @@ from pydantic.fields import FieldInfo
 
 from noisebook.cells.contract import InputFile
 from noisebook.cells.registry import NAME, GeneratorError, Registry
-from noisebook.report.load import RESERVED
 from noisebook.report.model import BadInput, Position, Problem
 from noisebook.report.reader import FORMATS
 from noisebook.report.schema import IDENTIFIER
+from noisebook.report.sections import RESERVED
 
 GENERATOR = '''"""Plane waves: one picture per frequency."""
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from noisebook.cells.contract import InputFile
 from noisebook.cells.registry import suggest
 from noisebook.report.model import Problem, shorten
-from noisebook.report.source import Document, Loc, describe
+from noisebook.report.parse import Document, Loc, describe
 
 IDENTIFIER = r"^[a-z0-9][a-z0-9._-]{0,79}$"
 

@@ -1,0 +1,195 @@
+"""One section's file: its front matter and body, parsed and checked as far as it alone can tell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from noisebook.report.body import Fault, Span, label_faults, math_fault, scan
+from noisebook.report.model import Position, Problem, quote
+from noisebook.report.parse import Document, Loc, parse_yaml, read
+from noisebook.report.reader import Source
+from noisebook.report.schema import IDENTIFIER, SectionFile, validate
+
+RESERVED = ("index", "404", "manifest", "references", "credits", "validation", "live")
+"""Names that the site needs for itself."""
+
+_FENCE = re.compile(r"^---[ \t]*$", re.MULTILINE)
+
+
+@dataclass(slots=True)
+class Draft:
+    """A section as it was written. Its figures are resolved elsewhere.
+
+    Attributes:
+        whole: whether the front matter is YAML. If not, nothing can be said of its figures.
+        front: the front matter, if it fits the schema.
+        ids: id → place in the front matter of each figure that has an id, be it valid or not.
+        spans: math, code and calls of the body, which starts at ``body_start`` of the source.
+        unread: how many problems came first, of values that are not YAML as it is read here.
+    """
+
+    source: Source
+    document: Document
+    problems: list[Problem] = field(default_factory=list)
+    whole: bool = False
+    front: SectionFile | None = None
+    ids: dict[str, Loc] = field(default_factory=dict)
+    body_start: int = 0
+    spans: list[Span] = field(default_factory=list)
+    unread: int = 0
+
+    @property
+    def file(self) -> str:
+        return self.source.file
+
+    @property
+    def slug(self) -> str:
+        return Path(self.file).stem
+
+    @property
+    def body(self) -> str:
+        return self.source.text[self.body_start :]
+
+    def entries(self) -> Iterator[tuple[Loc, dict[str, Any]]]:
+        """Every figure as it was written, in short form or in the list, whether or not it is valid."""
+        data = self.document.data
+        if "generator" in data:
+            yield (), data
+        if isinstance(listed := data.get("figures"), list):
+            for index, raw in enumerate(listed):
+                if isinstance(raw, dict):
+                    yield ("figures", index), raw
+
+    def told(self) -> list[Problem]:
+        """The problems, but for those of what stands in for a value that could not be read."""
+        unread = self.problems[: self.unread]
+        places = {problem.position for problem in unread}
+        return unread + [each for each in self.problems[self.unread :] if each.position not in places]
+
+    def place(self, offset: int) -> Position:
+        """Where an offset of the body stands in the file."""
+        return self.source.position(self.body_start + offset)
+
+    def figure_place(self, identifier: str) -> Position:
+        """Where a figure says its id, or, in short form, its generator."""
+        loc = self.ids[identifier]
+        return self.document.value((*loc, "id")) if loc else self.document.key(("generator",))
+
+    def references(self) -> Iterator[tuple[Span, Position]]:
+        """Every figure() and ref(), in the body and in captions."""
+        for span in self.spans:
+            if span.kind in ("figure", "ref"):
+                yield span, self.place(span.inner)
+        for loc, raw in self.entries():
+            if isinstance(caption := raw.get("caption"), str):
+                for span in scan(caption)[0]:
+                    if span.kind == "ref":
+                        yield span, self.document.value((*loc, "caption"))
+
+
+def section_files(root: Path, problems: list[Problem]) -> Iterator[str]:
+    """sections/*.md by name, but for _name.md and .name.md; a name that no page can have is a problem."""
+    folder = root / "sections"
+    if not folder.is_dir():
+        problems.append(Problem(Position("sections"), "there is no folder sections/ beside report.yaml"))
+        return
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(("_", ".")) or path.suffix.lower() not in (".md", ".markdown"):
+            continue
+        file = f"sections/{path.name}"
+        where = Position(file)
+        if path.suffix != ".md":
+            problems.append(Problem(where, f"a section's file ends in .md, not {path.suffix}", "rename it"))
+        elif not re.fullmatch(IDENTIFIER, path.stem):
+            hint = "rename it: small letters, digits, . - _"
+            problems.append(Problem(where, "this name cannot be a page's address", hint))
+        elif path.stem in RESERVED:
+            problems.append(Problem(where, f"the site itself has a page {path.stem!r}", "rename it"))
+        else:
+            yield file
+
+
+def read_section(root: Path, file: str) -> Draft:
+    """A section's file, and everything that can be said of it alone."""
+    problems: list[Problem] = []
+    source = read(root, file, problems)
+    draft = Draft(source or Source(file, ""), Document(values={(): Position(file)}), problems)
+    if source is None or not (fences := _fences(source, problems)):
+        return draft
+    start, end, draft.body_start = fences
+    if document := parse_yaml(source, start, end, problems):
+        draft.document, draft.whole, draft.unread = document, True, len(problems)
+        draft.front = validate(SectionFile, document.data, document, (), problems)
+        _check_front(draft)
+    _check_body(draft)
+    return draft
+
+
+def _fences(source: Source, problems: list[Problem]) -> tuple[int, int, int] | None:
+    """Where the front matter begins and ends, and where the body begins."""
+    where = Position(source.file)
+    if not (opening := _FENCE.match(source.text)):
+        hint = "begin the file with: ---, title: …, ---, each on a line of its own"
+        problems.append(Problem(where, "the front matter is missing", hint))
+        return None
+    if not (closing := _FENCE.search(source.text, opening.end())):
+        hint = "a line --- ends it, before the text"
+        problems.append(Problem(where, "the front matter is never closed", hint))
+        return None
+    return opening.end() + 1, closing.start(), min(closing.end() + 1, len(source.text))
+
+
+def _check_front(draft: Draft) -> None:
+    """Ids, captions, and that the short form and the list exclude each other."""
+    document, problems = draft.document, draft.problems
+    for loc, raw in draft.entries():
+        identifier = raw.get("id") if loc else draft.slug
+        if isinstance(identifier, str):
+            if identifier in draft.ids:
+                hint = f"first on line {document.value((*draft.ids[identifier], 'id')).line}"
+                message = f"two figures are called {quote(identifier)}"
+                problems.append(Problem(document.value((*loc, "id")), message, hint))
+            draft.ids.setdefault(identifier, loc)
+        if isinstance(caption := raw.get("caption"), str):
+            spans, faults = scan(caption)
+            where = document.value((*loc, "caption"))
+            for fault in [*faults, *_math_faults(spans)]:
+                problems.append(Problem(where, fault.message, fault.hint))
+            if any(span.kind == "figure" for span in spans):
+                message, hint = "a caption cannot hold a figure", 'write {{ ref("id") }}'
+                problems.append(Problem(where, message, hint))
+    form = ("generator", "params", "matrix", "caption", "alt", "layout", "pending")
+    short = next((key for key in form if key in document.data), None)
+    if short and "figures" in document.data:
+        message = f"{short!r} belongs to a figure, and this section has a list of figures"
+        problems.append(Problem(document.key((short,)), message, "move it into an item of the list"))
+    elif short and "generator" not in document.data:
+        message = f"{short!r} needs a generator, and this section names none"
+        problems.append(Problem(document.key((short,)), message, "add generator: NAME"))
+
+
+def _check_body(draft: Draft) -> None:
+    """Calls, math and code of the body."""
+    draft.spans, faults = scan(draft.body)
+    for fault in [*faults, *_math_faults(draft.spans)]:
+        draft.problems.append(Problem(draft.place(fault.offset), fault.message, fault.hint))
+    placed: dict[str, int] = {}
+    for span in draft.spans:
+        if span.kind == "figure" and span.start != (first := placed.setdefault(span.value, span.start)):
+            message = f"the figure {quote(span.value)} is placed twice"
+            hint = f"first on line {draft.place(first).line}"
+            draft.problems.append(Problem(draft.place(span.start), message, hint))
+    if draft.whole and not draft.body.strip() and not any(draft.entries()):
+        message = "this section has neither text nor a figure"
+        draft.problems.append(Problem(Position(draft.file), message, "write some, or add generator: NAME"))
+
+
+def _math_faults(spans: list[Span]) -> Iterator[Fault]:
+    for span in spans:
+        if span.kind in ("math", "display") and (fault := math_fault(span)):
+            yield fault
+    yield from label_faults(spans)
