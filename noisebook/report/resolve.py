@@ -213,6 +213,8 @@ def _checked(cells: Any) -> tuple[Cell, ...]:
             raise ValueError(f"label and alt of the cell {cell.id!r} are not both text")
         shown = {each.output for each in cell.pictures if isinstance(each, Labelled)}
         if len(shown) != len(cell.pictures):
-            raise ValueError(f"the pictures of the cell {cell.id!r} are not Labelled outputs, each named once")
+            raise ValueError(
+                f"the pictures of the cell {cell.id!r} are not Labelled outputs, each named once"
+            )
         canonical(dict(cell.params))
     return result
