@@ -25,6 +25,7 @@ from noisebook.cells.run import Outcome, Watcher, execute
 from noisebook.cells.store import StoreFull
 from noisebook.models.lock import MissingModel
 from noisebook.project import Project, find_root
+from noisebook.render import formats
 from noisebook.report.model import BadInput, Position, Problem
 from noisebook.shared.remote import Remote, Unreachable
 
@@ -151,7 +152,7 @@ def build(
         estimate = sum(map(seconds_of, todo.cells))
         if estimate > 60 * book.report.minutes_limit and not yes and not draft:
             raise Unfinished(
-                f"this would take about {progress.duration(estimate)}, more than the "
+                f"this would take about {formats.duration(estimate)}, more than the "
                 f"{book.report.minutes_limit:g} minutes that report.yaml allows unasked: "
                 "add --yes, choose with --only ID, or show old pictures with --keep-stale"
             )
@@ -224,7 +225,7 @@ def announce(todo: Work) -> None:
     for group in todo.groups:
         first = group[0]
         reasons = "; ".join(sorted({d.component for d in first.because()})[:4])
-        estimate = progress.duration(sum(map(seconds_of, group)))
+        estimate = formats.duration(sum(map(seconds_of, group)))
         click.echo(
             f"{first.figure}: {len(group)} × {first.generator.name}, about {estimate} "
             f"({first.state}: {reasons})"
@@ -253,8 +254,8 @@ def summarise(book: Project, outcome: Outcome, pages: int, seconds: float) -> st
     cells = {c.key: c for group in book.planned.values() for c in group}
     cached = sum(c.cached for c in cells.values()) - sum(r.key in cells for r in outcome.computed)
     line = (
-        f"computed {len(outcome.computed)}, cached {cached}, {progress.duration(seconds)}, "
-        f"{progress.size(outcome.bytes)} stored, {pages} pages written: {book.site / 'index.html'}"
+        f"computed {len(outcome.computed)}, cached {cached}, {formats.duration(seconds)}, "
+        f"{formats.size(outcome.bytes)} stored, {pages} pages written: {book.site / 'index.html'}"
     )
     missing = sum(not c.cached for c in cells.values())
     if missing:
@@ -262,7 +263,7 @@ def summarise(book: Project, outcome: Outcome, pages: int, seconds: float) -> st
         line += f"\n{missing} cells are missing ({pending} of them pending): their figures say so"
     if outcome.computed and not book.draft:
         added = untracked(book.store.place)
-        line += f"\na commit would add {progress.size(added)} under {book.store.place.name}/" if added else ""
+        line += f"\na commit would add {formats.size(added)} under {book.store.place.name}/" if added else ""
     return line
 
 
@@ -308,7 +309,7 @@ def status(as_json: bool) -> None:
         click.echo(f"{figure}: {counts}")
     todo = work([c for cells in book.select(()).values() for c in cells])
     if todo.cells:
-        estimate = progress.duration(sum(map(seconds_of, todo.cells)))
+        estimate = formats.duration(sum(map(seconds_of, todo.cells)))
         click.echo(f"a build would compute {len(todo.cells)} cells, about {estimate}")
 
 
@@ -412,7 +413,7 @@ def gc(yes: bool, older_than: float, max_size: float | None, branches: bool) -> 
         garbage.drop()
     verb = "dropped" if yes else "would drop"
     click.echo(
-        f"{verb} {len(garbage.cells)} cells and {len(garbage.files)} files, {progress.size(garbage.bytes)}"
+        f"{verb} {len(garbage.cells)} cells and {len(garbage.files)} files, {formats.size(garbage.bytes)}"
     )
     if garbage.bytes and not yes:
         click.echo("noisebook gc --yes does it")
@@ -438,7 +439,7 @@ def push(names: tuple[str, ...], store: str | None, local: bool, again: bool) ->
     remote = shared(book)
     keys = [c.key for c in chosen(book, names) if c.cached]
     done = remote.push(book.store, keys, local=local, again=again)
-    click.echo(f"pushed {done.cells} cells, {progress.size(done.bytes)}, to {remote}")
+    click.echo(f"pushed {done.cells} cells, {formats.size(done.bytes)}, to {remote}")
     if done.left:
         raise Unfinished(f"{done.reason}\n{len(done.left)} cells are left: noisebook push goes on with them")
 

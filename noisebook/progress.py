@@ -9,31 +9,13 @@ from typing import TYPE_CHECKING, Self
 
 from noisebook.cells.plan import Planned
 from noisebook.cells.record import Record
+from noisebook.render.formats import duration
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 PLAIN_EVERY = 30.0
 """Seconds between two plain lines of one cell."""
-
-
-def duration(seconds: float) -> str:
-    """A time for people: ``0.4 s``, ``12 s``, ``3 min``, ``2 h 05 min``."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def size(count: float) -> str:
-    """A number of bytes for people: ``812 B``, ``3.4 kB``, ``12 MB``."""
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if count >= 10 or unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"
 
 
 class PlainWatcher:

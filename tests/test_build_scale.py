@@ -15,7 +15,7 @@ import pytest
 from noisebook.cells import fresh
 from noisebook.cells.run import CLAIM
 from noisebook.project import Project
-from noisebook.render.figures import PART
+from noisebook.render.views import PART
 
 from .conftest import HANGS, SECTION, Book
 

@@ -24,7 +24,7 @@ from playwright.sync_api import Page, expect
 from noisebook.networks.mnist.portable import normal
 from noisebook.networks.mnist.unet import UNet
 from noisebook.render import runtime
-from noisebook.render.site import PACKAGED
+from noisebook.render.theme import PACKAGED
 from tests.browser import Watched, served
 from tests.sample_report import compute, render
 

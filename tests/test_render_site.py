@@ -16,7 +16,7 @@ from PIL import Image
 
 from noisebook.cells.checks import SAME, Check, add
 from noisebook.project import Project
-from noisebook.render.figures import number
+from noisebook.render.formats import number
 from noisebook.render.site import render_site
 from noisebook.report.model import BadInput
 from tests.sample_report import compute, render, write_report

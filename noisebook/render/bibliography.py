@@ -1,12 +1,14 @@
-"""A BibTeX file, and how its entries are written."""
+"""A BibTeX file, how its entries are written, and the entry of the report itself."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 
-from noisebook.report.model import BadInput, Position, Problem
+from noisebook.render.formats import slug
+from noisebook.report.model import BadInput, Position, Problem, Report
 
 _ENTRY = re.compile(r"@(\w+)\s*\{\s*([^\s,{}]+)\s*,")
 _FIELD = re.compile(r"\s*([A-Za-z][\w-]*)\s*=\s*")
@@ -122,3 +124,21 @@ def _value(text: str, at: int) -> tuple[str, int]:
             return text[at + 1 : index], index + 1
         depth += {"{": 1, "}": -1}.get(text[index], 0)
     raise ValueError(text[at : at + 20])
+
+
+def of_report(report: Report) -> str:
+    """How to cite the report, from CITATION.cff's year and report.yaml."""
+    path = report.root / "CITATION.cff"
+    found = (
+        re.search(r"^date-released:\s*['\"]?(\d{4})", path.read_text("utf-8"), re.MULTILINE)
+        if path.is_file()
+        else None
+    )
+    fields = {
+        "title": f"{{{report.title}}}",
+        "author": " and ".join(report.authors),
+        "year": found[1] if found else str(date.today().year),
+        "url": report.base_url or str(report.extra.get("repository", "")),
+    }
+    lines = "".join(f"  {name:<6} = {{{value}}},\n" for name, value in fields.items() if value)
+    return f"@misc{{{slug(report.title)},\n{lines}}}"

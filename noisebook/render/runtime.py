@@ -55,8 +55,9 @@ def add(folder: Path, site: Site) -> Runtime:
     names = {SCRIPT: "js", WASM: "wasm.bin", LICENCE: "licence.txt"}
     paths = {}
     for name, suffix in names.items():
-        path = f"assets/onnxruntime-web-{VERSION}.{suffix}"
-        paths[name] = site.keep(path) if site.has(path) else site.add(path, (folder / name).read_bytes())
+        paths[name] = path = f"assets/onnxruntime-web-{VERSION}.{suffix}"
+        if not site.keep(path):
+            site.add(path, (folder / name).read_bytes())
     size = sum((folder / name).stat().st_size for name in MEMBERS)
     return Runtime(paths[SCRIPT], paths[WASM], paths[LICENCE], size)
 

@@ -13,7 +13,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import BinaryIO
 
-from noisebook.render.site import PACKAGED
+from noisebook.render.theme import PACKAGED
 from noisebook.report.model import BadInput, Position, Problem
 
 INPUTS = ("sections", "templates", "generators", "images", "models")

@@ -1,0 +1,287 @@
+"""From a finished cell's outputs to files of the site and to what its tiles show."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from noisebook.cells.plan import Planned
+from noisebook.cells.record import Record, Stored
+from noisebook.cells.store import Absent
+from noisebook.render import media
+from noisebook.render.assets import Site
+from noisebook.render.formats import duration, number, title, words
+from noisebook.render.styles import Styles
+from noisebook.render.views import (
+    ENLARGED,
+    PIXELATED,
+    CellView,
+    Download,
+    File,
+    Live,
+    Picture,
+    Table,
+    Tile,
+)
+from noisebook.report.model import Figure
+
+LARGEST_NUMBER = 200
+"""Bytes of an output that may be a number."""
+LARGEST_CURVES = 2_000_000
+"""Bytes; larger arrays are weights and states, not curves."""
+LONGEST_STRIP = 16_383
+"""Pixels; the largest side that WebP has."""
+LARGEST_DOWNLOAD = 25_000_000
+"""Bytes; larger outputs stay in the store."""
+NETWORK = "application/onnx"
+"""A cell that leaves a network of this type, and JSON called ``sampler``, is run by the reader's browser."""
+FILMS = ("video/mp4", "image/webp", "image/gif")
+"""The lightest first."""
+SUFFIXES = {
+    "image/png": ".png",
+    "image/jpeg": ".jpg",
+    "image/webp": ".webp",
+    "image/gif": ".gif",
+    "image/svg+xml": ".svg",
+    "video/mp4": ".mp4",
+    "application/json": ".json",
+    "application/onnx": ".onnx",
+    "application/x-safetensors": ".safetensors",
+    "text/csv": ".csv",
+    "text/plain": ".txt",
+}
+
+
+def cell_view(figure: Figure, planned: Planned, site: Site, styles: Styles, *, keep_stale: bool) -> CellView:
+    """What the page shows of a cell; with ``keep_stale`` its newest older version where it has none."""
+    record, state = planned.record, "draft" if planned.components.get("draft") else "cached"
+    if record is None and keep_stale and (record := older(planned)):
+        state = "stale"
+    if record is not None:
+        try:
+            return _Finished(figure, planned, record, state, site, styles).view()
+        except Absent:  # its bytes are not on this machine
+            pass
+    return _empty(planned, "missing")
+
+
+def _empty(planned: Planned, state: str) -> CellView:
+    cell = planned.cell
+    tiles = [Tile(f"{cell.id}-{each.output}", each.label) for each in cell.pictures]
+    return CellView(
+        cell.id,
+        cell.label,
+        planned.key,
+        state,
+        dict(cell.params),
+        tiles or [Tile(cell.id, cell.label)],
+        seed=planned.components.get("seed"),
+    )
+
+
+def older(planned: Planned) -> Record | None:
+    """The newest record that this very cell of this figure left, made by other code, inputs or models."""
+    store = planned.store
+    records = map(store.get, store.same_identity(planned.components))
+    own = [
+        record
+        for record in records
+        if record
+        and record.provenance.get("figure") == planned.figure
+        and record.provenance.get("cell") == planned.cell.id
+    ]
+    return max(own, key=lambda record: str(record.provenance.get("finished", "")), default=None)
+
+
+class _Finished:
+    """A cell on its way from its record to the page. Raises Absent where bytes that it shows are not here."""
+
+    def __init__(
+        self, figure: Figure, planned: Planned, record: Record, state: str, site: Site, styles: Styles
+    ) -> None:
+        self.figure, self.planned, self.record = figure, planned, record
+        self.site, self.styles = site, styles
+        self.outputs = [output for output in record.outputs if output.keep == "published"]
+        self.labelled = {each.output: index for index, each in enumerate(planned.cell.pictures)}
+        self.result = _empty(planned, state)
+
+    def view(self) -> CellView:
+        result, provenance = self.result, self.record.provenance
+        result.key, result.seed = self.record.key, self.record.components.get("seed")
+        result.needs = list(map(_needed, self.planned.needs.values()))
+        result.provenance = {name: value for name, value in provenance.items() if name != "reached"}
+        main = self._main()
+        for output in self.outputs:
+            if output.mime == "application/json" and self._number(output):
+                continue
+            file = self._file(output)
+            result.files.append(file)
+            if output in main:
+                self._picture(output, file)
+            elif output.mime == "application/json":
+                self._table(output)
+            elif output.mime == NETWORK and file.path and (told := self.record.output("sampler")):
+                result.live = Live(file, self._open(told).decode())
+            self._take_away(self.planned, output, self.outputs)
+        for need in self.planned.needs.values():
+            for output in need.record.outputs if need.record else ():
+                if output.keep == "published":
+                    self._take_away(need, output, ())
+        return result
+
+    def _open(self, output: Stored) -> bytes:
+        return self.planned.store.open(output)
+
+    def _main(self) -> list[Stored]:
+        """The pictures that the figure shows: those with labels, a film, the one called picture, or all."""
+        if self.labelled:
+            return [output for output in self.outputs if output.name in self.labelled]
+        moving = [output for output in self.outputs if output.name.startswith("animation")]
+        if moving:
+            return [min(moving, key=lambda output: [*FILMS, output.mime].index(output.mime))]
+        return [output for output in self.outputs if output.name == "picture"] or [
+            output for output in self.outputs if output.mime.startswith(("image/", "video/"))
+        ]
+
+    def _file(self, output: Stored) -> File:
+        suffix = SUFFIXES.get(output.mime, ".bin")
+        path = f"assets/{output.sha256[:16]}{suffix}"
+        if output.bytes > LARGEST_DOWNLOAD:
+            path = ""
+        elif not self.site.keep(path):
+            self.site.add(path, self._open(output))
+        name = f"{self.figure.id}-{self.result.id}" + ("" if output.name == "picture" else f"-{output.name}")
+        return File(
+            output.name,
+            output.mime,
+            path,
+            output.sha256,
+            output.bytes,
+            output.width,
+            output.height,
+            name + suffix,
+        )
+
+    def _picture(self, output: Stored, file: File) -> None:
+        """Put a picture onto its tile."""
+        width, height = output.width or 0, output.height or 0
+        if not (width and height):
+            return
+        cell, index = self.planned.cell, self.labelled.get(output.name, 0)
+        alt = (self.labelled and cell.pictures[index].alt) or cell.alt or self.figure.alt or cell.label
+        result = Picture(file.path, file.path, width, height, alt, natural=width)
+        self.result.tiles[index].pictures.append(result)
+        if output.mime == "image/svg+xml":
+            result.vector = True
+            return
+        if output.mime == "video/mp4":
+            result.animated, result.video = True, file.path
+            poster = self.record.output("picture") or self.record.output("poster")
+            result.poster = (
+                f"assets/{poster.sha256[:16]}{SUFFIXES.get(poster.mime, '.png')}" if poster else ""
+            )
+        elif output.mime in ("image/webp", "image/gif"):
+            self._film(output, result)
+        factor = max(1, ENLARGED // max(width, height)) if max(width, height) <= PIXELATED else 1
+        result.pixelated = max(width, height) <= PIXELATED
+        result.css = self.styles.name(
+            f"--w:{width}px;--max:{width * factor}px" if result.pixelated else f"--max:{width}px"
+        )
+        result.width, result.height = width * factor, height * factor
+
+    def _film(self, output: Stored, result: Picture) -> None:
+        """The still of a film, and its frames side by side if the reader goes through them by hand."""
+        name = f"assets/{output.sha256[:16]}"
+        still, frames = f"{name}-still.png", f"{name}-frames.webp"
+        if not self.site.keep(still):
+            last, several = media.still(self._open(output))
+            if not several:
+                return
+            self.site.add(still, last)
+        result.animated, result.poster = True, still
+        if self.figure.layout.get("kind") != "scrubber":
+            return
+        data = self._open(output)
+        count = media.frame_count(data)
+        if count * result.natural <= LONGEST_STRIP:
+            result.frames, result.count = frames, count
+            if not self.site.keep(frames):
+                self.site.add(frames, media.strip(data))
+
+    def _number(self, output: Stored) -> bool:
+        """Whether the output is a number: it goes beside the picture."""
+        if output.bytes > LARGEST_NUMBER:
+            return False
+        value = json.loads(self._open(output))
+        if not (isinstance(value, Mapping) and isinstance(value.get("value"), int | float)):
+            return False
+        self.result.values[output.name] = dict(value)
+        name, _, of = output.name.rpartition(" of ")
+        tile = self.labelled.get(of)
+        self.result.tiles[tile or 0].values[output.name if tile is None else name] = dict(value)
+        return True
+
+    def _table(self, output: Stored) -> None:
+        """A table goes under the figure, and is offered as CSV."""
+        value: Any = json.loads(self._open(output))
+        if not (isinstance(value, Mapping) and isinstance(value.get("columns"), list)):
+            return
+        columns, rows = [str(column) for column in value["columns"]], value.get("rows", [])
+        path = self.site.add(f"assets/{output.sha256[:16]}.csv", _csv([columns, *rows]))
+        numeric = [all(isinstance(row[i], int | float) for row in rows) for i in range(len(columns))]
+        shown = [
+            [number(item) if isinstance(item, int | float) else words(item) for item in row] for row in rows
+        ]
+        self.result.tables.append(Table(title(output.name), columns, shown, path, numeric, output.measured))
+
+    def _take_away(self, planned: Planned, output: Stored, others: Sequence[Stored]) -> None:
+        """A film as a GIF, where the cell has none; curves as CSV."""
+        if output.mime == "image/webp" and output.name.startswith("animation"):
+            if any(other.mime == "image/gif" for other in others):
+                return
+            suffix = ".gif"
+        elif output.mime == "application/x-safetensors" and output.bytes <= LARGEST_CURVES:
+            suffix = ".csv"
+        else:
+            return
+        path = f"assets/{output.sha256[:16]}{suffix}"
+        if not self.site.keep(path):
+            try:
+                data = planned.store.open(output)
+            except Absent:
+                return
+            made = media.gif(data, PIXELATED, ENLARGED) if suffix == ".gif" else media.curves(data)
+            if made is None:
+                return
+            self.site.add(path, made)
+        name = f"{output.name.replace(' ', '-')}{suffix}"
+        self.result.downloads.append(Download(name, path, f"{self.figure.id}-{self.result.id}-{name}"))
+
+
+def _needed(planned: Planned) -> str:
+    """A cell that another one was computed from, a trained network most often, and what it cost."""
+    name = f"{planned.generator.name}/{planned.cell.id}"
+    if (record := planned.record) is None:
+        return name
+    return f"{name} ({duration(float(record.provenance.get('seconds', 0)))})"
+
+
+def numbers_as_csv(name: str, cells: Sequence[CellView], site: Site) -> str:
+    """Every number of a figure, a line a picture; nothing if it has none."""
+    tiles = [tile for cell in cells for tile in cell.tiles if tile.values]
+    units = {key: value.get("unit", "") for tile in tiles for key, value in tile.values.items()}
+    if not units:
+        return ""
+    rows = [["cell", "label", *(f"{key} ({unit})" if unit else key for key, unit in units.items())]]
+    for tile in tiles:
+        rows.append([tile.id, tile.label, *(tile.values.get(key, {}).get("value", "") for key in units)])
+    return site.add_hashed(f"{name}-numbers", ".csv", _csv(rows))
+
+
+def _csv(rows: Sequence[Sequence[Any]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()

@@ -1,0 +1,103 @@
+"""The look of a site: Noisebook's templates, style sheet and scripts, or the report's own in their place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from traceback import extract_tb
+from typing import Any
+
+import jinja2
+
+from noisebook.render import runtime
+from noisebook.render.assets import Site
+from noisebook.render.formats import duration, size
+from noisebook.render.styles import Styles
+from noisebook.report.model import BadInput, Position, Problem
+
+FONT_URL = re.compile(r'url\("?fonts/([\w.-]+)"?\)')
+
+
+def _packaged() -> Path:
+    """The theme that noisebook ships: ``noisebook.templates`` in a wheel, ``templates/`` in a checkout."""
+    installed = Path(__file__).parents[1] / "templates"
+    return installed if installed.is_dir() else Path(__file__).parents[2] / "templates"
+
+
+PACKAGED = _packaged()
+
+
+class Theme:
+    """The theme of the report in ``root``; what its pages load is added to ``site``."""
+
+    def __init__(self, root: Path, site: Site) -> None:
+        self.own, self.site = root / "templates", site
+        self.environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader([self.own, PACKAGED]),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+        )
+        self.environment.filters.update(duration=duration, size=size)
+
+    def render(self, template: str, **values: Any) -> str:
+        """The text of a template. Raises BadInput for a template that is wrong."""
+        with _mistakes_told():
+            return self.environment.get_template(template).render(**values)
+
+    def assets(self, styles: Styles) -> dict[str, Any]:
+        """What every page loads: addresses, by the names that templates know them by."""
+        own = self.own / "own.css"
+        sheet = self._source("theme.css").decode() + (own.read_text("utf-8") if own.is_file() else "")
+        sheet = FONT_URL.sub(lambda match: f'url("{self._font(match[1])}")', sheet) + styles.sheet()
+        text_fonts = [f"source-{name}-latin-normal.woff2" for name in ("serif-4", "sans-3")]
+        return {
+            "sheet": self.site.add_hashed("theme", ".css", sheet.encode()),
+            "fonts": [f"assets/{self._font(name)}" for name in text_fonts],
+            "math_font": f"assets/{self._font('math.woff2')}",
+            "first_script": self._hashed("first", ".js"),
+            "script": self._hashed("site", ".js"),
+            "icon": self._hashed("icon", ".svg"),
+        }
+
+    def live(self) -> dict[str, Any]:
+        """What a network needs to run in a browser."""
+        return {
+            "runtime": runtime.add(PACKAGED / "onnxruntime", self.site),
+            "script": self._hashed("live", ".js"),
+            "worker": self._hashed("live-worker", ".js"),
+        }
+
+    def _hashed(self, stem: str, suffix: str) -> str:
+        return self.site.add_hashed(stem, suffix, self._source(stem + suffix))
+
+    def _font(self, name: str) -> str:
+        stem = name.partition(".")[0]
+        return self.site.add_hashed(stem, ".woff2", self._source(f"fonts/{name}")).rpartition("/")[2]
+
+    def _source(self, name: str) -> bytes:
+        """A file of the theme: the report's own, else ours."""
+        path = next(filter(Path.is_file, (self.own / name, PACKAGED / name)), None)
+        if path is None:
+            raise _mistake("own.css or theme.css", f"it names {name}, and there is no templates/{name}")
+        return path.read_bytes()
+
+
+@contextmanager
+def _mistakes_told() -> Iterator[None]:
+    try:
+        yield
+    except jinja2.TemplateSyntaxError as error:
+        raise _mistake(f"{error.name}", error.message or "", error.lineno) from error
+    except jinja2.TemplateError as error:
+        frames = [frame for frame in extract_tb(error.__traceback__) if frame.filename.endswith(".html")]
+        name, line = (Path(frames[-1].filename).name, frames[-1].lineno or 1) if frames else ("", 1)
+        raise _mistake(name, str(error), line) from error
+
+
+def _mistake(name: str, message: str, line: int = 1) -> BadInput:
+    return BadInput([Problem(Position(f"templates/{name}", line), message)])

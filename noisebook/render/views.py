@@ -1,0 +1,276 @@
+"""What a page shows of a figure: its cells, and their pictures, numbers, tables and files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from math import gcd
+from typing import Any
+
+from markupsafe import Markup
+
+from noisebook.cells.checks import Check
+from noisebook.cells.contract import Json
+from noisebook.render.bibliography import Work
+from noisebook.render.formats import measure, size, title
+from noisebook.render.prose import Prose
+from noisebook.report.model import Section
+
+PIXELATED = 128
+"""Pictures of at most so many pixels a side are enlarged pixel by pixel."""
+ENLARGED = 256
+"""… to at most so many CSS pixels."""
+PART = 60
+"""Pictures that a page shows of one figure; a larger grid goes on on pages of its own."""
+PAGED = ("grid", "row", "pairs")
+
+
+@dataclass(slots=True)
+class File:
+    """One output as a file of the site. ``path`` is empty if its bytes are not published."""
+
+    name: str
+    mime: str
+    path: str
+    sha256: str
+    bytes: int
+    width: int | None
+    height: int | None
+    download: str
+
+    @property
+    def size(self) -> str:
+        return size(self.bytes)
+
+
+@dataclass(slots=True)
+class Picture:
+    """A picture to show: ``src`` is what the page shows, ``full`` what a click opens."""
+
+    src: str
+    full: str
+    width: int
+    height: int
+    alt: str
+    pixelated: bool = False
+    vector: bool = False
+    css: str = ""
+    video: str = ""
+    poster: str = ""
+    animated: bool = False
+    natural: int = 0
+    frames: str = ""
+    """All frames of an animation side by side, for a reader who goes through them by hand."""
+    count: int = 0
+
+    @property
+    def wide(self) -> bool:
+        """A row rather than a square."""
+        return not self.vector and self.width > 1.5 * self.height
+
+
+@dataclass(slots=True)
+class Table:
+    name: str
+    columns: list[str]
+    rows: list[list[Json]]
+    csv: str
+    numeric: list[bool]
+    measured: bool = False
+    """Tells of the machine: under the figure only as a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """Something that was made of a cell's outputs, for readers to take away."""
+
+    name: str
+    path: str
+    download: str
+
+
+@dataclass(slots=True)
+class Live:
+    """A network that the reader's browser runs, and what the page's script is told about it: any JSON."""
+
+    network: File
+    sampler: str
+
+
+@dataclass(slots=True)
+class Tile:
+    """One place in a figure: a cell, or one of the labelled pictures of a cell. ``values`` stand under it."""
+
+    id: str
+    label: str
+    pictures: list[Picture] = field(default_factory=list)
+    values: dict[str, Json] = field(default_factory=dict)
+
+    @property
+    def numbers(self) -> list[tuple[str, str]]:
+        """Names and values as they are read."""
+        return [(title(name), measure(value)) for name, value in self.values.items()]
+
+
+@dataclass(slots=True)
+class CellView:
+    """A cell as the page shows it: on one tile, or on one for each picture that it labels."""
+
+    id: str
+    label: str
+    key: str
+    state: str
+    params: Mapping[str, Json]
+    tiles: list[Tile]
+    values: dict[str, Json] = field(default_factory=dict)
+    tables: list[Table] = field(default_factory=list)
+    files: list[File] = field(default_factory=list)
+    downloads: list[Download] = field(default_factory=list)
+    provenance: Mapping[str, Json] = field(default_factory=dict)
+    seed: Json = None
+    needs: list[str] = field(default_factory=list)
+    live: Live | None = None
+    check: Check | None = None
+    """How it came out when it was computed again, if it was."""
+
+    @property
+    def pictures(self) -> list[Picture]:
+        return [picture for tile in self.tiles for picture in tile.pictures]
+
+    @property
+    def numbers(self) -> list[tuple[str, str]]:
+        return Tile(self.id, self.label, [], self.values).numbers
+
+
+@dataclass(slots=True)
+class FigureView:
+    """A figure as the page shows it."""
+
+    id: str
+    number: int
+    generator: str
+    kind: str
+    columns: int
+    cells: list[CellView]
+    caption: Any = ""
+    alt: str = ""
+    params: list[tuple[str, str]] = field(default_factory=list)
+    made: list[tuple[str, str]] = field(default_factory=list)
+    css: str = ""
+    wide: bool = False
+    pending: str = ""
+    first: int = 1
+    """The number of its first picture, and that of all pictures, if this is a part of a figure."""
+    total: int = 0
+    before: str = ""
+    """Where the part before stands, and the one after."""
+    after: str = ""
+    csv: str = ""
+    """All its numbers as a file, if it has any."""
+    automatic: str = ""
+    """The model family that this machine chose."""
+
+    def _in_state(self, state: str) -> int:
+        return sum(cell.state == state for cell in self.cells)
+
+    @property
+    def stale(self) -> int:
+        return self._in_state("stale")
+
+    @property
+    def missing(self) -> int:
+        return self._in_state("missing")
+
+    @property
+    def checked(self) -> str:
+        """What came of computing its cells again."""
+        found = [cell.check for cell in self.cells if cell.check]
+        if not found:
+            return "–"
+        same, wrong = sum(check.same for check in found), sum(not check.agrees for check in found)
+        close = len(found) - same - wrong
+        parts = [(same, "same bytes"), (close, "within tolerance"), (wrong, "differ")]
+        said = ", ".join(f"{count} {what}" for count, what in parts if count)
+        return said if len(found) == len(self.cells) else f"{said}, of {len(self.cells)}"
+
+    @property
+    def tiles(self) -> list[Tile]:
+        return [tile for cell in self.cells for tile in cell.tiles]
+
+    @property
+    def pictures(self) -> list[Picture]:
+        return [picture for cell in self.cells for picture in cell.pictures]
+
+    @property
+    def live(self) -> bool:
+        """Whether the reader's browser computes something here."""
+        return any(cell.live for cell in self.cells)
+
+    @property
+    def numbers(self) -> bool:
+        return any(cell.numbers for cell in self.cells)
+
+    @property
+    def tables(self) -> list[Table]:
+        """What is shown under the figure."""
+        return [table for cell in self.cells for table in cell.tables if not table.measured]
+
+
+@dataclass(slots=True)
+class Page:
+    """One section's page on its way."""
+
+    section: Section
+    figures: list[FigureView] = field(default_factory=list)
+    prose: Prose = field(default_factory=lambda: Prose(Markup(""), [], [], [], 0))
+    references: list[Work] = field(default_factory=list)
+    cards: list[Picture] = field(default_factory=list)
+    further: dict[str, FigureView] = field(default_factory=dict)
+    """Parts of large figures, each by the address of a page of its own."""
+
+    @property
+    def href(self) -> str:
+        return f"{self.section.slug}.html"
+
+    @property
+    def live(self) -> bool:
+        return any(figure.live for figure in self.figures)
+
+    @property
+    def title(self) -> str:
+        return self.section.title
+
+    @property
+    def number(self) -> str:
+        return self.section.number
+
+    @property
+    def name(self) -> str:
+        """Its number and its title."""
+        return f"{self.number} {self.title}".strip()
+
+
+def parts(shown: FigureView, page: str, name: str) -> dict[str, FigureView]:
+    """A large figure by the addresses of its parts: the first on ``page``, the others on pages of their own.
+
+    ``name`` is what their names begin with.
+    """
+    total = len(shown.tiles)
+    if shown.kind not in PAGED or total <= PART or shown.live:
+        return {page: shown}
+    each = max(len(cell.tiles) for cell in shown.cells)
+    whole = shown.columns // gcd(shown.columns, each)  # cells that end with a row
+    step = max(1, PART // each // whole) * whole
+    starts = range(0, len(shown.cells), step)
+    places = [page, *(f"{name}-{number}.html" for number in range(2, len(starts) + 1))]
+    return {
+        place: replace(
+            shown,
+            cells=shown.cells[start : start + step],
+            first=1 + sum(len(cell.tiles) for cell in shown.cells[:start]),
+            total=total,
+            before=before,
+            after=after,
+        )
+        for place, start, before, after in zip(places, starts, ["", *places], [*places[1:], ""], strict=False)
+    }
