@@ -1,24 +1,67 @@
-"""The commands. Thin: each says what it does and lets the rooms do it."""
+"""The entry point: a plain ``noisebook build`` with nothing to do is answered before anything is imported."""
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from pathlib import Path
+from typing import Any
+
+
+class _Patient(io.FileIO):
+    """A stream that may be closed or full while the work goes on: what was begun is finished all the same."""
+
+    lost: OSError | None = None
+    replaced: Any = None
+    """The stream that this one stands for: it closes the descriptor when it goes."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            if not isinstance(error, BrokenPipeError):  # ``| head -1`` has read what it wanted
+                self.lost = error
+            return memoryview(data).nbytes
+
+
+def _patient(name: str) -> _Patient:
+    """Let sys.stdout or sys.stderr write by way of a :class:`_Patient`, and give that."""
+    stream = getattr(sys, name) or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (to the end)
+    raw = _Patient(stream.fileno(), "w", closefd=False)
+    text = io.TextIOWrapper(
+        io.BufferedWriter(raw), stream.encoding, stream.errors, line_buffering=stream.line_buffering
+    )
+    raw.replaced = stream
+    setattr(sys, name, text)
+    return raw
+
+
+def _unchanged() -> str | None:
+    """The summary of the last build, if nothing has changed since."""
+    from noisebook.cells.fresh import last_summary
+
+    try:
+        root = Path.cwd()
+        return last_summary(root) if (root / "report.yaml").is_file() else None
+    except OSError:
+        return None
 
 
 def main() -> None:
-    """Entry point. A plain ``noisebook build`` with nothing to do is answered before anything is imported."""
-    if sys.argv[1:] in (["build"], ["build", "--frozen"]):
-        from noisebook.cells.fresh import last_summary
-
-        root = Path.cwd()
-        summary = last_summary(root) if (root / "report.yaml").is_file() else None
-        if summary is not None:
+    """Run the command line."""
+    out, _ = _patient("stdout"), _patient("stderr")
+    try:
+        if sys.argv[1:] in (["build"], ["build", "--frozen"]) and (summary := _unchanged()) is not None:
             print(summary)
-            return
-    from noisebook.commands import cli
+        else:
+            from noisebook.commands import cli
 
-    cli()
+            cli()
+    finally:
+        sys.stdout.flush()
+        if out.lost:
+            sys.exit(f"Error: the output could not be written: {out.lost.strerror}")
 
 
 if __name__ == "__main__":

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Self
 
-from noisebook.cells.plan import Planned
+from noisebook.cells.plan import Planned, Work
 from noisebook.cells.record import Record
 from noisebook.render.formats import duration
 
@@ -16,6 +16,36 @@ if TYPE_CHECKING:
 
 PLAIN_EVERY = 30.0
 """Seconds between two plain lines of one cell."""
+
+
+def forecast(cells: Iterable[Planned]) -> float:
+    """The seconds that ``cells`` should take: what each cost before, else its generator's first guess."""
+    seconds = 0.0
+    for cell in cells:
+        previous = cell.store.same_identity(cell.components)
+        seconds += cell.store.entries[previous[-1]].seconds if previous else 60 * cell.cell.minutes
+    return seconds
+
+
+def reasons(group: Sequence[Planned]) -> str:
+    """What will be computed and why."""
+    first = group[0]
+    reasons = "; ".join(sorted({d.component for d in first.because()})[:4])
+    estimate = duration(forecast(group))
+    return (
+        f"{first.figure}: {len(group)} × {first.generator.name}, about {estimate} ({first.state}: {reasons})"
+    )
+
+
+def lacking(todo: Work) -> str:
+    """What a frozen build lacks, by name."""
+    lines = [f"  {c.figure}/{c.cell.id} ({c.state}, {c.key[:12]})" for c in todo.cells]
+    return (
+        f"frozen, and {len(lines)} cells are missing:\n"
+        + "\n".join(lines)
+        + "\nnoisebook build computes them "
+        "(noisebook explain ID says why they are missing); commit cache/ afterwards"
+    )
 
 
 class PlainWatcher:

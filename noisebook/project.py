@@ -1,25 +1,37 @@
-"""A report on this machine: what its author wrote, its store, and the plan that joins them."""
+"""A report on this machine: what its author wrote, its store, the plan that joins them, and its build."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import subprocess
+import time
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
-from noisebook.cells.plan import PlanError, Planned, Planner
+from noisebook.cells import fresh
+from noisebook.cells.plan import PlanError, Planned, Planner, Work, everything, work
 from noisebook.cells.registry import Registry, suggest
-from noisebook.cells.run import Models
+from noisebook.cells.run import Models, Outcome, execute
 from noisebook.cells.store import Store
 from noisebook.models import library
 from noisebook.models.lock import AUTO
+from noisebook.progress import forecast, lacking, reasons, watcher
+from noisebook.render.formats import duration, size
 from noisebook.report.load import load_report
 from noisebook.report.model import BadInput, Figure, Position, Problem, Report, Section
-from noisebook.shared.remote import BadPlace, Remote, is_url
+from noisebook.shared.remote import BadPlace, Remote, Unreachable, is_url
 
 CACHE = "cache"
 """The folder of the local store when report.yaml names a URL."""
+
+
+class Unfinished(Exception):
+    """Not all of the work could be done. The message says why, and what to do."""
 
 
 def find_root(start: Path) -> Path:
@@ -27,15 +39,8 @@ def find_root(start: Path) -> Path:
     for folder in (start, *start.parents):
         if (folder / "report.yaml").is_file():
             return folder
-    raise BadInput(
-        [
-            Problem(
-                Position("report.yaml"),
-                f"no report.yaml in {start} or above",
-                "go to a report's folder: the one with report.yaml and sections/",
-            )
-        ]
-    )
+    hint = "go to a report's folder: the one with report.yaml and sections/"
+    raise BadInput([Problem(Position("report.yaml"), f"no report.yaml in {start} or above", hint)])
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,14 @@ class Project:
         except BadPlace as error:
             where = "command line" if self.place else "report.yaml"
             raise BadInput([Problem(Position(where), str(error))]) from error
+
+    @property
+    def shared(self) -> Remote:
+        """The shared store, or a word on how to have one."""
+        if self.remote is None:
+            where, hint = Position("report.yaml"), "store: URL names a shared one"
+            raise BadInput([Problem(where, "its store is a folder here", hint)])
+        return self.remote
 
     @cached_property
     def notes(self) -> Path:
@@ -164,17 +177,23 @@ class Project:
         }
         unknown = [name for name in names if name not in found]
         if unknown:
+            here = Position("command line")
             raise BadInput(
                 [
-                    Problem(
-                        Position("command line"),
-                        f"nothing is called {name!r}",
-                        suggest(name, tuple(known), "names"),
-                    )
+                    Problem(here, f"nothing is called {name!r}", suggest(name, tuple(known), "names"))
                     for name in unknown
                 ]
             )
         return chosen
+
+    def chosen(self, names: Sequence[str]) -> dict[str, Planned]:
+        """The cells that ``names`` mean and all that they need by key, needs first."""
+        return everything(cell for cells in self.select(names).values() for cell in cells)
+
+    @cached_property
+    def used(self) -> set[str]:
+        """The keys of all cells of all figures, and of what they need."""
+        return set(everything(cell for cells in self.planned.values() for cell in cells))
 
 
 def key_policy(names: Iterable[str]) -> Mapping[str, str]:
@@ -188,3 +207,160 @@ def key_policy(names: Iterable[str]) -> Mapping[str, str]:
         except metadata.PackageNotFoundError:
             values[name] = os.environ.get(f"NOISEBOOK_{name.upper()}", "")
     return values
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a build is asked for.
+
+    Attributes:
+        only: figures, sections, generators or cells; all of them if empty.
+        compute: compute what is missing.
+        frozen: fail by name on what is missing.
+        keep_stale: show old pictures, marked as stale, where new ones are missing.
+        beyond: what to do if it will take longer than report.yaml's minutes_limit.
+        scheduler: the address of a Dask scheduler; on this machine if None.
+    """
+
+    only: tuple[str, ...] = ()
+    compute: bool = True
+    frozen: bool = False
+    keep_stale: bool = False
+    beyond: Literal["compute", "refuse", "leave out"] = "refuse"
+    scheduler: str | None = None
+
+
+@dataclass(slots=True)
+class Built:
+    """What a build came to: what was computed, and how many pages were written."""
+
+    outcome: Outcome = field(default_factory=Outcome)
+    pages: int = 0
+
+    def check(self) -> None:
+        """Raises KeyboardInterrupt if it was stopped, Unfinished if a cell could not be computed."""
+        if self.outcome.stopped:
+            raise KeyboardInterrupt
+        if self.outcome.failures:
+            raise Unfinished(
+                "\n".join(
+                    f"{group[0].figure}: {len(group)} not computed\n  {message}"
+                    for group, message in self.outcome.failures
+                )
+            )
+
+
+def build(book: Project, request: Request, say: Callable[[str], None] = print) -> Built:
+    """Compute what is missing and write the site, which is written even if something failed.
+
+    Raises BadInput, or Unfinished where nothing is written: frozen with cells missing, or beyond the limit.
+    """
+    started = time.perf_counter()
+    if request.frozen and book.automatic:
+        message, hint = "model: auto depends on the machine; a frozen build does not", "name a model family"
+        raise BadInput([Problem(at, message, hint) for at in book.automatic])
+    before = fresh.look(book.root, fresh.inputs(book.root))[0]
+    todo = _fetched(book, [c for cells in book.select(request.only).values() for c in cells], say)
+    if todo.cells and request.frozen:
+        raise Unfinished(lacking(todo))
+    built = Built()
+    if todo.cells and request.compute and _affordable(book, todo, request.beyond):
+        for group in todo.groups:
+            say(reasons(group))
+        built.outcome = _compute(book, todo, request.scheduler)
+    if book.automatic:
+        say(f"model auto: this machine has {book.planner.automatic}")
+    built.pages = render(book, keep_stale=request.keep_stale)
+    say(_summary(book, built, time.perf_counter() - started))
+    whole = not (request.only or request.keep_stale or book.draft or book.place or book.automatic)
+    if whole and not work([c for cells in book.select(()).values() for c in cells]).cells:
+        fresh.remember(book.root, before, _summary(book, Built(), 0.0))
+    return built
+
+
+def render(book: Project, *, keep_stale: bool = False) -> int:
+    """Write the site; the number of pages that changed."""
+    from noisebook.render.site import render_site
+
+    return render_site(book.report, book.planned, book.site, keep_stale=keep_stale).written
+
+
+def _fetched(book: Project, cells: list[Planned], say: Callable[[str], None]) -> Work:
+    """What is left to compute of ``cells`` once what the shared store has is here."""
+    todo = work(cells)
+    if not todo.cells or book.draft or book.remote is None:
+        return todo
+    try:
+        if count := book.remote.read_through(cells):
+            say(f"fetched {count} cells from {book.remote}")
+    except Unreachable as error:
+        warnings.warn(f"{error}; going on with what is here", stacklevel=2)
+    return work(cells)
+
+
+def _affordable(book: Project, todo: Work, beyond: str) -> bool:
+    """Whether to compute ``todo``; raises Unfinished where that is for a person to say."""
+    seconds = forecast(todo.cells)
+    if seconds <= 60 * book.report.minutes_limit or beyond == "compute" or book.draft:
+        return True
+    if beyond == "refuse":
+        raise Unfinished(
+            f"this would take about {duration(seconds)}, more than the {book.report.minutes_limit:g} minutes "
+            "that report.yaml allows unasked: "
+            "add --yes, choose with --only ID, or show old pictures with --keep-stale"
+        )
+    return False
+
+
+def _compute(book: Project, todo: Work, scheduler: str | None) -> Outcome:
+    """Compute ``todo`` here or on a cluster; a model whose lock entry has ``"gpu": true`` asks for one."""
+    with watcher(len(todo.cells)) as watching:
+        if scheduler is None:
+            return execute(todo, book.models, watching, draft=book.draft, errors=book.notes / "errors")
+        from noisebook.shared import dask_executor
+
+        def gpu(planned: Planned) -> bool:
+            return any(book.planner.lock[name].get("gpu") for name in planned.models.values())
+
+        job = dask_executor.job(book)
+        try:
+            return dask_executor.compute(todo, scheduler, job, watching, remote=book.remote, gpu=gpu)
+        except ModuleNotFoundError as error:
+            raise Unfinished(f"{error}: pip install 'noisebook[cluster]'") from error
+        except dask_executor.SchedulerAway as error:
+            raise Unfinished(str(error)) from error
+
+
+def _summary(book: Project, built: Built, seconds: float) -> str:
+    """The last lines of a build."""
+    cells = {c.key: c for group in book.planned.values() for c in group}
+    computed = built.outcome.computed
+    cached = sum(c.cached for c in cells.values()) - sum(r.key in cells for r in computed)
+    line = (
+        f"computed {len(computed)}, cached {cached}, {duration(seconds)}, "
+        f"{size(built.outcome.bytes)} stored, {built.pages} pages written: {book.site / 'index.html'}"
+    )
+    missing = sum(not c.cached for c in cells.values())
+    if missing:
+        pending = sum(not c.cached for _, f in book.figures() if f.pending for c in book.planned[f.id])
+        line += f"\n{missing} cells are missing ({pending} of them pending): their figures say so"
+    if computed and not book.draft:
+        added = _untracked(book.store.place)
+        line += f"\na commit would add {size(added)} under {book.store.place.name}/" if added else ""
+    return line
+
+
+def _untracked(folder: Path) -> int:
+    """Bytes under ``folder`` that git does not have yet; 0 outside a repository."""
+    try:
+        listed = subprocess.run(
+            ["git", "ls-files", "--others", "--exclude-standard", "-z", "--", "."],
+            cwd=folder, capture_output=True, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.CalledProcessError):
+        return 0
+    total = 0
+    for name in filter(None, listed.stdout.decode(errors="surrogateescape").split("\0")):
+        with suppress(FileNotFoundError):  # another builder's temporary file has its own name by now
+            total += (folder / name).stat().st_size
+    return total

@@ -179,6 +179,15 @@ CLAIM = 100
 """Cells that one builder claims at a time: each holds a file open, and another builder takes the next."""
 
 
+def claims() -> int:
+    """:data:`CLAIM`, or fewer where the system allows few open files."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return CLAIM
+    return max(1, min(CLAIM, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4))
+
+
 def _compute_group(
     group: Sequence[Planned], models: Models, watcher: Watcher, outcome: Outcome, *, draft: bool
 ) -> None:
@@ -190,7 +199,7 @@ def _compute_group(
             for planned in pending:
                 if stack.enter_context(planned.store.claim(planned.key, timeout=0)):
                     mine.append(planned)
-                    if len(mine) == CLAIM:
+                    if len(mine) == claims():
                         break
             if not mine:
                 with pending[0].store.claim(pending[0].key):
