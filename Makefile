@@ -44,9 +44,10 @@ fresh: $(VENV)/.compute ## everything from nothing: an empty store in .noisebook
 serve: $(VENV)/.compute ## preview with live reload
 	@$(BIN)/noisebook serve
 
-check: $(VENV)/.test ## format, lint, types
+check: $(VENV)/.test ## format, lint, arrows between rooms, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports
 	$(BIN)/mypy
 
 test: check ## everything that a change must pass
