@@ -32,8 +32,10 @@ REPLAY_TOLERANCE = 1e-4
 class Params(contract.Params):
     """What is learnt, and how; the defaults are the denoiser's."""
 
-    objective: Literal["denoise", "time", "class"] = Field(
-        "denoise", description="learn the clean digit; or the noise, given the time; or given time and class"
+    objective: Literal["denoise", "pure_noise", "time", "class", "flow_time", "flow_class"] = Field(
+        "denoise",
+        description="learn the clean digit from a noisy one, or from noise alone; the noise, given the time, "
+        "or time and class (DDPM); the velocity, given the time, or time and class (flow matching)",
     )
     width: int = Field(128, ge=4, le=512, multiple_of=4, description="channels at full resolution, D")
     batch: int = Field(256, ge=2, le=4096, description="digits in a step")
@@ -68,10 +70,14 @@ class Params(contract.Params):
 def cells(params: Params) -> list[Cell]:
     """One cell for each checkpoint."""
     recipe = params.model_dump(exclude={"checkpoints"})
+    schedule = {"timesteps", "beta_first", "beta_last"}
     unused = {
-        "denoise": {"timesteps", "beta_first", "beta_last", "drop"},
+        "denoise": {*schedule, "drop"},
+        "pure_noise": {*schedule, "drop", "sigma"},
         "time": {"sigma", "drop"},
         "class": {"sigma"},
+        "flow_time": {*schedule, "drop", "sigma"},
+        "flow_class": {*schedule, "sigma"},
     }[params.objective]
     if params.precision == "fp32":  # the default is older than the parameter, and its runs are finished
         unused = unused | {"precision"}

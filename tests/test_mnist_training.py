@@ -29,7 +29,9 @@ from tests.fake_context import FakeContext, FakeStored, run
 DENOISE = Recipe(objective="denoise", width=16, batch=8, epochs=2, learning_rate=1e-3)
 TIME = replace(DENOISE, objective="time", decay=0.1)
 CLASS = replace(TIME, objective="class", average=0.9)
-
+PURE_NOISE = replace(DENOISE, objective="pure_noise")
+FLOW_TIME = replace(TIME, objective="flow_time")
+FLOW_CLASS = replace(CLASS, objective="flow_class")
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -85,6 +87,86 @@ def test_class_scales_before_time_shifts() -> None:
     time = torch.full((2,), 0.3)
     network(torch.randn(2, 1, 28, 28), time, torch.eye(10)[:2])
     assert torch.allclose(seen[0][:, :32], network.time1(time[:, None]).expand(-1, -1, 7, 7))
+
+
+def test_the_time_of_a_flow_scales_both_feature_maps() -> None:
+    """unflatten ← unflatten·t1, up1 ← up1·t2."""
+    network = FLOW_TIME.network().eval()
+    seen: dict[str, torch.Tensor] = {}
+    network.unflatten.register_forward_hook(lambda *args: seen.update(unflatten=args[2]))
+    network.up1.register_forward_hook(lambda *args: seen.update(up1=args[2]))
+    network.up1.register_forward_pre_hook(lambda _, inputs: seen.update(to_up1=inputs[0]))
+    network.up2.register_forward_pre_hook(lambda _, inputs: seen.update(to_up2=inputs[0]))
+    time = torch.tensor([0.3, 0.8])
+    with torch.no_grad():
+        network(torch.randn(2, 1, 28, 28), time)
+        assert torch.equal(seen["to_up1"][:, :32], seen["unflatten"] * network.time1(time[:, None]))
+        assert torch.equal(seen["to_up2"][:, :16], seen["up1"] * network.time2(time[:, None]))
+    with pytest.raises(ValueError, match="time_scales=False"):
+        UNet(16, timed=True, classes=10, time_scales=True)
+
+
+def test_with_a_class_a_flow_is_conditioned_as_ddpm_is() -> None:
+    """c1·unflatten + t1 and c2·up1 + t2: one network for both, and their weights begin alike."""
+    torch.manual_seed(0)
+    one = FLOW_CLASS.network().state_dict()
+    torch.manual_seed(0)
+    other = CLASS.network().state_dict()
+    assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+    assert FLOW_CLASS.network().time_scales is False
+
+
+def test_a_flow_goes_from_noise_at_zero_to_the_digit_at_one() -> None:
+    images, labels = torch.rand(2000, 1, 28, 28, generator=generator()), torch.arange(2000) % 10
+    (x_t, t), velocity = draw(FLOW_TIME, images, labels, generator())
+    assert t.min() >= 0 and t.max() < 1 and float(t.mean()) == pytest.approx(0.5, abs=0.03)
+    rest = (1 - t)[:, None, None, None]
+    assert torch.allclose(x_t + rest * velocity, images, atol=1e-5)
+    noise = x_t - (1 - rest) * velocity
+    assert float(noise.mean()) == pytest.approx(0, abs=0.01) and float(noise.std()) == pytest.approx(
+        1, abs=0.01
+    )
+    (_, _, one_hot), _ = draw(FLOW_CLASS, images, labels, generator())
+    assert float((one_hot.sum(1) == 0).double().mean()) == pytest.approx(0.1, abs=0.03)
+
+
+def test_pure_noise_says_nothing_of_the_digit_that_is_asked_for() -> None:
+    ink = torch.ones(200, 1, 28, 28)
+    (z,), target = draw(PURE_NOISE, ink, torch.zeros(200), generator())
+    (other,), _ = draw(PURE_NOISE, 0 * ink, torch.zeros(200), generator())
+    assert target is ink and torch.equal(z, other)
+    assert float(z.mean()) == pytest.approx(0, abs=0.01) and float(z.std()) == pytest.approx(1, abs=0.01)
+    assert not PURE_NOISE.network().timed
+
+
+def test_what_is_learnt_from_pure_noise_is_the_mean_digit() -> None:
+    """The least square error of an answer to an input that says nothing is the mean."""
+    images, labels = digits(64)
+    images[:, :, :14] = 0
+    run = Training(
+        replace(PURE_NOISE, batch=32, learning_rate=3e-3), images, labels, seed, Accelerator(cpu=True)
+    )
+    for _ in range(100):
+        run.train_step()
+    mean = images.float().mean(0) / 255
+    with torch.no_grad():
+        answers = run.network.eval()(torch.randn(4, 1, 28, 28, generator=generator()))
+    assert float(mean.std()) > 0.2
+    assert float((answers - mean).square().mean().sqrt()) < 0.1
+
+
+@pytest.mark.parametrize("recipe", [PURE_NOISE, FLOW_TIME, FLOW_CLASS], ids=lambda recipe: recipe.objective)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_run_taken_up_from_its_state_goes_on_exactly(recipe: Recipe, precision: Any) -> None:
+    whole, broken = (training(replace(recipe, precision=precision)) for _ in range(2))
+    losses = [whole.train_step() for _ in range(8)]
+    first = [broken.train_step() for _ in range(5)]
+    again = training(replace(recipe, precision=precision))
+    again.restore(broken.state())
+    assert first + [again.train_step() for _ in range(3)] == losses
+    assert all(
+        torch.equal(value, again.state()[name]) for name, value in whole.state().items() if name != "seconds"
+    )
 
 
 def test_alphas_begin_at_one_and_do_not_quite_end_at_zero() -> None:
@@ -144,7 +226,7 @@ def test_the_learning_rate_falls_as_exponential_lr_stepped_once_an_epoch() -> No
     assert rates == [pytest.approx(1e-3)] * 5 + [pytest.approx(1e-3 * 0.1**0.5)]
 
 
-@pytest.mark.parametrize("recipe", [DENOISE, CLASS], ids=["denoise", "class"])
+@pytest.mark.parametrize("recipe", [DENOISE, CLASS, FLOW_TIME], ids=lambda recipe: recipe.objective)
 def test_the_loop_is_the_textbook_loop(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     """Against a plain PyTorch loop on the same draws; the last batch of an epoch is smaller."""
     monkeypatch.setenv("NOISEBOOK_NATIVE", "0")

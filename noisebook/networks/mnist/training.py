@@ -1,4 +1,4 @@
-"""One training loop for all three networks: a denoiser, and DDPM with time or with time and class.
+"""One training loop for all networks: denoisers, and DDPM and flow with time or with time and class.
 
 Whatever is random in a step comes from a seed of that step alone. A run can therefore be continued from its
 weights and the optimizer's averages, and ends bit for bit where the unbroken run does (on the same kind of
@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
+from noisebook.diffusion import flow
 from noisebook.networks.mnist.kernels import accelerate
 from noisebook.networks.mnist.schedule import alphas_cumprod
-from noisebook.networks.mnist.unet import UNet
+from noisebook.networks.mnist.unet import Objective, UNet, unet_for
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -32,7 +33,9 @@ class Recipe:
 
     Attributes:
         objective: ``denoise`` learns the clean digit x from x + σε; ``time`` learns ε from x_t and t/T;
-            ``class`` is told the class as well.
+            ``class`` is conditioned on the class as well. ``flow_time`` and ``flow_class`` learn the velocity
+            of :mod:`noisebook.diffusion.flow` from x_t and t in [0, 1]; ``pure_noise`` learns the clean
+            digit from noise that has nothing of it.
         width: channels at full resolution, D.
         batch: digits in a step.
         epochs: passes over the data, over which the learning rate falls.
@@ -41,13 +44,13 @@ class Recipe:
         sigma: σ, a standard deviation, for ``denoise``.
         timesteps: T.
         beta_first, beta_last: β_1 and β_T of the linear schedule.
-        drop: probability with which a digit's class is withheld.
+        drop: probability with which a digit's class is dropped.
         average: decay of the exponential moving average of the weights; 0 for none.
         precision: what the network computes in while training. With ``bf16`` that is autocast: weights,
             their averages, the loss and Adam stay fp32, and so does :meth:`Training.test`.
     """
 
-    objective: Literal["denoise", "time", "class"]
+    objective: Objective
     width: int
     batch: int
     epochs: int
@@ -63,8 +66,7 @@ class Recipe:
 
     def network(self) -> UNet:
         """The network, its weights drawn from torch's global generator."""
-        timed = self.objective != "denoise"
-        return UNet(self.width, timed=timed, classes=10 if self.objective == "class" else 0)
+        return unet_for(self.objective, self.width)
 
     def learning_rate_in(self, epoch: int) -> float:
         """Adam's learning rate in an epoch, counted from 0: ExponentialLR(decay^(1/epochs))."""
@@ -74,24 +76,31 @@ class Recipe:
 def draw(
     recipe: Recipe, digits: Tensor, labels: Tensor, generator: torch.Generator
 ) -> tuple[list[Tensor], Tensor]:
-    """What the network is shown, and what it should answer.
+    """The network's inputs (x_t, then t/T or t, then one-hot classes, as far as it has them), and its target.
 
     Args:
         digits: (N, 1, 28, 28), in [0, 1]; on the CPU, as all that is drawn here.
         labels: (N,), 0 … 9.
-        generator: source of t, of the noise and of which classes are withheld, in this order.
+        generator: source of t, of the noise and of which classes are dropped, in this order.
     """
     n = len(digits)
+    if recipe.objective == "pure_noise":
+        return [torch.randn(digits.shape, generator=generator)], digits
     if recipe.objective == "denoise":
         return [digits + recipe.sigma * torch.randn(digits.shape, generator=generator)], digits
-    t = torch.randint(1, recipe.timesteps + 1, (n,), generator=generator)
-    noise = torch.randn(digits.shape, generator=generator)
-    kept = alphas_cumprod(recipe.timesteps, recipe.beta_first, recipe.beta_last)[t].view(-1, 1, 1, 1)
-    inputs = [kept.sqrt().float() * digits + (1 - kept).sqrt().float() * noise, t / recipe.timesteps]
-    if recipe.objective == "class":
+    if recipe.objective in ("flow_time", "flow_class"):
+        t = torch.rand(n, generator=generator)
+        noise = torch.randn(digits.shape, generator=generator)
+        inputs, target = [flow.path(digits, noise, t), t], flow.target(digits, noise)
+    else:
+        t = torch.randint(1, recipe.timesteps + 1, (n,), generator=generator)
+        noise = target = torch.randn(digits.shape, generator=generator)
+        kept = alphas_cumprod(recipe.timesteps, recipe.beta_first, recipe.beta_last)[t].view(-1, 1, 1, 1)
+        inputs = [kept.sqrt().float() * digits + (1 - kept).sqrt().float() * noise, t / recipe.timesteps]
+    if recipe.objective in ("class", "flow_class"):
         shown = torch.rand((n, 1), generator=generator) >= recipe.drop
         inputs.append(nn.functional.one_hot(labels.long(), 10) * shown.float())
-    return inputs, noise
+    return inputs, target
 
 
 class Training:

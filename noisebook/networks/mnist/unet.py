@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
+
+Objective = Literal["denoise", "pure_noise", "time", "class", "flow_time", "flow_class"]
+"""What a network learns: see :class:`noisebook.networks.mnist.training.Recipe`."""
 
 convolution = partial(nn.Conv2d, kernel_size=3, padding=1)
 
@@ -96,12 +100,18 @@ class UNet(nn.Module):
         width: channels at full resolution, D.
         timed: takes the time t/T, in 0 … 1.
         classes: number of classes; 0 for none. Needs ``timed``.
+        time_scales: feature maps are multiplied by the time's vectors, as in the course's flow network,
+            in place of adding them. With classes it is the class that scales and the time that shifts.
     """
 
-    def __init__(self, width: int, *, timed: bool = False, classes: int = 0) -> None:
+    def __init__(
+        self, width: int, *, timed: bool = False, classes: int = 0, time_scales: bool = False
+    ) -> None:
         super().__init__()
-        if classes and not timed:
+        if (classes or time_scales) and not timed:
             raise ValueError("the class-conditioned network is conditioned on time, too: pass timed=True")
+        if classes and time_scales:
+            raise ValueError("with classes, the class scales and the time shifts: pass time_scales=False")
         self.conv = ConvBlock(1, width)
         self.down1 = DownBlock(width, width)
         self.down2 = DownBlock(width, 2 * width)
@@ -119,6 +129,7 @@ class UNet(nn.Module):
             self.class2 = FCBlock(classes, width)
         self.timed = timed
         self.classes = classes
+        self.time_scales = time_scales
 
     def forward(self, x: Tensor, time: Tensor | None = None, one_hot: Tensor | None = None) -> Tensor:
         """(N, 1, 28, 28) to (N, 1, 28, 28).
@@ -137,12 +148,25 @@ class UNet(nn.Module):
         if one_hot is not None:
             unflatten = self.class1(one_hot) * unflatten
         if time is not None:
-            unflatten = unflatten + self.time1(time[:, None])
+            unflatten = self._timed(unflatten, self.time1(time[:, None]))
         up1 = self.up1(torch.cat([unflatten, x3], 1))
         if one_hot is not None:
             up1 = self.class2(one_hot) * up1
         if time is not None:
-            up1 = up1 + self.time2(time[:, None])
+            up1 = self._timed(up1, self.time2(time[:, None]))
         up2 = self.up2(torch.cat([up1, x2], 1))
         result: Tensor = self.last(self.out(torch.cat([up2, x1], 1)))
         return result
+
+    def _timed(self, features: Tensor, time: Tensor) -> Tensor:
+        return features * time if self.time_scales else features + time
+
+
+def unet_for(objective: Objective, width: int) -> UNet:
+    """The network of an objective, its weights drawn from torch's global generator."""
+    return UNet(
+        width,
+        timed=objective not in ("denoise", "pure_noise"),
+        classes=10 if objective in ("class", "flow_class") else 0,
+        time_scales=objective == "flow_time",
+    )
