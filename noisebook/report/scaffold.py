@@ -5,18 +5,27 @@ from __future__ import annotations
 import json
 import re
 import typing
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from functools import reduce
+from operator import getitem
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
+from pydantic_core import to_json, to_jsonable_python
 
-from noisebook.cells.contract import InputFile
+from noisebook.cells.contract import InputFile, Json
 from noisebook.cells.registry import NAME, GeneratorError, Registry
-from noisebook.report.model import BadInput, Position, Problem
+from noisebook.report.model import BadInput, Position, Problem, quote
 from noisebook.report.reader import FORMATS
-from noisebook.report.schema import IDENTIFIER
+from noisebook.report.schema import IDENTIFIER, input_files
 from noisebook.report.sections import RESERVED
+
+PICTURE = "images/hills.png"
+"""What a report without pictures begins with."""
+LISTS = (list, tuple, set, frozenset)
 
 GENERATOR = '''"""Plane waves: one picture per frequency."""
 
@@ -76,29 +85,34 @@ def test_a_second_run_gives_the_same_bytes() -> None:
 
 def new_generator(root: Path, name: str) -> list[Path]:
     """Write generators/NAME.py and tests/test_NAME.py; raises :class:`BadInput` rather than overwrite."""
-    paths = [root / "generators" / f"{name}.py", root / "tests" / f"test_{name}.py"]
+    files: dict[Path, str | bytes] = {
+        root / "generators" / f"{name}.py": GENERATOR,
+        root / "tests" / f"test_{name}.py": TEST.format(name=name),
+    }
     if not NAME.fullmatch(name):
         _refuse(
             "generators", f"{name!r} cannot name a generator", "small letters, digits and _, a letter first"
         )
     if name in Registry(root).names():
         _refuse(f"generators/{name}.py", f"there is a generator {name!r} already", "choose another name")
-    write_new(root, dict(zip(paths, (GENERATOR, TEST.format(name=name)), strict=True)))
-    return paths
+    write_new(root, files)
+    return list(files)
 
 
 def new_section(root: Path, name: str, generator: str | None, registry: Registry) -> Path:
     """Write sections/NAME.md, with a figure by ``generator`` if one is named.
 
+    Where the generator wants a picture, it gets the report's first, or else one that is drawn for it.
     Raises :class:`BadInput` for a name that cannot be, an unknown generator, or rather than overwrite.
     """
     path = root / "sections" / f"{name}.md"
-    if not re.match(IDENTIFIER, name) or name in RESERVED:
-        _refuse(f"sections/{name}.md", f"{name!r} cannot name a section", "small letters, digits, . - _")
+    if not re.fullmatch(IDENTIFIER, name) or name in RESERVED:
+        _refuse(f"sections/{name}.md", f"{quote(name)} cannot name a section", "small letters, digits, . - _")
+    files: dict[Path, str | bytes] = {}
     title = name.replace("-", " ").replace("_", " ").capitalize()
     lines = [
         "---",
-        f"title: {_yaml(title)}",
+        f"title: {_flow(title)}",
         '# number: "1.1"',
         "# part: A",
         "# summary: What this section is about.",
@@ -108,75 +122,185 @@ def new_section(root: Path, name: str, generator: str | None, registry: Registry
             found = registry.get(generator)
         except GeneratorError as error:
             _refuse(f"sections/{name}.md", error.message, error.hint)
+        picture = next(_pictures(root), PICTURE)
         lines += [f"generator: {generator}", "params:"]
         for key, field in found.Params.model_fields.items():
-            lines.append(f"  # {field.description or key}{_bounds(field)}")
-            if field.is_required():
-                lines.append(f"  {key}: {_yaml(_example(root, field.annotation, field.metadata))}")
-            else:
-                lines.append(f"  # {key}: {_yaml(field.get_default(call_default_factory=True))}")
+            lines += _explained(key, field, "  ")
+            value, changed = _start(root, field, picture)
+            if changed and picture in _flow(value) and not (root / picture).is_file():
+                files[root / picture] = draw_picture()
+            lines.append(f"  {'' if changed else '# '}{key}: {_flow(value)}")
         lines += ['caption: ""', 'alt: ""']
     lines += ["---", ""]
     lines += [f'{{{{ figure("{name}") }}}}', ""] if generator else ["Write here.", ""]
-    write_new(root, {path: "\n".join(lines)})
+    write_new(root, {path: "\n".join(lines), **files})
     return path
 
 
-def write_new(root: Path, files: dict[Path, str]) -> None:
+def _pictures(root: Path) -> Iterator[str]:
+    """The pictures of the report, by name."""
+    suffixes = {f".{name.lower()}" for name in FORMATS} | {".jpg"}
+    for path in sorted((root / "images").glob("*")):
+        if path.suffix.lower() in suffixes and path.is_file():
+            yield path.relative_to(root).as_posix()
+
+
+def draw_picture(size: int = 256) -> bytes:
+    """Hills under a low sun, as the bytes of a PNG."""
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    y, x = np.mgrid[0 : 1 : size * 1j, 0 : 1 : size * 1j][..., None]
+    rgb = np.array([70, 110, 190]) * (1 - y) + np.array([255, 190, 120]) * y
+    rgb = np.where(np.hypot(x - 0.68, y - 0.45) < 0.11, [255, 240, 200], rgb)
+    for top, waves, colour in (
+        (0.55, 2.0, [110, 100, 130]),
+        (0.68, 3.1, [70, 90, 70]),
+        (0.8, 1.3, [30, 60, 40]),
+    ):
+        rgb = np.where(y > top + 0.08 * np.sin(2 * np.pi * waves * x + 9 * top), colour, rgb)
+    buffer = io.BytesIO()
+    Image.fromarray(np.uint8(rgb)).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def write_new(root: Path, files: dict[Path, str | bytes]) -> None:
     """Write files that must not be there yet: all of them, or none and :class:`BadInput`."""
     for path in files:
         if path.exists():
             _refuse(path.relative_to(root).as_posix(), "this file exists already", "choose another name")
-    for path, text in files.items():
+    for path, content in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with path.open("xb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
 
 
 def _refuse(file: str, message: str, hint: str) -> typing.NoReturn:
     raise BadInput([Problem(Position(file), message, hint)])
 
 
-def _yaml(value: Any) -> str:
-    if isinstance(value, BaseModel):
-        value = value.model_dump(mode="json")
-    return json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _bounds(field: FieldInfo) -> str:
-    """What values are allowed, as far as the schema says."""
-    words = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
-    said = [
-        f"{text} {getattr(item, name)}"
-        for item in field.metadata
-        for name, text in words.items()
-        if getattr(item, name, None) is not None
+def _start(root: Path | None, field: FieldInfo, picture: str) -> tuple[Json, bool]:
+    """A value to start from, and whether it has to be written: the default is not the author's to change."""
+    if field.is_required():
+        return (field.examples or [_example(field.annotation, field.metadata, picture)])[0], True
+    default = field.get_default(call_default_factory=True)
+    value = to_jsonable_python(default)
+    absent = [
+        (loc, kind)
+        for loc, path, kind in input_files(default, field.annotation, field.metadata)
+        if root is None or not (root / path).is_file()
     ]
-    if typing.get_origin(field.annotation) is Literal:
-        said.append("one of " + ", ".join(map(str, typing.get_args(field.annotation))))
+    for loc, kind in absent:
+        if kind.kind == "image" and not loc:
+            value = picture
+        elif kind.kind == "image":
+            *way, last = loc
+            reduce(getitem, way, value)[last] = picture
+    return value, bool(absent)
+
+
+def _explained(key: str, field: FieldInfo, indent: str) -> list[str]:
+    """A parameter in comments: what it is, what its values may be, and the keys of what it consists of."""
+    model, listed = _inner(field.annotation)
+    said = " ".join((field.description or key).split())
+    lines = [f"{indent}# {said}{_bounds(field.annotation, field.metadata)}"]
+    for name, inner in model.model_fields.items() if model else ():
+        first, *rest = _explained(name, inner, indent)
+        lines += [f"{indent}#   {name}: {first.removeprefix(f'{indent}# ')}"]
+        lines += [line.replace("#", "#  ", 1) for line in rest]
+    if model and listed:
+        lines.append(f"{indent}# a second one stands after a comma: {key}: [{{…}}, {{…}}]")
+    return lines
+
+
+def _inner(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
+    """The model that a parameter consists of, if it does, and whether it is a list of them."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation, False
+    listed = typing.get_origin(annotation) in LISTS
+    for argument in typing.get_args(annotation):
+        model, deeper = _inner(argument)
+        if model:
+            return model, listed or deeper
+    return None, False
+
+
+def _flow(value: Json) -> str:
+    """A value as YAML on one line."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_flow(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_flow, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+BOUNDS = {
+    "ge": "at least {}",
+    "gt": "more than {}",
+    "le": "at most {}",
+    "lt": "less than {}",
+    "multiple_of": "a multiple of {}",
+    "min_length": "{} or more",
+    "max_length": "no more than {}",
+}
+
+
+def _bounds(annotation: Any, metadata: Iterable[Any]) -> str:
+    """What values are allowed, as far as the schema says."""
+    said = [
+        text.format(bound)
+        for item in metadata
+        for name, text in BOUNDS.items()
+        if (bound := getattr(item, name, None)) is not None
+    ]
+    options = (annotation, *typing.get_args(annotation))
+    for literal in (each for each in options if typing.get_origin(each) is Literal):
+        said.append("one of " + ", ".join(map(str, typing.get_args(literal))))
+    if typing.get_origin(annotation) in LISTS:
+        item, *_ = typing.get_args(annotation) or (None,)
+        if typing.get_origin(item) is Annotated:
+            item, *marks = typing.get_args(item)
+            marks = [each for mark in marks for each in getattr(mark, "metadata", [mark])]
+            said += [f"each {words[2:-1]}"] if (words := _bounds(item, marks)) else []
     return f" ({', '.join(said)})" if said else ""
 
 
-def _example(root: Path, annotation: Any, metadata: Any = ()) -> Any:
-    """A value to start from for a parameter without a default."""
-    if typing.get_origin(annotation) is typing.Annotated:
-        annotation, *more = typing.get_args(annotation)
-        metadata = (*metadata, *more)
-    mark = next((item for item in metadata if isinstance(item, InputFile)), None)
-    if mark:
-        suffixes = {f".{name.lower()}" for name in FORMATS} | {".jpg"}
-        pictures = (each for each in sorted((root / "images").glob("*")) if each.suffix.lower() in suffixes)
-        return next((each.relative_to(root).as_posix() for each in pictures), "images/NAME.png")
+def _example(annotation: Any, metadata: Sequence[Any], picture: str) -> Json:
+    """A value that the schema allows, for a parameter without a default; None where none is found."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is Literal:
-        return arguments[0]
-    if origin in (list, tuple, set, frozenset):
-        return [_example(root, arguments[0])] if arguments else []
-    if annotation in (int, float):
-        lowest = (getattr(item, name, None) for item in metadata for name in ("ge", "gt"))
-        return annotation(next((value + 1 for value in lowest if value is not None), 1))
-    if annotation is bool:
-        return False
-    if annotation is str:
-        return "text"
-    return _example(root, arguments[0]) if arguments else None
+    if origin is Annotated:
+        marks = [each for mark in arguments[1:] for each in getattr(mark, "metadata", [mark])]
+        return _example(arguments[0], [*metadata, *marks], picture)
+    if file := next((each for each in metadata if isinstance(each, InputFile)), None):
+        return picture if file.kind == "image" else "report.yaml"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        fields = annotation.model_fields.items()
+        return {key: _start(None, each, picture)[0] for key, each in fields if each.is_required()}
+    bounds = [
+        bound for each in metadata for name in BOUNDS if (bound := getattr(each, name, None)) is not None
+    ]
+    if origin in LISTS:
+        item = _example(arguments[0], (), picture)
+        tries: list[Json] = [[item] * length for length in (1, *bounds)]
+    else:
+        near = [value for bound in bounds for value in (bound + 1, bound, bound - 1, bound / 2)]
+        options = arguments if origin is Literal else [_example(each, (), picture) for each in arguments]
+        tries = [
+            *options,
+            1,
+            0,
+            0.5,
+            *near,
+            *map(int, near),
+            False,
+            "text",
+            *("t" * each for each in bounds),
+            {},
+        ]
+    allowed = TypeAdapter(Annotated[annotation, *metadata] if metadata else annotation)
+    for value in tries:
+        with suppress(ValueError, TypeError):
+            return to_jsonable_python(allowed.validate_json(to_json(value), strict=True))
+    return None

@@ -6,7 +6,7 @@ import json
 from importlib import metadata
 from pathlib import Path
 
-from noisebook.report.scaffold import GENERATOR, TEST, write_new
+from noisebook.report.scaffold import GENERATOR, PICTURE, TEST, draw_picture, write_new
 
 REPORT = """\
 # What this report is. Every key is described in Noisebook's docs/sections.md.
@@ -78,8 +78,8 @@ OWN = """\
 CREDITS = """\
 # Pictures
 
-This report shows no pictures but those that its own code draws. Once there are others in this folder, say
-of each what it shows, who made it, and the licence that lets it be used here.
+`hills.png`: hills under a low sun, drawn by `noisebook init`; no rights reserved (CC0-1.0). Of every other
+picture in this folder, say what it shows, who made it, and the licence that lets it be used here.
 """
 
 IGNORE = """\
@@ -89,6 +89,13 @@ IGNORE = """\
 /cache/aside/
 .venv/
 __pycache__/
+"""
+
+ATTRIBUTES = """\
+# What is pinned by its digest keeps its bytes, whatever git does with line ends elsewhere.
+/cache/** -text
+/images/** -text
+/models/** -text
 """
 
 README = """\
@@ -147,16 +154,18 @@ jobs:
 
 def new_report(root: Path, title: str) -> list[Path]:
     """Write a report that builds at once; raises :class:`BadInput` rather than overwrite anything."""
-    files = {
+    files: dict[str, str | bytes] = {
         "report.yaml": REPORT.replace("{title}", json.dumps(title, ensure_ascii=False)),
         "sections/waves.md": WAVES,
         "generators/waves.py": GENERATOR,
         "tests/test_waves.py": TEST.format(name="waves"),
         "references.bib": REFERENCES,
         "images/CREDITS.md": CREDITS,
+        PICTURE: draw_picture(),
         "templates/own.css": OWN,
         "requirements.txt": requirement() + "\n",
         "README.md": README.replace("{title}", title),
+        ".gitattributes": ATTRIBUTES,
         ".gitignore": IGNORE,
         ".github/workflows/pages.yml": PAGES,
     }
