@@ -45,7 +45,9 @@ class Params(contract.Params):
     """Sets of pictures, one of each subject that was taught and that the judge knows."""
 
     training: Training = Field(description="the training run, of stage I")
-    scores: list[Score] = Field(min_length=1, description="the sets")
+    scores: list[Score] = Field(
+        min_length=1, examples=[[{"seen": 1_664_000, "gamma": 7.0}]], description="the sets"
+    )
     side: int = Field(112, ge=64, le=224, description="pixels to which pictures are scaled for the features")
 
 

@@ -204,7 +204,7 @@ def _start(root: Path | None, field: FieldInfo, picture: str) -> tuple[Json, boo
 def _explained(key: str, field: FieldInfo, indent: str) -> list[str]:
     """A parameter in comments: what it is, what its values may be, and the keys of what it consists of."""
     model, listed = _inner(field.annotation)
-    said = " ".join((field.description or key).split())
+    said = " ".join((field.description or _of_items(field.annotation) or key).split())
     lines = [f"{indent}# {said}{_bounds(field.annotation, field.metadata)}"]
     for name, inner in model.model_fields.items() if model else ():
         first, *rest = _explained(name, inner, indent)
@@ -213,6 +213,15 @@ def _explained(key: str, field: FieldInfo, indent: str) -> list[str]:
     if model and listed:
         lines.append(f"{indent}# a second one stands after a comma: {key}: [{{…}}, {{…}}]")
     return lines
+
+
+def _of_items(annotation: Any) -> str | None:
+    """What a list's items are described as, where the list itself is not."""
+    for item in typing.get_args(annotation):
+        for mark in getattr(item, "__metadata__", ()):
+            if found := getattr(mark, "description", None):
+                return str(found)
+    return None
 
 
 def _inner(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
@@ -283,9 +292,10 @@ def _example(annotation: Any, metadata: Sequence[Any], picture: str) -> Json:
     ]
     if origin in LISTS:
         item = _example(arguments[0], (), picture)
-        tries: list[Json] = [[item] * length for length in (1, *bounds)]
+        tries: list[Json] = [[item] * length for length in (1, *map(int, bounds)) if length < 1000]
     else:
         near = [value for bound in bounds for value in (bound + 1, bound, bound - 1, bound / 2)]
+        near += [(one // other + 1) * other for one in bounds for other in bounds if other]
         options = arguments if origin is Literal else [_example(each, (), picture) for each in arguments]
         tries = [
             *options,
@@ -296,7 +306,7 @@ def _example(annotation: Any, metadata: Sequence[Any], picture: str) -> Json:
             *map(int, near),
             False,
             "text",
-            *("t" * each for each in bounds),
+            *("t" * int(each) for each in bounds if abs(each) < 1000),
             {},
         ]
     allowed = TypeAdapter(Annotated[annotation, *metadata] if metadata else annotation)
