@@ -2,138 +2,201 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from urllib.parse import quote, urlsplit
 
 from noisebook.render.formats import slug
-from noisebook.report.model import BadInput, Position, Problem, Report
+from noisebook.report.model import SHOWN, BadInput, Problem, Report
+from noisebook.report.model import quote as quoted
+from noisebook.report.reader import Source, read_text
 
-_ENTRY = re.compile(r"@(\w+)\s*\{\s*([^\s,{}]+)\s*,")
-_FIELD = re.compile(r"\s*([A-Za-z][\w-]*)\s*=\s*")
+VENUES = ("journal", "journaltitle", "booktitle", "publisher", "institution", "school", "howpublished")
+SHOWN_FIELDS = (*VENUES, "title", "year", "date", "volume", "number", "pages", "doi", "eprint", "url")
+LONGEST_VALUE, LONGEST_NAMES = 2_000, 100_000
+"""Characters of a value that is shown, and of a list of names."""
+MATH = re.compile(r"(?<!\\)\$((?:[^$\\]|\\.)+)\$")
+_COMMAND = re.compile(r"\\[A-Za-z]+\s*")
+_ARXIV = re.compile(r"(?i:arxiv:)?([a-z-]+(?:\.[A-Z]{2})?/\d{7}|\d{4}\.\d{1,5})(v\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One entry: ``fields`` without braces, names in lower case."""
+    """One entry: ``fields`` by their names in lower case, without TeX but for formulas, which stay ``$…$``.
+
+    ``people`` are its authors, or its editors, each with given name and family name; the last may be et al.
+    """
 
     key: str
     kind: str
     fields: Mapping[str, str]
+    people: tuple[tuple[str, str], ...] = ()
+    more: bool = False
+    """There are people that the entry does not name."""
 
     @property
     def authors(self) -> list[str]:
         """Names as they are read, given name first."""
-        names = re.split(r"\s+and\s+", self.fields.get("author", "").strip())
-        return [
-            " ".join(reversed([part.strip() for part in name.split(",", 1)])).strip()
-            for name in names
-            if name
-        ]
+        return [f"{given} {family}".strip() for given, family in self.people] + ["et al."] * self.more
 
     @property
-    def families(self) -> list[str]:
-        names = re.split(r"\s+and\s+", self.fields.get("author", "").strip())
-        return [name.split(",")[0].strip() if "," in name else name.split()[-1] for name in names if name]
+    def names(self) -> str:
+        """``Ho et al.``; of a work of nobody's, its title."""
+        families = [family for _, family in self.people] or [self.title]
+        if len(families) > 2 or self.more:
+            return f"{families[0]} et al."
+        return " and ".join(families)
+
+    @property
+    def year(self) -> str:
+        """From ``year``, or from ``date`` as biblatex has it; empty if it has none."""
+        found = re.search(r"\d{4}", self.fields.get("date", ""))
+        return self.fields.get("year", "") or (found[0] if found else "")
 
     @property
     def short(self) -> str:
         """``Ho et al., 2020``."""
-        names = self.families or [self.fields.get("title", self.key)]
-        who = (
-            names[0] if len(names) == 1 else " and ".join(names) if len(names) == 2 else f"{names[0]} et al."
-        )
-        return ", ".join(filter(None, [who, self.fields.get("year", "")]))
+        return ", ".join(filter(None, [self.names, self.year]))
+
+    @property
+    def title(self) -> str:
+        """In plain words: formulas as Unicode has them. The key of a work without a title."""
+        return MATH.sub(lambda match: _signs(match[1]), self.title_with_formulas)
+
+    @property
+    def title_with_formulas(self) -> str:
+        return self.fields.get("title") or self.key
 
     @property
     def venue(self) -> str:
         """Where it appeared, with volume and pages."""
         fields = self.fields
-        venue = next(
-            (
-                fields[name]
-                for name in ("journal", "booktitle", "publisher", "howpublished")
-                if name in fields
-            ),
-            "",
-        )
+        venue = next((fields[name] for name in VENUES if name in fields), "")
         if venue and "volume" in fields:
             venue += f" {fields['volume']}" + (f"({fields['number']})" if "number" in fields else "")
         if venue and "pages" in fields:
-            venue += f", {fields['pages'].replace('--', '–')}"
+            venue += f", {re.sub('-+', '–', fields['pages'])}"
         return venue
 
     @property
     def link(self) -> str:
         """Its address, or nothing."""
-        if "doi" in self.fields:
-            return f"https://doi.org/{self.fields['doi']}"
-        if "eprint" in self.fields:
-            return f"https://arxiv.org/abs/{self.fields['eprint']}"
+        doi = re.sub(r"^(?:https?://(?:dx\.)?doi\.org/|doi:)\s*", "", self.fields.get("doi", ""), flags=re.I)
+        if doi:
+            return f"https://doi.org/{quote(doi, safe='/:;()')}"
+        if found := _ARXIV.fullmatch(self.fields.get("eprint", "")):
+            return f"https://arxiv.org/abs/{found[1]}{found[2] or ''}"
         url = self.fields.get("url", "")
-        return url if url.startswith(("https://", "http://")) else ""
+        return url if urlsplit(url).scheme in ("http", "https") else ""
 
 
 def parse(text: str, file: str) -> dict[str, Work]:
     """The works of a BibTeX file, by key. Raises BadInput."""
-    works: dict[str, Work] = {}
-    problems: list[Problem] = []
-    at = 0
-    while entry := _ENTRY.search(text, at):
-        start, at = entry.start(), entry.end()
-        position = Position(file, text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start))
-        if entry[1].lower() in ("comment", "preamble", "string"):
+    from pybtex.database.input.bibtex import LowLevelParser, UndefinedMacro, month_names
+    from pybtex.scanner import Literal, PrematureEOF, PybtexSyntaxError, Token
+    from pybtex.utils import CaseInsensitiveDict
+
+    source, problems, works = Source(file, text), [], {}
+
+    class Parser(LowLevelParser):  # type: ignore[misc]
+        pos: int
+
+        def skip_to(self, signs: list[Literal]) -> Token | None:
+            """To the first of some signs: one search, where pybtex has one for each, to the text's end."""
+            by_sign = {sign.description[1:-1]: sign for sign in signs}
+            found = re.compile(f"[{re.escape(''.join(by_sign))}]").search(self.text, self.pos)
+            if not found:
+                return None
+            value = self.text[self.pos : found.end()]
+            self.pos = found.end()
+            return Token(value, by_sign[found[0]])
+
+    def note(error: PybtexSyntaxError) -> None:
+        key, start = parser.current_entry_key, parser.command_start
+        if key is None and text[text.rfind("\n", 0, start) + 1 : start].strip():
+            return  # a word with @ between the entries
+        position = source.position(parser.pos)
+        if isinstance(error, PrematureEOF):
+            position, message = source.position(start), f"{quoted(key) if key else 'this'} is never closed"
+        elif isinstance(error, UndefinedMacro):
+            message = f"no @string defines {quoted(str(error).rpartition(' ')[2])}"
+        else:
+            message = re.sub(r"^syntax error in line \d+: ", "", str(error))
+        hint = "a value stands in braces or quotation marks, and a comma follows it"
+        problems.append(Problem(position, message, hint))
+        if len(problems) == SHOWN:
+            raise BadInput(problems)
+
+    parser = Parser(text, macros=CaseInsensitiveDict(month_names), handle_error=note)
+    for kind, content in parser:
+        if kind.lower() in ("string", "preamble"):
             continue
-        fields: dict[str, str] = {}
-        while field := _FIELD.match(text, at):
-            try:
-                value, at = _value(text, field.end())
-            except ValueError:
-                problems.append(Problem(position, f"the field {field[1]!r} of {entry[2]!r} is never closed"))
-                at = len(text)
-                break
-            if field[1].lower() in ("author", "editor"):
-                value = re.sub(r"\{([^{}]*)\}", _institution, value)
-            fields[field[1].lower()] = " ".join(re.sub(r"[{}]", "", value).split())
-            comma = re.compile(r"\s*,").match(text, at)
-            at = comma.end() if comma else at
-        if entry[2] in works:
-            problems.append(Problem(position, f"the key {entry[2]!r} is given twice"))
-        works[entry[2]] = Work(entry[2], entry[1].lower(), fields)
+        key, found = content
+        if key is None:
+            continue
+        position = source.position(parser.command_start)
+        if key in works:
+            problems.append(Problem(position, f"the key {key!r} is given twice"))
+        fields = {name.lower(): "".join(value) for name, value in found}
+        try:
+            works[key] = _work(key, kind, fields)
+        except ValueError as error:
+            problems.append(Problem(position, f"{key!r}: {error}"))
     if problems:
         raise BadInput(problems)
     return works
 
 
-def _institution(match: re.Match[str]) -> str:
-    """A name in braces is one name: the comma keeps it from being taken apart."""
-    return f"{match[1]}," if " " in match[1].strip() else match[1]
+def _work(key: str, kind: str, fields: dict[str, str]) -> Work:
+    from pybtex.bibtex.utils import split_name_list
+    from pybtex.database import InvalidNameString, Person
+
+    for name in ("author", "editor", *SHOWN_FIELDS):
+        most = LONGEST_VALUE if name in SHOWN_FIELDS else LONGEST_NAMES
+        if len(fields.get(name, "")) > most:
+            raise ValueError(f"its {name} has more than {most:,} characters")
+    people: list[tuple[str, str]] = []
+    names = split_name_list(fields.get("author") or fields.get("editor") or "")
+    more = bool(names) and names[-1].lower() == "others"
+    for name in names[: len(names) - more]:
+        try:
+            person = Person(name)
+        except InvalidNameString as error:
+            raise ValueError(f"{error}: names are joined by “and”") from error
+        given = [*person.first_names, *person.middle_names]
+        family = [*person.prelast_names, *person.last_names, *person.lineage_names]
+        people.append((_plain(" ".join(given)), _plain(" ".join(family))))
+    shown = {name: " ".join(fields[name].split()) for name in SHOWN_FIELDS if name in fields}
+    shown |= {name: _text(value) for name, value in shown.items() if name not in ("url", "doi", "eprint")}
+    return Work(key, kind.lower(), shown, tuple(people), more)
 
 
-def _value(text: str, at: int) -> tuple[str, int]:
-    """The value that starts at ``at`` and where it ends: in braces, in quotes, or bare."""
-    if text[at : at + 1] not in ("{", '"'):
-        bare = re.compile(r"[^\s,{}]*").match(text, at)
-        assert bare
-        return bare[0], bare.end()
-    closing = "}" if text[at] == "{" else '"'
-    depth = 0
-    for index in range(at + 1, len(text)):
-        if text[index] == closing and depth == 0:
-            return text[at + 1 : index], index + 1
-        depth += {"{": 1, "}": -1}.get(text[index], 0)
-    raise ValueError(text[at : at + 20])
+def _text(tex: str) -> str:
+    """Words of a BibTeX value, its formulas left as they are."""
+    parts = MATH.split(tex)
+    return "".join(f"${part}$" if index % 2 else _plain(part) for index, part in enumerate(parts))
+
+
+def _signs(tex: str) -> str:
+    """A formula in one line of Unicode: its letters and signs, without what sets them."""
+    return _plain(re.sub(r"\\[A-Za-z]+", lambda match: _plain(f"${match[0]}$").strip("$"), tex))
+
+
+def _plain(tex: str) -> str:
+    """TeX as Unicode, as far as that goes: accents, signs; no braces and no commands that only set type."""
+    import latexcodec  # noqa: F401  registers its codec
+
+    decoded: str = codecs.decode(tex.replace("~", " "), "ulatex")  # type: ignore[call-overload]
+    return re.sub(r"\\([$&%#_{}])", r"\1", _COMMAND.sub("", re.sub(r"(?<!\\)[{}]", "", decoded)))
 
 
 def of_report(report: Report) -> str:
     """How to cite the report, from CITATION.cff's year and report.yaml."""
-    path = report.root / "CITATION.cff"
-    found = (
-        re.search(r"^date-released:\s*['\"]?(\d{4})", path.read_text("utf-8"), re.MULTILINE)
-        if path.is_file()
-        else None
-    )
+    citation = read_text(report.root, "CITATION.cff", default="")
+    found = re.search(r"^date-released:\s*['\"]?(\d{4})", citation, re.MULTILINE)
     fields = {
         "title": f"{{{report.title}}}",
         "author": " and ".join(report.authors),

@@ -25,6 +25,7 @@ from noisebook.render.theme import Theme
 from noisebook.render.views import Page, parts
 from noisebook.report.body import scan
 from noisebook.report.model import BadInput, Figure, Problem, Report, Section
+from noisebook.report.reader import read_text
 
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
@@ -208,9 +209,8 @@ class _Renderer:
         }
 
     def _bibliography(self) -> dict[str, bibliography.Work]:
-        name = self.report.extra.get("bibliography") or "references.bib"
-        path = self.report.root / str(name)
-        return bibliography.parse(path.read_text("utf-8"), str(name)) if path.is_file() else {}
+        name = str(self.report.extra.get("bibliography") or "references.bib")
+        return bibliography.parse(read_text(self.report.root, name, default=""), name)
 
     def _image(self, path: str) -> tuple[str, int, int] | None:
         """A picture that the text names, as an asset; None if the report has none there."""
@@ -231,9 +231,9 @@ class _Renderer:
         """The report's own files of credits, as the credits page shows them."""
         found = []
         for title, name in CREDITS:
-            path = self.report.root / name
-            if path.is_file():
-                text = re.sub(r"\A\s*#[^\n]*\n", "", path.read_text("utf-8"))
+            text = read_text(self.report.root, name, default="")
+            if text:
+                text = re.sub(r"\A\s*#[^\n]*\n", "", text)
                 found.append((title, self.writer.body(text, name, 1, lambda _: "").html))
         return found
 

@@ -1,0 +1,135 @@
+"""Bibliographies as Zotero, JabRef and people write them."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from noisebook.render.bibliography import LONGEST_VALUE, Work, parse
+from noisebook.report.model import BadInput
+
+EXPORTED = r"""% an export; every @entry of it counts
+@string{cvpr = "Computer Vision and Pattern Recognition"}
+
+@online{zotero,
+	title = {An {{ImageNet}} page},
+	url = {https://example.org/page},
+	abstract = {Braces {inside} and 100\% of $x$},
+	date = {2024-03-01},
+	author = {Example, Ann and {Some Lab at Place}},
+	file = {Snapshot:/home/ann/storage/A B/page.html:text/html},
+}
+@article{accents,
+	title = {Scores \& flows for $\epsilon_t$: na{\"\i}ve?},
+	volume = {3},
+	number = {2},
+	pages = {10--20},
+	doi = {https://doi.org/10.1000/a(b)<c>},
+	journaltitle = cvpr # { 2021},
+	author = {Sch{\"o}n, Bernd and van der Berg, {\v{C}}eda and others},
+	month = mar,
+	year = {2021},
+}
+@misc{bare, url = {javascript:alert(1)}}
+@phdthesis{editor, editor = {Doe, J. and Roe, R.}, school = {A \'Ecole}, title = "Quoted {"} title",
+	doi = {doi:10.2/y}}
+@misc{hep, title = {T}, author = {A B}, eprint = {hep-th/9901001}}
+@misc{jstor, title = {T}, author = {A B}, eprint = {2346101}, eprinttype = {jstor}}
+"""
+
+
+@pytest.fixture(scope="module")
+def works() -> dict[str, Work]:
+    return parse(EXPORTED, "refs.bib")
+
+
+def test_dates_people_and_places(works: dict[str, Work]) -> None:
+    assert works["zotero"].year == "2024" and works["zotero"].short == "Example and Some Lab at Place, 2024"
+    assert works["zotero"].title == "An ImageNet page" and works["zotero"].link == "https://example.org/page"
+    accents = works["accents"]
+    assert accents.authors == ["Bernd Schön", "Čeda van der Berg", "et al."]
+    assert accents.short == "Schön et al., 2021"
+    assert accents.venue == "Computer Vision and Pattern Recognition 2021 3(2), 10–20"
+    assert accents.link == "https://doi.org/10.1000/a(b)%3Cc%3E"
+    assert works["editor"].short == "Doe and Roe" and works["editor"].venue == "A École"
+    assert works["editor"].link == "https://doi.org/10.2/y"
+    assert works["hep"].link == "https://arxiv.org/abs/hep-th/9901001" and works["jstor"].link == ""
+
+
+def test_titles_have_formulas_and_plain_words(works: dict[str, Work]) -> None:
+    assert works["accents"].title_with_formulas == r"Scores & flows for $\epsilon_t$: naïve?"
+    assert works["accents"].title == "Scores & flows for ε_t: naïve?"
+
+
+def test_what_is_missing_is_left_out(works: dict[str, Work]) -> None:
+    bare = works["bare"]
+    assert (bare.title, bare.short, bare.authors, bare.venue, bare.link) == ("bare", "bare", [], "", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("\n@misc{a,\n  title = nobody}", "r.bib:3:17: no @string defines 'nobody'"),
+        ("@misc{a,\n  title = {x}\n  year = 2000}", "r.bib:3:3: '}' expected"),
+        ("@misc{b, title={B}}\n@misc{a,\n  title = {x", "r.bib:2:1: 'a' is never closed"),
+        ("@misc{a,\n  author = {A, B, C, D}}", "r.bib:1:1: 'a': Too many commas in 'A, B, C, D'"),
+        ("@misc{a}\n@misc{a}", "r.bib:2:1: the key 'a' is given twice"),
+        ("@misc{a, title = {" + "x" * (LONGEST_VALUE + 1) + "}}", "its title has more than 2,000 characters"),
+    ],
+)
+def test_a_mistake_is_told_at_its_line(text: str, message: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        parse(text, "r.bib")
+    assert message in str(caught.value)
+
+
+PIECES = st.sampled_from(
+    [
+        *'@{}()"#,=%$\\ \n~',
+        "@misc{",
+        "@string",
+        "a",
+        "title",
+        "author",
+        "year",
+        " and ",
+        "others",
+        '\\"',
+        "{o}",
+    ]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(PIECES, max_size=40).map("".join))
+def test_whatever_it_says_is_read_or_told(text: str) -> None:
+    read_or_told(text)
+
+
+@pytest.mark.soak
+@settings(max_examples=10_000, deadline=None)
+@given(st.lists(PIECES, max_size=120).map("".join))
+def test_whatever_it_says_is_read_or_told_for_long(text: str) -> None:
+    read_or_told(text)
+
+
+def read_or_told(text: str) -> None:
+    try:
+        works = parse(text, "r.bib")
+    except BadInput as error:
+        lines = text.count("\n") + 1
+        assert all(p.position.file == "r.bib" and 1 <= p.position.line <= lines for p in error.problems)
+    else:
+        for work in works.values():
+            assert isinstance(work.short + work.title + work.venue + work.link + "".join(work.authors), str)
+
+
+@pytest.mark.parametrize("piece", ["{a}", "@a{b,c={", "{a} ", "$a", '\\"', "a and ", "@", "#"])
+def test_a_large_file_takes_no_time_to_speak_of(piece: str) -> None:
+    begin = time.process_time()
+    for opening in ("@a{b,title={", "@a{b,author={", '@a{b,c="', ""):
+        read_or_told(opening + piece * (200_000 // len(piece)))
+    assert time.process_time() - begin < 20
