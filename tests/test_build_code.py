@@ -180,3 +180,27 @@ def test_every_python_serialises_alike() -> None:
             assert done.stdout.strip() == str(ours), version
         else:
             assert "not found" in done.stderr, done.stderr
+
+
+def test_what_stands_outside_is_named_with_a_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An edit in an excluded package moves no key, be it imported at the top, inside, or as a module."""
+    (tmp_path / "fast").mkdir()
+
+    def reach(text: str) -> str:
+        (tmp_path / "fast" / "layers.py").write_text(text)
+
+        def find(module: str) -> Path | None:
+            path = tmp_path / f"{module.partition('.')[2].replace('.', '/')}.py"
+            return path if path.exists() else None
+
+        return CodeReader(find).reach("noisebook_report_x.uses", "run").digest
+
+    (tmp_path / "uses.py").write_text(
+        "from noisebook_report_x.fast.layers import at_top\nfrom noisebook_report_x.fast import layers\n"
+        "def run():\n    from noisebook_report_x.fast.layers import inside\n"
+        "    return at_top, inside, layers.whole()\n"
+    )
+    assert reach("at_top = 1") != reach("at_top = 2")
+    monkeypatch.setitem(code.EXCLUDED, "noisebook_report_x.fast", "a test's own")
+    assert reach("at_top = 1") == reach("at_top = 2") == reach("inside = 3\n")
+    assert all(isinstance(reason, str) and reason for reason in code.EXCLUDED.values())

@@ -23,8 +23,11 @@ from typing import Any
 from noisebook.cells.folders import write_note
 
 FORMAT = 1
-EXCLUDED = frozenset({"noisebook.cells.contract"})
-"""Versioned by hand (CONTRACT_VERSION) in place of hashed."""
+EXCLUDED = {
+    "noisebook.cells.contract": "types; versioned by hand (CONTRACT_VERSION)",
+    "noisebook.kernels": "the same numbers within rounding, sooner; used where the machine can, proven by tests",
+}
+"""First-party modules, and packages with all in them, that no digest follows, each with the reason."""
 
 REPORT_PACKAGE = "noisebook_report_"
 """How the packages of reports' own generators begin; the rest changes with their files."""
@@ -210,6 +213,11 @@ def _first_party(module: str) -> bool:
     return package == "noisebook" or package.startswith(REPORT_PACKAGE)
 
 
+def excluded(module: str) -> bool:
+    """Whether ``module``, or a package that holds it, is in :data:`EXCLUDED`."""
+    return any(module == name or module.startswith(f"{name}.") for name in EXCLUDED)
+
+
 @dataclass(slots=True)
 class Reach:
     """What a walk reached: its digest, and each statement by name for explanations."""
@@ -236,7 +244,7 @@ class CodeReader:
     def module(self, name: str) -> Summary | None:
         """The summary of a first-party module; None for any other."""
         if name not in self._modules:
-            path = None if name in EXCLUDED else self.find(name)
+            path = None if excluded(name) else self.find(name)
             self._modules[name] = None if path is None else self._read(path, name)
         return self._modules[name]
 
@@ -305,7 +313,7 @@ class CodeReader:
             """The statements (or outside name) that ``origin.wanted`` stands for; '' or '*' is all of it."""
             summary = self.module(origin)
             if summary is None:
-                if origin not in EXCLUDED and not (_first_party(origin) and self.find(origin) is None):
+                if not excluded(origin) and not (_first_party(origin) and self.find(origin) is None):
                     yield f"{origin}:{wanted}"
                 return
             if (origin, wanted) in seen:
