@@ -327,6 +327,26 @@ def doctor() -> None:
 
 
 @cli.command()
+@click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), default=Path("report.pdf"), show_default=True
+)
+@click.option(
+    "--keep-stale", is_flag=True, help="Print old pictures, marked as stale, where new ones are missing."
+)
+def pdf(output: Path, keep_stale: bool) -> None:
+    """Print the whole report to one PDF, by the Chromium at hand. Computes nothing."""
+    from noisebook.render.onepage import browser, write_pdf
+
+    browser()
+    book = opened()
+    build_project(
+        book, Request(compute=False, frozen=not keep_stale, keep_stale=keep_stale), click.echo
+    ).check()
+    write_pdf(book.site / "print.html", output)
+    click.echo(f"wrote {output}, {size(output.stat().st_size)}")
+
+
+@cli.command()
 @click.argument("folder", default=".", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--title", help="The report's title; else the folder's name.")
 def init(folder: Path, title: str | None) -> None:

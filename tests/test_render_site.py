@@ -60,7 +60,7 @@ def test_one_edit_writes_one_page(report: Path) -> None:
     before = stamps(report / "site")
     render(report)
     changed = {name for name, stamp in stamps(report / "site").items() if before.get(name) != stamp}
-    assert changed == {"closing.html", "assets/search.js", ".noisebook.json"}
+    assert changed == {"closing.html", "print.html", "assets/search.js", ".noisebook.json"}
 
 
 def test_only_our_own_files_are_removed(report: Path) -> None:
@@ -319,7 +319,7 @@ def test_rendering_needs_no_torch(report: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=here, env=environment, capture_output=True, text=True
     )
-    assert done.stdout.strip() == "9", done.stderr
+    assert done.stdout.strip() == "10", done.stderr
 
 
 def test_pages_with_formulas_ask_for_their_font_first(finished: Path) -> None:

@@ -19,6 +19,7 @@ from noisebook.render.assets import Site
 from noisebook.render.figures import view
 from noisebook.render.formats import slug
 from noisebook.render.front import cards, mosaic, social
+from noisebook.render.onepage import joined
 from noisebook.render.prose import Context, Target, Writer
 from noisebook.render.styles import Styles
 from noisebook.render.theme import Theme
@@ -118,7 +119,7 @@ class _Renderer:
             for name, content in feeds.files(self.report, [(page.href, page.section) for page in self.pages]):
                 self.site.add(name, content)
         written = self.site.write()
-        return RenderSummary(len(self.pages) + 3 + bool(self.works), len(written))
+        return RenderSummary(len(self.pages) + 4 + bool(self.works), len(written))
 
     def _section(self, page: Page) -> list[Problem]:
         """Write a section's prose and figures; what is wrong with them."""
@@ -173,6 +174,16 @@ class _Renderer:
             everything=[(page, figure) for page in self.pages for figure in page.figures],
             needed=data.behind(self.planned, self.checks),
             tolerances={"pixels": PIXEL_TOLERANCE, "psnr": PSNR_FLOOR, "relative": RELATIVE_TOLERANCE},
+        )
+        addresses = {page.href: page.section.slug for page in self.pages} | {"references.html": "all-works"}
+        self._page(
+            "print.html",
+            shared,
+            title="The whole report",
+            description="All sections on one page, to print or to save as a PDF.",
+            articles=[
+                (page, Markup(joined(page.prose.html, page.section.slug, addresses))) for page in self.pages
+            ],
         )
         said = "How to cite this report, and whose pictures, data and models are in it."
         self._page("credits.html", shared, title="Credits", description=said, text=credits)
