@@ -25,7 +25,7 @@ from noisebook.cells.folders import write_note
 FORMAT = 1
 EXCLUDED = {
     "noisebook.cells.contract": "types; versioned by hand (CONTRACT_VERSION)",
-    "noisebook.kernels": "the same numbers within rounding, sooner; used where the machine can, proven by tests",
+    "noisebook.kernels": "the same numbers within rounding, sooner, where the machine can: tests prove it",
 }
 """First-party modules, and packages with all in them, that no digest follows, each with the reason."""
 
