@@ -29,7 +29,10 @@ function themes() {
   });
 }
 
-// Search: the index is a script, because a page opened as a file may not fetch
+// Search: its texts are a script, because a page opened as a file may not fetch
+
+/* A number, one sign of a script that has no spaces, or a word. */
+const WORD = /\p{N}+(?:[.,]\p{N}+)*|[\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Thai}]|(?:(?![\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Thai}])[\p{L}\p{M}])+/gu;
 
 function search() {
   const button = document.querySelector("[data-open-search]");
@@ -41,46 +44,44 @@ function search() {
   const dialog = make("dialog", { className: "search" }, input, results, note);
   dialog.setAttribute("aria-label", "Search");
   document.body.append(dialog);
-  const load = () =>
-    new Promise((resolve, reject) => {
-      if (window.searchIndex) return resolve();
-      const script = make("script", { src: document.body.dataset.search, onload: resolve, onerror: reject });
-      document.head.append(script);
-    });
-  const fold = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
-  const snippet = (text, words) => {
-    const folded = fold(text);
-    const at = Math.max(0, Math.min(...words.map((word) => folded.indexOf(word)).filter((place) => place >= 0), text.length) - 50);
-    const piece = (at ? "…" : "") + text.slice(at, at + 180) + (at + 180 < text.length ? "…" : "");
-    const parts = [];
-    let rest = piece;
-    while (rest) {
-      const hits = words.map((word) => [fold(rest).indexOf(word), word.length]).filter(([place]) => place >= 0);
-      if (!hits.length) break;
-      const [place, length] = hits.sort((a, b) => a[0] - b[0])[0];
-      parts.push(rest.slice(0, place), make("mark", { textContent: rest.slice(place, place + length) }));
-      rest = rest.slice(place + length);
+  const script = (src) =>
+    new Promise((resolve, reject) => document.head.append(make("script", { src, onload: resolve, onerror: reject })));
+  const fold = (word) => word.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
+  const words = (text) => [...text.matchAll(WORD)];
+  let index = null;
+  const load = async () => {
+    if (index) return;
+    await Promise.all([script(document.body.dataset.engine), script(document.body.dataset.search)]);
+    index = new MiniSearch({ idField: "href", fields: ["title", "text"], storeFields: ["title", "text"], tokenize: (text) => text.match(WORD) ?? [], processTerm: fold });
+    index.addAll(window.searchIndex.map(([title, href, text]) => ({ title, href, text })));
+  };
+  /* Some of the text around the first of the terms, each of them marked: all of them are folded words of the text. */
+  const snippet = (text, terms) => {
+    const hits = words(text).filter((word) => terms.has(fold(word[0])));
+    const from = hits.length ? Math.max(0, hits[0].index - 50) : 0;
+    const start = from && text.indexOf(" ", from) + 1, end = text.length > start + 180 ? text.lastIndexOf(" ", start + 180) : text.length;
+    const parts = [start ? "…" : ""];
+    let at = start;
+    for (const { 0: word, index: place } of hits) {
+      if (place < at || place + word.length > end) continue;
+      parts.push(text.slice(at, place), make("mark", { textContent: word }));
+      at = place + word.length;
     }
-    return [...parts, rest];
+    return [...parts, text.slice(at, end), end < text.length ? "…" : ""];
   };
   const find = () => {
-    const words = fold(input.value).split(/\s+/).filter(Boolean);
-    const found = [];
-    if (words.length && window.searchIndex) {
-      for (const [title, href, text] of window.searchIndex) {
-        const head = fold(title), body = fold(text);
-        if (!words.every((word) => head.includes(word) || body.includes(word))) continue;
-        const score = words.reduce((sum, word) => sum + (head.includes(word) ? 10 : 0) + Math.min(5, body.split(word).length - 1), 0);
-        found.push([score, title, href, text]);
-      }
-    }
-    found.sort((a, b) => b[0] - a[0]);
+    const found = index?.search(input.value, {
+      combineWith: "AND",
+      prefix: true,
+      fuzzy: (term) => (term.length > 3 ? 0.2 : false),
+      boost: { title: 3 },
+    }) ?? [];
     results.replaceChildren(
-      ...found.slice(0, 30).map(([, title, href, text]) =>
-        make("li", {}, make("a", { href }, make("b", { textContent: title }), make("span", {}, ...snippet(text, words)))),
+      ...found.slice(0, 30).map(({ id, title, text, terms }) =>
+        make("li", {}, make("a", { href: id }, make("b", { textContent: title }), make("span", {}, ...snippet(text, new Set(terms))))),
       ),
     );
-    note.textContent = !words.length ? "Type a word or two." : found.length ? `${found.length} found` : "Nothing found.";
+    note.textContent = !input.value.trim() ? "Type a word or two." : found.length ? `${found.length} found` : "Nothing found.";
   };
   const open = () => {
     dialog.showModal();

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
@@ -20,6 +21,7 @@ from noisebook.render.formats import number
 from noisebook.render.site import render_site
 from noisebook.report.model import BadInput
 from tests.sample_report import compute, render, write_report
+from tools.vendored import MEMBERS
 
 
 @pytest.fixture(scope="module")
@@ -419,3 +421,20 @@ def test_the_panel_names_what_a_cell_was_computed_from_and_carried_over(report: 
     page = (tmp_path / "out" / "b1-mnist.html").read_text("utf-8")
     assert re.search(r"<dt>Computed from</dt><dd>scenery/curve \(\d\.\d s\)</dd>", page)
     assert "<dt>Carried over</dt><dd>from abababababab: replayed: steps 200</dd>" in page
+
+
+def test_the_files_of_others_are_the_pinned_ones() -> None:
+    here = Path(__file__).parents[1]
+    pinned = [line.split("  ") for line in (here / "tools/vendored.sha256").read_text().splitlines()]
+    found = {name: hashlib.sha256((here / "templates" / name).read_bytes()).hexdigest() for _, name in pinned}
+    assert found == {name: digest for digest, name in pinned}
+    folders = [here / "templates" / name for name in ("fonts", "minisearch", "onnxruntime")]
+    there = {
+        path.relative_to(here / "templates").as_posix() for folder in folders for path in folder.iterdir()
+    }
+    assert there == found.keys()
+    packed = (here / "templates/onnxruntime/ort.wasm.gz").read_bytes()
+    wasm = MEMBERS["onnxruntime/ort.wasm.gz"].sha256
+    assert hashlib.sha256(gzip.decompress(packed)).hexdigest() == wasm
+    assert found["onnxruntime/ort.js"] == MEMBERS["onnxruntime/ort.js"].sha256
+    assert found["minisearch/LICENSE.txt"] == MEMBERS["minisearch/LICENSE.txt"].sha256

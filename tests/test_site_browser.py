@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -181,6 +182,34 @@ def test_search_works_from_a_file(site: Path, open_page: Callable[..., Watched])
     page.keyboard.press("/")
     page.keyboard.type("script alert")
     expect(page.locator(".search li a").first).to_contain_text("<script>alert(“text”)</script>")
+    assert not watched.faults
+
+
+def test_search_forgives_and_marks_what_it_found(
+    site: Path, tmp_path: Path, open_page: Callable[..., Watched]
+) -> None:
+    shutil.copytree(site, tmp_path / "site")
+    index = tmp_path / "site" / "assets" / "search.js"
+    text = "Is x…y ﬁne… a naïve… Gaussian blurred picture 结果很好 0.25" + " and so on" * 60
+    entries = [["First", "index.html", text], ["Second", "closing.html", "nothing of that"]]
+    index.write_text(f"window.searchIndex={json.dumps(entries)};", "utf-8")
+    watched = open_page()
+    page = watched.page
+    page.goto((tmp_path / "site" / "index.html").as_uri())
+    page.keyboard.press("/")
+    for typed, marked in (
+        ("gausian", ["Gaussian"]),
+        ("naive pict", ["naïve", "picture"]),
+        ("结", ["结"]),
+        ("0.25", ["0.25"]),
+        ("fine", ["ﬁne"]),
+    ):
+        page.locator(".search input").fill(typed)
+        expect(page.locator(".search li a")).to_have_count(1)
+        assert page.locator(".search mark").all_text_contents() == marked, typed
+    expect(page.locator(".search li span")).to_contain_text("…")
+    page.locator(".search input").fill("zebra")
+    expect(page.locator(".search p")).to_have_text("Nothing found.")
     assert not watched.faults
 
 

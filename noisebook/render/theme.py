@@ -61,6 +61,9 @@ class Theme:
             "math_font": f"assets/{self._font('math.woff2')}",
             "first_script": self._hashed("first", ".js"),
             "script": self._hashed("site", ".js"),
+            "search_engine": self.site.add_hashed(
+                "minisearch", ".js", self._source("minisearch/minisearch.js")
+            ),
             "icon": self._hashed("icon", ".svg"),
         }
 
