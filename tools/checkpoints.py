@@ -73,7 +73,7 @@ def publish(root: Path, store: Store) -> list[str]:
             loader="noisebook.models.net",
             revision=f"{seen} pictures",
             licence="MIT, Apache-2.0 and CC-BY-4.0, as what it learnt from: see models/README.md",
-            get="These files ship with the report: restore them, or train and publish: see models/README.md.",
+            get="noisebook[compute] brings this file; models/README.md says how it was made.",
         )
         lines.append(f"{path}: {seen} pictures seen, {len(data) / 1e6:.1f} MB, from cell {record.key[:12]}")
     return lines

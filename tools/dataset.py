@@ -313,7 +313,7 @@ def build(root: Path) -> None:
             loader=f"noisebook.models.{module}",
             revision="1",
             licence="MIT, Apache-2.0 and CC-BY-4.0: see models/README.md",
-            get=f"{LIBRARY} ships with the report: restore it, or run python -m tools.dataset.",
+            get="noisebook[compute] brings this file; models/README.md says how it was made.",
         )
     print(f"{path}: {len(pictures)} pictures, {len(names)} names, {path.stat().st_size / 1e6:.1f} MB")
 

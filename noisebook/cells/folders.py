@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
+
+_PACKAGE = Path(__file__).parents[1]
+EMBEDDED = _PACKAGE / "embedded" if (_PACKAGE / "embedded").is_dir() else _PACKAGE.parent / "models"
+"""Noisebook's own lock file's folder, and in its repository that of its models."""
 
 
 def user_cache() -> Path:
@@ -15,6 +21,22 @@ def user_cache() -> Path:
     from platformdirs import user_cache_path
 
     return user_cache_path("noisebook")
+
+
+@cache
+def embedded() -> tuple[Path, ...]:
+    """The folders of Noisebook's own models: its repository's, and the package that [compute] brings."""
+    found = find_spec("noisebook_models")
+    return EMBEDDED, *map(Path, (found and found.submodule_search_locations) or ())
+
+
+def find(root: Path, name: str) -> Path:
+    """Where a file is that is named from the report's folder: there, or among Noisebook's own ``models/``."""
+    path = root / name
+    if path.exists() or not name.startswith("models/"):
+        return path
+    own = (folder / name.removeprefix("models/") for folder in embedded())
+    return next((each for each in own if each.is_file()), path)
 
 
 def write_atomically(path: Path, data: bytes) -> None:

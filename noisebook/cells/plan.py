@@ -16,12 +16,12 @@ from pydantic import ValidationError
 
 from noisebook.cells.code import CodeReader
 from noisebook.cells.contract import CONTRACT_VERSION, REPORT_SEED, Cell, Json, Need, canonical
-from noisebook.cells.folders import write_note
+from noisebook.cells.folders import find, write_note
 from noisebook.cells.record import Record
 from noisebook.cells.registry import SHIPPED, Generator, Registry, suggest
 from noisebook.cells.store import Store, signature
 from noisebook.models.library import with_folder
-from noisebook.models.lock import AUTO, DEEPFLOYD, Entry, automatic, read_lock
+from noisebook.models.lock import AUTO, DEEPFLOYD, Entry, automatic, known
 
 State = Literal["cached", "missing", "stale"]
 
@@ -222,7 +222,7 @@ class Planner:
     @cached_property
     def lock(self) -> dict[str, Entry]:
         """The lock file's entries; with a library of the author's own, exact draws from that."""
-        entries = read_lock(self.root)
+        entries = known(self.root)
         if self.library:
             for name, entry in entries.items():
                 if entry["loader"] == "noisebook.models.exact":
@@ -261,7 +261,7 @@ class Planner:
     def _resolve(self, figure: str, generator: Generator, cell: Cell) -> Planned:
         reach = self.code.reach(generator.module, "run")
         models = {role: self._model_name(figure, role, name) for role, name in cell.models.items()}
-        inputs = {name: self.root / path for name, path in cell.inputs.items()}
+        inputs = {name: find(self.root, path) for name, path in cell.inputs.items()}
         needs = {name: self._need(figure, need) for name, need in cell.needs.items()}
         components: dict[str, Json] = {
             "format": CONTRACT_VERSION,

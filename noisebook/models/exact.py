@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from noisebook.cells.contract import derive_seed
+from noisebook.cells.folders import find
 from noisebook.diffusion import exact
 from noisebook.diffusion.denoiser import Enlarge, Prompt
 from noisebook.diffusion.exact import Windows
@@ -477,4 +478,4 @@ def _quantile(weights: Sequence[float], place: float) -> int:
 def load(name: str, entry: Entry, root: Path) -> Exact:
     """``exact/stage1`` or ``exact/stage2`` of a lock file. Raises MissingModel or BadPicture."""
     size = 256 if name.endswith("stage2") else 64
-    return Exact(open_library(name, entry, root), Text(root / SHIPPED), size)
+    return Exact(open_library(name, entry, root), Text(find(root, SHIPPED)), size)

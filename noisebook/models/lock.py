@@ -1,9 +1,10 @@
 """The lock file: which models and data sets a report means, byte for byte.
 
-``models.lock.json`` stands beside report.yaml. An entry names its kind (``model`` or ``data``), the module
-that loads it, its revision and licence, and the sha256 of each of its files (paths relative to the report's
-folder, unless the loader keeps them elsewhere). Keys are computed from entries, never from what happens to
-be on disk; a loader checks the digests before it uses a file. Nothing here imports torch.
+``models.lock.json`` stands beside report.yaml and adds to Noisebook's own, ``models/lock.json``. An entry
+names its kind (``model`` or ``data``), the module that loads it, its revision and licence, and the sha256 of
+each of its files (paths relative to the report's folder, unless the loader keeps them elsewhere). Keys are
+computed from entries, never from what happens to be on disk; a loader checks the digests before it uses a
+file. Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from noisebook.cells.folders import EMBEDDED as OWN
+from noisebook.cells.folders import find, write_atomically
 
 Entry = Mapping[str, Any]
 
@@ -36,12 +40,25 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def known(root: Path) -> dict[str, Entry]:
+    """The entries by name that the report in ``root`` can use: Noisebook's own, and its lock file's."""
+    return _read(OWN / "lock.json") | read_lock(root)
+
+
 def read_lock(root: Path) -> dict[str, Entry]:
-    """The entries of ``root/models.lock.json`` by name; none without a lock file.
+    """The entries of the report's own lock file by name; none without one.
 
     Raises MissingModel if the file is not a lock file of this format.
     """
-    path = root / LOCK_NAME
+    return _read(_place(root))
+
+
+def _place(root: Path) -> Path:
+    """The report's lock file; in Noisebook's repository its own one."""
+    return OWN / "lock.json" if (root / "models").resolve() == OWN else root / LOCK_NAME
+
+
+def _read(path: Path) -> dict[str, Entry]:
     if not path.exists():
         return {}
     try:
@@ -63,7 +80,7 @@ def verify(name: str, entry: Entry, folder: Path, only: Iterable[str] | None = N
 
     Raises MissingModel, with every file that is absent or altered.
     """
-    paths = {file: folder / file for file in (entry["files"] if only is None else only)}
+    paths = {file: find(folder, file) for file in (entry["files"] if only is None else only)}
     wrong = [
         f"  {path}: {'missing' if not path.is_file() else 'not the pinned file'}"
         for file, path in paths.items()
@@ -84,7 +101,7 @@ def at_hand(entry: Entry, root: Path) -> bool:
         folder = hub / f"models--{entry['repository'].replace('/', '--')}" / "snapshots" / entry["revision"]
     else:
         folder = root
-    return all((folder / file).is_file() for file in entry["files"])
+    return all(find(folder, file).is_file() for file in entry["files"])
 
 
 def automatic(lock: Mapping[str, Entry], root: Path) -> str:
@@ -112,7 +129,5 @@ def pin(root: Path, name: str, files: Mapping[str, Path] | Iterable[str], **fiel
     where = files if isinstance(files, Mapping) else {file: root / file for file in files}
     entry = {**fields, "files": {file: digest(path) for file, path in sorted(where.items())}}
     lock = {"format": FORMAT, "entries": dict(sorted({**read_lock(root), name: entry}.items()))}
-    temporary = root / f".{LOCK_NAME}.{os.getpid()}"
-    temporary.write_text(json.dumps(lock, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    temporary.replace(root / LOCK_NAME)
+    write_atomically(_place(root), (json.dumps(lock, indent=1, ensure_ascii=False) + "\n").encode())
     return entry

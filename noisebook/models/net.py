@@ -68,5 +68,5 @@ def open_network(path: Path, reader: Reader) -> PublishedNet:
 
 def load(name: str, entry: Entry, root: Path) -> PublishedNet:
     """``net/stage1`` or ``net/stage2`` of a lock file. Raises MissingModel."""
-    verify(name, entry, root)
-    return open_network(root / weights_of(int(name[-1])), Reader(Tokens(root / TEXT)))
+    files = verify(name, entry, root)
+    return open_network(files[weights_of(int(name[-1]))], Reader(Tokens(files[TEXT])))

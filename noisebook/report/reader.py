@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, cast
 
+from noisebook.cells.folders import find
 from noisebook.cells.registry import suggest
 from noisebook.report.model import BadInput, Position, Problem, quote
 
@@ -97,7 +98,9 @@ def inside(root: Path, name: str, at: Position | None = None) -> Path:
         raise _bad(name, at, message)
     if pure.is_absolute() or ".." in pure.parts:
         raise _bad(name, at, f"{quote(name)} leads out of the report's folder", hint)
-    path = root / pure
+    path = find(root, name)
+    if path != root / name:
+        return path  # one of Noisebook's own models
     try:
         if not path.resolve().is_relative_to(root.resolve()):
             raise _bad(name, at, f"{quote(name)} is a link out of the report's folder", hint)
