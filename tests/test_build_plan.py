@@ -261,7 +261,9 @@ def test_unknown_models_are_told(book: Book) -> None:
     )
     from noisebook.report.model import BadInput
 
-    with pytest.raises(BadInput, match="exact/stage1"):
+    assert {cell.models["stage1"] for cell in planned(book)} == {"exact/stage1"}, "every report knows it"
+    book.edit("generators/tile.py", '"stage1": ""', '"stage3": ""')
+    with pytest.raises(BadInput, match="exact/stage3"):
         planned(book)
     assert issubclass(PlanError, Exception)
 
