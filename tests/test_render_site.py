@@ -376,6 +376,10 @@ def test_the_packaged_theme_is_shipped_whole() -> None:
         ((12.5, "s"), "12.5"),
         ((1234.5, "s"), "1234"),
         ((54321.5, ""), "54\u202f322"),
+        ((float("inf"), "dB"), "∞"),
+        ((float("-inf"), ""), "−∞"),
+        ((float("nan"), ""), "not a number"),
+        ((10**400, ""), "1.00\u2009×\u200910⁴⁰⁰"),
     ],
 )
 def test_numbers_are_short(value: tuple[float, str], text: str) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 
 from noisebook.cells.contract import Json
 
+INFINITE = {"Infinity": math.inf, "-Infinity": -math.inf}
+"""How JSON has what it has no numbers for."""
 ACRONYMS = {"psnr", "ssim", "mse", "snr", "fid", "lpips", "l2", "flops"}
 
 
@@ -36,24 +40,43 @@ def title(name: str) -> str:
 
 def number(value: float, unit: str = "") -> str:
     """As many digits as say something: decibels with one decimal, else three or four significant ones."""
-    if value == int(value) and unit != "dB":
-        return f"{value:,.0f}".replace(",", "\u202f") if abs(value) >= 10_000 else f"{value:.0f}"
-    if unit == "dB":
-        return f"{value:.1f}"
-    if abs(value) < 1e-3:
-        mantissa, exponent = f"{value:.2e}".split("e")
+    if value != value:
+        return "not a number"
+    if value in (math.inf, -math.inf):
+        return "∞" if value > 0 else "−∞"
+    if abs(value) >= 1e15 or (unit != "dB" and 0 < abs(value) < 1e-3):
+        mantissa, exponent = f"{Decimal(value):.2e}".split("e")
         superscript = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
         return f"{mantissa}\u2009×\u200910{superscript}"
+    if unit == "dB":
+        return f"{value:.1f}"
+    if value == int(value):
+        return f"{value:,.0f}".replace(",", "\u202f") if abs(value) >= 10_000 else f"{value:.0f}"
     if abs(value) < 0.1:
         return f"{value:.3g}"
     decimals = next((n for n, bound in ((3, 1), (2, 10), (1, 1000)) if abs(value) < bound), 0)
     return f"{value:,.{decimals}f}".replace(",", "\u202f" if abs(value) >= 10_000 else "")
 
 
+def is_number(value: Json) -> bool:
+    """Whether a value of a cell's JSON is a number, infinite ones as the encoders write them."""
+    if isinstance(value, str):
+        return value in INFINITE
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def measure(value: Mapping[str, Json]) -> str:
     """A number with its unit, as a cell's output has them."""
     unit = str(value.get("unit", ""))
-    return f"{number(value['value'], unit)} {unit}".strip()
+    found = value["value"]
+    return (
+        f"{number(INFINITE.get(found, math.nan) if isinstance(found, str) else found, unit)} {unit}".strip()
+    )
+
+
+def field(value: Json) -> str:
+    """A table's field."""
+    return measure({"value": value}) if is_number(value) else words(value)
 
 
 def words(value: Json) -> str:

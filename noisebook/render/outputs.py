@@ -13,7 +13,7 @@ from noisebook.cells.record import Record, Stored
 from noisebook.cells.store import Absent
 from noisebook.render import media
 from noisebook.render.assets import Site
-from noisebook.render.formats import duration, number, title, words
+from noisebook.render.formats import duration, field, is_number, title
 from noisebook.render.styles import Styles
 from noisebook.render.views import (
     ENLARGED,
@@ -30,6 +30,8 @@ from noisebook.report.model import Figure
 
 LARGEST_NUMBER = 200
 """Bytes of an output that may be a number."""
+LARGEST_TABLE = 2_000_000
+"""Bytes of an output that may be a table."""
 LARGEST_CURVES = 2_000_000
 """Bytes; larger arrays are weights and states, not curves."""
 LONGEST_STRIP = 16_383
@@ -213,10 +215,8 @@ class _Finished:
 
     def _number(self, output: Stored) -> bool:
         """Whether the output is a number: it goes beside the picture."""
-        if output.bytes > LARGEST_NUMBER:
-            return False
-        value = json.loads(self._open(output))
-        if not (isinstance(value, Mapping) and isinstance(value.get("value"), int | float)):
+        value = self._json(output) if output.bytes <= LARGEST_NUMBER else None
+        if not (isinstance(value, Mapping) and is_number(value.get("value"))):
             return False
         self.result.values[output.name] = dict(value)
         name, _, of = output.name.rpartition(" of ")
@@ -225,17 +225,28 @@ class _Finished:
         return True
 
     def _table(self, output: Stored) -> None:
-        """A table goes under the figure, and is offered as CSV."""
-        value: Any = json.loads(self._open(output))
-        if not (isinstance(value, Mapping) and isinstance(value.get("columns"), list)):
-            return
-        columns, rows = [str(column) for column in value["columns"]], value.get("rows", [])
+        """A table goes under the figure, and is offered as CSV. Rows that are too short are filled."""
+        value = self._json(output)
+        match value:
+            case {"columns": list(names), "rows": list(rows)} if all(isinstance(row, list) for row in rows):
+                width = max(map(len, [names, *rows]))
+            case _:
+                return
+        columns = [str(name) for name in names] + [""] * (width - len(names))
+        rows = [row + [None] * (width - len(row)) for row in rows]
         path = self.site.add(f"assets/{output.sha256[:16]}.csv", _csv([columns, *rows]))
-        numeric = [all(isinstance(row[i], int | float) for row in rows) for i in range(len(columns))]
-        shown = [
-            [number(item) if isinstance(item, int | float) else words(item) for item in row] for row in rows
-        ]
+        numeric = [all(is_number(row[i]) for row in rows) for i in range(width)]
+        shown = [list(map(field, row)) for row in rows]
         self.result.tables.append(Table(title(output.name), columns, shown, path, numeric, output.measured))
+
+    def _json(self, output: Stored) -> Any:
+        """What a JSON output says; nothing if that cannot be read."""
+        if output.bytes > LARGEST_TABLE:
+            return None
+        try:
+            return json.loads(self._open(output))
+        except (ValueError, RecursionError):
+            return None
 
     def _take_away(self, planned: Planned, output: Stored, others: Sequence[Stored]) -> None:
         """A film as a GIF, where the cell has none; curves as CSV."""
