@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from xml.etree.ElementTree import fromstring
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from noisebook.render.bibliography import parse
+from noisebook.render.html import serialise
 from noisebook.render.prose import Context, Prose, Target, Writer, plain
 from noisebook.render.styles import Styles
 from noisebook.report.model import BadInput, Position
@@ -132,7 +134,8 @@ def test_equations_are_numbered_and_referred_to() -> None:
 
 def test_styles_become_classes_of_one_sheet() -> None:
     styles = Styles()
-    html = styles.replace('<mtd class="x" style="width: 50%;"></mtd><mtd style="width: 50%"></mtd>')
+    cells = fromstring('<mtr><mtd class="x" style="width: 50%;"></mtd><mtd style="width: 50%"></mtd></mtr>')
+    html = serialise(cells, styles)
     assert (
         html
         == f'<mtd class="x {styles.name("width: 50%")}"></mtd><mtd class="{styles.name("width: 50%")}"></mtd>'

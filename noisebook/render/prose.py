@@ -1,36 +1,30 @@
-"""From an author's Markdown to HTML: math, references, citations, footnotes. Raw HTML stays text."""
+"""From an author's Markdown to HTML: math, references, citations, footnotes."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
-from html import escape, unescape
-from typing import Any
-from xml.etree.ElementTree import Element
+from html import unescape
+from xml.etree.ElementTree import Element, SubElement, fromstring
 
 from markupsafe import Markup
 
+from noisebook.render import html, inline
 from noisebook.render.bibliography import Work
+from noisebook.render.blocks import Blocks
+from noisebook.render.code import fenced
+from noisebook.render.headings import Headings
 from noisebook.render.styles import Styles
-from noisebook.report.body import Span, converter, scan
+from noisebook.render.typography import smarten
+from noisebook.report import tex
+from noisebook.report.body import MOST, Span, scan
 from noisebook.report.model import BadInput, Position, Problem
 
-OWN_IDS = ("main", "works", "problems")
-"""Ids that templates give."""
-STRUT = '<mspace width="0" height="0.72em" depth="0.12em"/>'
-"""Browsers hang a root's sign from its top: over a low letter it would fall below the line."""
-_CITATION = re.compile(r"(?<!\\)\[(@[^\[\]\n]{1,400})\](?!\()")
-_CITED = re.compile(r"@([\w:./+-]*\w)\s*(?:,\s*(.*))?")
-_MARK = re.compile("\ue000(\\d+)\ue001")
-_ALONE = re.compile("<p>\\s*\ue000(\\d+)\ue001\\s*</p>")
-_SCHEME = re.compile(r"\s*([a-z][a-z0-9+.-]*):", re.IGNORECASE)
-_ID = re.compile(r' id="([^"]*)"')
-_HREF = re.compile(r' href="#([^"]*)"')
-_REFERENCE = re.compile(r'<math><mtext><a href="([^"]*)">([^<]*)</a></mtext></math>')
-_ANCHOR = re.compile(r"</?a\b[^>]*>")
-_TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
-_EMPTY_HEADER = re.compile(r"<th([^>]*)>\s*</th>")
+MOST_PROBLEMS = 50
+"""Of one text; what is further wrong with it is told once these are gone."""
+_CITED = re.compile(r"(.*?)(-?)@([\w:./+-]*\w)\s*(?:,\s*(.*))?", re.DOTALL)
 _TAG = re.compile(r"<[^>]*>")
 
 
@@ -59,10 +53,13 @@ class Context:
 
 @dataclass(slots=True)
 class Prose:
-    """The HTML of one body; ``figures`` are those that it placed, ``cited`` the works it names."""
+    """The HTML of one body; ``figures`` are those that it placed, ``cited`` the works it names.
+
+    ``headings`` are those of the highest level: their ids, and what they say in HTML without links.
+    """
 
     html: Markup
-    headings: list[dict[str, Any]]
+    headings: list[dict[str, str]]
     figures: list[str]
     cited: list[str]
     equations: int
@@ -73,8 +70,6 @@ class Writer:
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        self._problems: list[Problem] = []
-        self._locate: Callable[[int], Position] = lambda offset: Position("")
 
     def body(self, text: str, file: str, line: int, figure: Callable[[str], str]) -> Prose:
         """A section's body, which starts on ``line`` of ``file``; ``figure`` gives a figure's HTML."""
@@ -82,237 +77,356 @@ class Writer:
         def locate(offset: int) -> Position:
             return Position(file, line + text.count("\n", 0, offset), offset - text.rfind("\n", 0, offset))
 
-        return self._write(text, locate, figure)
+        return _Text(self.context, text, locate, figure).write()
 
     def inline(self, text: str, position: Position) -> Markup:
         """A caption: Markdown of one paragraph."""
         if not text.strip():
             return Markup("")
-        prose = self._write(" ".join(text.split()), lambda offset: position, lambda _: "")
-        html = str(prose.html).strip()
-        return Markup(html.removeprefix("<p>").removesuffix("</p>") if html.count("<p>") == 1 else html)
+        written = _Text(self.context, " ".join(text.split()), lambda offset: position, lambda _: "").write()
+        found = str(written.html).strip()
+        return Markup(found.removeprefix("<p>").removesuffix("</p>") if found.count("<p") == 1 else found)
 
-    def _write(self, text: str, locate: Callable[[int], Position], figure: Callable[[str], str]) -> Prose:
-        self._problems, self._locate = [], locate
-        text = re.sub("[\ue000-\ue002]", "", text)
-        spans, _ = scan(text)
-        math = iter(self._math([span for span in spans if span.kind in ("math", "display")]))
+
+class _Text:
+    """One text on its way: what is not Markdown is taken out of it in pieces, the rest becomes a tree."""
+
+    def __init__(
+        self,
+        context: Context,
+        text: str,
+        locate: Callable[[int], Position],
+        figure: Callable[[str], str],
+    ) -> None:
+        self.context, self.locate, self.figure = context, locate, figure
+        self.text = (
+            re.sub("[\x02\x03]", " ", text).expandtabs(4) if "\t" in text else re.sub("[\x02\x03]", " ", text)
+        )
+        self.problems: list[Problem] = []
+        self.pieces: list[Element] = []
+        self.spans: list[Span] = []
+        self.figures: list[str] = []
+        self.cited: list[str] = []
+        self.equations = 0
+        self.at = 0
+        """Where the block begins that is being read."""
+        self.told: dict[str, int] = {}
+
+    def write(self) -> Prose:
+        """The HTML. Raises BadInput."""
+        lines, self.starts = self._take_out()
+        blocks = Blocks(self._whole, lambda line: inline.restored(line, self._original), self._tell_line)
+        blocks.read(lines)
+        if not self.problems:
+            self._read(blocks)
+        if self.problems:
+            raise BadInput(self.problems)
+        root = blocks.root
+        self._number_notes(blocks)
+        for table in root.iter("div"):
+            if table.get("class") == "scroll":
+                table.attrib.update(
+                    {"tabindex": "0", "role": "region", "aria-label": f"Table: {self._label(table)}"}
+                )
+        headings = Headings(self.words)
+        headings.name(root)
+        contents = [{"id": each.get("id", ""), "html": self._bare(each)} for each in headings.highest]
+        headings.link()
+        return Prose(Markup(self._html(root).strip()), contents, self.figures, self.cited, self.equations)
+
+    # Pieces
+
+    def _take_out(self) -> tuple[list[str], list[int]]:
+        """The lines of the text with a sign for each piece, and where each of them starts in the text."""
         parts: list[str] = []
-        pieces: list[str] = []
-        figures: list[str] = []
-        cited: list[str] = []
-        at = 0
+        starts, at = [0], 0
+        spans, faults = scan(self.text)
+        for fault in faults if len(spans) >= MOST else ():
+            self._tell(fault.offset, fault.message, fault.hint)
+        if self.problems:
+            raise BadInput(self.problems)
+        formulas = iter(self._math([span for span in spans if span.kind in ("math", "display")]))
         for span in [*spans, None]:
-            end = span.start if span else len(text)
-            parts.append(self._cite(text, at, end, pieces, cited))
+            between = self.text[at : span.start if span else len(self.text)]
+            starts.extend(at + match.end() for match in re.finditer("\n", between))
+            parts.append(between)
             if span is None:
                 break
             at = span.end
-            if span.kind == "code":
-                parts.append(text[span.start : span.end])
+            if span.kind == "comment":
                 continue
-            if span.kind == "figure":
-                figures.append(span.value)
-                html = figure(span.value)
-            elif span.kind == "ref":
-                html = self._reference(span)
-            elif span.kind == "display":
-                # A wide formula scrolls by itself, and the keyboard must be able to reach it.
-                html = f'<span class="equation" tabindex="0">{next(math)}</span>'
-            else:
-                html = next(math)
-            mark = _mark(pieces, html)
-            parts.append(f"\n\n{mark}\n\n" if span.kind == "figure" else mark)
-        html, headings = self._markdown("".join(parts))
-        html = _ALONE.sub(
-            lambda match: (
-                pieces[int(match[1])]
-                if pieces[int(match[1])].startswith("<figure")
-                else f"<p>{pieces[int(match[1])]}</p>"
-            ),
-            html,
-        )
-        html = _MARK.sub(lambda match: pieces[int(match[1])], html)
-        if self._problems:
-            raise BadInput(self._problems)
-        return Prose(Markup(html), headings, figures, cited, html.count('<span class="equation"'))
+            parts.append(inline.piece(len(self.pieces)))
+            self.spans.append(span)
+            self.pieces.append(next(formulas) if span.kind in ("math", "display") else self._piece(span))
+        return "".join(parts).split("\n"), starts
 
-    def _math(self, spans: list[Span]) -> list[str]:
+    def _piece(self, span: Span) -> Element:
+        if span.kind == "figure":
+            self.figures.append(span.value)
+            return Element("figure", id=span.value)
+        if span.kind == "ref":
+            return self._reference(span)
+        if span.kind == "cite":
+            return self._cite(span)
+        if self.text[span.start : span.inner].strip("`"):
+            return fenced(self.text, span)
+        if "\n" in span.value or span.inner - span.start > 2 and self.text[span.end - 1] != "`":
+            return fenced(self.text, span)
+        code = Element("code")
+        value = span.value.replace("\n", " ")
+        code.text = value[1:-1] if value[:1] == value[-1:] == " " and value.strip() else value
+        return code
+
+    def _original(self, number: int) -> str:
+        return self.text[self.spans[number].start : self.spans[number].end]
+
+    def words(self, number: int) -> str:
+        """A piece in words."""
+        return "".join(self.pieces[number].itertext())
+
+    def _prose(self, number: int) -> str:
+        """A piece in words, if it is no formula."""
+        return "" if self.spans[number].kind in ("math", "display") else self.words(number)
+
+    def _whole(self, line: str) -> Element | None:
+        number = inline.piece_alone(line)
+        if number is None:
+            return None
+        found = self.pieces[number]
+        return found if found.tag in ("pre", "div", "figure") else None
+
+    def _math(self, spans: list[Span]) -> list[Element]:
         from math_core import LatexError
 
-        if not spans:
-            return []
         try:
-            found = converter().convert_all([(span.value, span.kind == "display") for span in spans])
+            found = tex.convert([(span.value, span.kind == "display") for span in spans])
         except LatexError:
-            found = []
             for span in spans:
-                try:
-                    converter().convert_with_local_state(span.value, displaystyle=span.kind == "display")
-                except LatexError as error:
-                    message = str(error).partition(": ")[2]
-                    self._problems.append(Problem(self._locate(span.inner), f"in a formula: {message}"))
-            raise BadInput(self._problems) from None
+                if bad := tex.fault(span.value, span.kind == "display"):
+                    self._tell(span.inner, f"in a formula: {bad[1]}", bad[2])
+            raise BadInput(self.problems) from None
         result = []
-        for html in found:
-            html = _HREF.sub(r' href="#eq-\1"', _ID.sub(r' id="eq-\1"', html))
-            html = self.context.styles.replace(html).replace("\ufe00", "")
-            result.append(_link_out(html).replace("<msqrt>", f"<msqrt>{STRUT}"))
+        for span, markup in zip(spans, found, strict=True):
+            formula = fromstring(markup.replace("\ufe00", ""))
+            result.append(self._formula(formula, span.kind == "display"))
         return result
 
-    def _reference(self, span: Span) -> str:
+    def _formula(self, formula: Element, display: bool) -> Element:
+        """A formula as the page shows it."""
+        for each in formula.iter():
+            if label := each.get("id"):
+                each.set("id", f"eq-{label}")
+            if each.tag == "msqrt":
+                # Browsers hang a root's sign from its top: over a low letter it would fall below the line.
+                each.insert(0, Element("mspace", width="0", height="0.72em", depth="0.12em"))
+        link = next(formula.iter("a"), None)
+        if link is not None and "".join(formula.itertext()) == (link.text or ""):
+            return _link(link.text or "", f"#eq-{link.get('href', '')[1:]}")
+        if not display:
+            return formula
+        # A wide formula scrolls by itself, and the keyboard must be able to reach it.
+        self.equations += 1
+        outer = Element("span", {"class": "equation", "tabindex": "0"})
+        outer.append(formula)
+        return outer
+
+    def _reference(self, span: Span) -> Element:
         target = self.context.targets.get(span.value)
         if target is None:
-            self._problems.append(Problem(self._locate(span.start), f"nothing has the id {span.value!r}"))
-            return ""
-        title = f' title="{escape(target.title)}"' if target.title else ""
-        return f'<a class="ref" href="{escape(target.href)}"{title}>{escape(target.words)}</a>'
+            self._tell(span.start, f"nothing has the id {span.value!r}")
+            return Element("span")
+        return _link(target.words, target.href, title=target.title)
 
-    def _cite(self, text: str, start: int, end: int, pieces: list[str], cited: list[str]) -> str:
-        """The text between two spans, its citations replaced."""
+    def _cite(self, span: Span) -> Element:
+        """Works in parentheses: ``[see @key, p. 3; -@other]``."""
+        outer = Element("span")
+        outer.text = "("
+        at = span.inner
+        for item in span.value.split(";"):
+            found = _CITED.fullmatch(item.strip())
+            before, bare, key, place = found.groups() if found else ("", "", item.strip(), "")
+            work = self.context.works.get(key)
+            if work is None:
+                known = ", ".join(self.context.works) or "the bibliography is empty"
+                self._tell(at - (at == span.inner), f"no work has the key {key!r}", f"known: {known}")
+            else:
+                if key not in self.cited:
+                    self.cited.append(key)
+                short = work.fields.get("year", "") or work.short if bare else work.short
+                if len(outer):
+                    outer[-1].tail = "; " + before
+                else:
+                    outer.text += before
+                words = short + (f", {' '.join(place.split())}" if place else "")
+                link = _link(words, f"references.html#{key}", "cite", work.fields.get("title", key))
+                outer.append(link)
+            at += len(item) + 1
+        if len(outer):
+            outer[-1].tail = ")"
+        return outer
 
-        def replace(match: re.Match[str]) -> str:
-            links = []
-            for item in match[1].split(";"):
-                found = _CITED.fullmatch(item.strip())
-                key, place = (found[1], found[2] or "") if found else (item.strip(), "")
-                work = self.context.works.get(key)
-                if work is None:
-                    known = ", ".join(self.context.works) or "the bibliography is empty"
-                    self._problems.append(
-                        Problem(
-                            self._locate(start + match.start()),
-                            f"no work has the key {key!r}",
-                            f"known: {known}",
-                        )
-                    )
-                    continue
-                if key not in cited:
-                    cited.append(key)
-                title = escape(work.fields.get("title", key))
-                words = escape(work.short + (f", {place}" if place else ""))
-                links.append(
-                    f'<a class="cite" href="references.html#{escape(key)}" title="{title}">{words}</a>'
-                )
-            return _mark(pieces, f"({'; '.join(links)})")
+    # The tree
 
-        return _CITATION.sub(replace, text[start:end])
+    def _read(self, blocks: Blocks) -> None:
+        """What stands in the lines of every block."""
+        engine = inline.engine(self.words, blocks.notes, self._tell_text)
+        stage = engine.treeprocessors["inline"]
+        unescape_all = engine.treeprocessors["unescape"]
+        for leaf, line in blocks.leaves:
+            self.at = self._start(line)
+            if bad := inline.too_much(leaf.text or ""):
+                self._tell(self.at + bad[0], bad[1], "a blank line begins another; \\[ is a bracket")
+                continue
+            if inline.simple(leaf, self.words):
+                smarten(leaf)
+                continue
+            holder = Element("div")
+            holder.append(leaf)
+            try:
+                stage.run(holder)
+            except RecursionError:
+                self._tell(self.at, "marks stand too deep in one another in this paragraph")
+                continue
+            smarten(leaf)
+            unescape_all.run(holder)
+            for element in leaf.iter():
+                if element.tag == "a":
+                    self._link(element)
+                elif element.tag == "img":
+                    self._picture(element)
 
-    def _markdown(self, text: str) -> tuple[str, list[dict[str, Any]]]:
-        import markdown
-        from markdown.treeprocessors import Treeprocessor
-
-        links = self._link
-        pictures = self._picture
-
-        class Addresses(Treeprocessor):
-            def run(self, root: Element) -> None:
-                for element in root.iter():
-                    if element.tag == "a" and "href" in element.attrib:
-                        links(element)
-                    elif element.tag == "img":
-                        pictures(element)
-
-        class Headings(Treeprocessor):
-            def run(self, root: Element) -> None:
-                """The page's title is the only h1; no level is skipped."""
-                found = [element for element in root.iter() if re.fullmatch("h[1-6]", element.tag)]
-                highest = min((int(element.tag[1]) for element in found), default=1)
-                before = 1
-                for element in found:
-                    before = min(int(element.tag[1]) - highest + 2, before + 1, 6)
-                    element.tag = f"h{before}"
-
-        engine = markdown.Markdown(
-            extensions=[
-                "tables",
-                "footnotes",
-                "def_list",
-                "sane_lists",
-                "smarty",
-                "toc",
-                "pymdownx.superfences",
-            ],
-            extension_configs={
-                "tables": {"use_align_attribute": True},
-                "footnotes": {"BACKLINK_TITLE": "Back to the text (note {})"},
-                "toc": {"slugify": _heading_id},
-                "pymdownx.superfences": {},
-            },
-            output_format="html",
-        )
-        engine.preprocessors.deregister("html_block")
-        engine.inlinePatterns.deregister("html")
-        engine.treeprocessors.register(Headings(engine), "headings", 15)  # before toc
-        engine.treeprocessors.register(Addresses(engine), "addresses", 1)
-        html = engine.convert(text)
-        html = re.sub(r' align="(\w+)"', r' class="\1"', html)
-        html = _TABLE.sub(_scrolling, _EMPTY_HEADER.sub(r"<td\1></td>", html))
-        html = html.replace("<pre>", '<pre tabindex="0">')
-        return html, engine.toc_tokens  # type: ignore[attr-defined]
+    def _number_notes(self, blocks: Blocks) -> None:
+        """Footnotes in the order in which the text refers to them, below it."""
+        order: list[str] = []
+        uses: dict[str, int] = {}
+        waiting = [blocks.root]
+        for tree in waiting:
+            for sign in tree.iter("note"):
+                name = sign.attrib.pop("name")
+                if name not in uses:
+                    order.append(name)
+                    waiting.append(blocks.notes[name][0])
+                uses[name] = uses.get(name, 0) + 1
+                sign.tag = "sup"
+                sign.set("id", f"fnref{uses[name] if uses[name] > 1 else ''}:{name}")
+                link = _link(str(order.index(name) + 1), f"#fn:{name}", "footnote-ref")
+                sign.insert(0, link)
+        for name, (note, line) in blocks.notes.items():
+            if name not in uses:
+                self._tell(self._start(line), f"no text refers to the footnote {name!r}", f"[^{name}] does")
+        if self.problems:
+            raise BadInput(self.problems)
+        if not order:
+            return
+        below = SubElement(blocks.root, "div", {"class": "footnote"})
+        SubElement(below, "hr")
+        listed = SubElement(below, "ol")
+        for number, name in enumerate(order, 1):
+            note = blocks.notes[name][0]
+            note.set("id", f"fn:{name}")
+            listed.append(note)
+            last = note[-1] if len(note) and note[-1].tag == "p" else SubElement(note, "p")
+            for use in range(1, uses[name] + 1):
+                back = _link("↩", f"#fnref{use if use > 1 else ''}:{name}", "footnote-backref")
+                back.set("title", f"Back to the text (note {number})")
+                if len(last):
+                    last[-1].tail = (last[-1].tail or "") + "\N{NO-BREAK SPACE}"
+                else:
+                    last.text = (last.text or "") + "\N{NO-BREAK SPACE}"
+                last.append(back)
 
     def _link(self, element: Element) -> None:
         """Only addresses that lead somewhere harmless; a section's file becomes its page."""
         href = unescape(element.get("href", ""))
-        scheme = _SCHEME.match(href)
-        if scheme and scheme[1].lower() not in ("http", "https", "mailto"):
+        kind = html.scheme(href)
+        if kind is None:
             del element.attrib["href"]
-        elif scheme:
+        elif kind:
+            element.set("href", href)
             element.set("rel", "noopener")
         else:
-            path, hash_, fragment = href.partition("#")
+            path, sign, fragment = href.partition("#")
             name = path.rpartition("/")[2].removesuffix(".md")
+            element.set("href", href)
             if path.endswith(".md") and name in self.context.pages:
-                element.set("href", self.context.pages[name] + hash_ + fragment)
-            elif path.startswith("//"):
-                del element.attrib["href"]
+                element.set("href", self.context.pages[name] + sign + fragment)
 
     def _picture(self, element: Element) -> None:
         source = unescape(element.get("src", ""))
-        found = None if _SCHEME.match(source) else self.context.image(source)
+        found = None if html.scheme(source) != "" else self.context.image(source)
         if found is None:
-            self._problems.append(
-                Problem(
-                    self._locate(0),
-                    f"no picture {source!r} in this report",
-                    "give a path relative to report.yaml",
-                )
-            )
+            message, hint = f"no picture {source!r} in this report", "give a path relative to report.yaml"
+            self._tell_text(element.get("src", ""), message, hint)
             return
         element.set("src", found[0])
         element.set("width", str(found[1]))
         element.set("height", str(found[2]))
         element.set("loading", "lazy")
 
+    # HTML
 
-def _scrolling(table: re.Match[str]) -> str:
-    """A table that scrolls by itself; a region of the page, named by its first row that says something."""
-    bare = _TAG.sub(" ", _MARK.sub(" ", table[0].replace("</tr>", "\ue002")))
-    rows = (" ".join(unescape(row).split()) for row in bare.split("\ue002"))
-    label = escape(next(filter(None, rows), "")[:60])
-    return f'<div class="scroll" tabindex="0" role="region" aria-label="Table: {label}">{table[0]}</div>'
+    def _html(self, element: Element) -> str:
+        special = {
+            inline.PIECE: lambda each: html.element(self.pieces[int(each.get("n", ""))], self.context.styles),
+            "figure": lambda each: self.figure(each.get("id", "")),
+        }
+        return html.serialise(element, self.context.styles, special)
+
+    def _bare(self, heading: Element) -> str:
+        """What a heading says, as the contents list shows it: nothing that links, or that has an id."""
+
+        def formula(each: Element) -> str:
+            return html.element(_unlinked(self.pieces[int(each.get("n", ""))]), self.context.styles)
+
+        special = {inline.PIECE: formula, "sup": lambda each: ""}
+        return html.serialise(heading, self.context.styles, special, without=("a", "img"))
+
+    def _label(self, table: Element) -> str:
+        """A table's name: its first row that says something."""
+        for row in table.iter("tr"):
+            words = " ".join(inline.said(cell, self._prose) for cell in row).split()
+            if words:
+                return " ".join(words)[:60]
+        return ""
+
+    # Mistakes
+
+    def _start(self, line: int) -> int:
+        return self.starts[min(line, len(self.starts) - 1)]
+
+    def _tell(self, offset: int, message: str, hint: str = "") -> None:
+        if len(self.problems) < MOST_PROBLEMS:
+            self.problems.append(Problem(self.locate(offset), message, hint))
+
+    def _tell_line(self, line: int, message: str, hint: str) -> None:
+        start = self._start(line)
+        indent = re.compile(" *").match(self.text, start)
+        self._tell(indent.end() if indent else start, message, hint)
+
+    def _tell_text(self, needle: str, message: str, hint: str) -> None:
+        """Told where the words stand: after the beginning of the block, and after where they were told last."""
+        found = self.text.find(needle, max(self.at, self.told.get(needle, -1) + 1))
+        self.told[needle] = found
+        self._tell(found if found >= 0 else self.at, message, hint)
 
 
-def _link_out(html: str) -> str:
-    """A reference alone becomes a link; within a formula, where nothing should take the focus, its number."""
-    if alone := _REFERENCE.fullmatch(html):
-        return f'<a class="ref" href="{alone[1]}">{alone[2]}</a>'
-    return _ANCHOR.sub("", html)
+def _link(words: str, href: str, kind: str = "ref", title: str = "") -> Element:
+    link = Element("a", {"class": kind, "href": href, **({"title": title} if title else {})})
+    link.text = words
+    return link
 
 
-def _heading_id(words: str, separator: str) -> str:
-    """The id of a heading: as Markdown makes it, but never one that a page has already."""
-    from markdown.extensions.toc import slugify
-
-    found = slugify(words, separator)
-    return f"{found}-section" if found in OWN_IDS or found.startswith(("fig-", "eq-")) else found
-
-
-def _mark(pieces: list[str], html: str) -> str:
-    pieces.append(html)
-    return f"\ue000{len(pieces) - 1}\ue001"
+def _unlinked(element: Element) -> Element:
+    """A copy without ids and addresses."""
+    found = deepcopy(element)
+    for each in found.iter():
+        each.attrib.pop("id", None)
+        if each.tag == "a":
+            each.tag = "span"
+            each.attrib.clear()
+    return found
 
 
-def plain(html: str) -> str:
+def plain(markup: str) -> str:
     """The words of some HTML, for search."""
-    return " ".join(unescape(_TAG.sub(" ", html)).split())
+    return " ".join(unescape(_TAG.sub(" ", markup)).split())

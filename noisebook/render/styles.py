@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
-
-_ATTRIBUTE = re.compile(r'(?: class="([^"]*)")? style="([^"]*)"')
 
 
 class Styles:
@@ -20,12 +17,6 @@ class Styles:
         name = "s" + hashlib.sha256(declarations.encode()).hexdigest()[:6]
         self._rules[name] = declarations
         return name
-
-    def replace(self, html: str) -> str:
-        """HTML of our own making with its ``style`` attributes turned into classes."""
-        return _ATTRIBUTE.sub(
-            lambda match: f' class="{" ".join(filter(None, [match[1], self.name(match[2])]))}"', html
-        )
 
     def sheet(self) -> str:
         """The style sheet."""

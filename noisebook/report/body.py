@@ -1,9 +1,10 @@
-"""What stands in a section's body besides Markdown: math, code, and the two calls.
+"""What stands in a section's body besides Markdown: math, code, citations, comments, and the two calls.
 
-Math is ``$…$`` within a paragraph and ``$$…$$``; calls are ``{{ figure("id") }}``, on a line of its own, and
-``{{ ref("id") }}``. None of them is looked for in code (between backticks, or fenced by ``` or ~~~), and a
-backslash takes the meaning from the character after it. As with Pandoc, the first ``$`` has no space after
-it, the last none before it and no digit after it; one before a digit that ends nowhere is a price.
+Math is ``$…$`` or ``\\(…\\)`` within a paragraph, ``$$…$$``, ``\\[…\\]`` or an environment of equations on its own;
+calls are ``{{ figure("id") }}``, on a line of its own, and ``{{ ref("id") }}``. None of them is looked for in code
+(between backticks, or fenced by ``` or ~~~) nor in comments, and a backslash takes the meaning from the character
+after it. As with Pandoc, the first ``$`` has no space after it, the last none before it and no digit after it; one
+before a digit that ends nowhere, or that words follow, is a price.
 """
 
 from __future__ import annotations
@@ -12,21 +13,20 @@ import difflib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    from math_core import LatexToMathML
+from noisebook.report import tex
 
-Kind = Literal["code", "math", "display", "figure", "ref"]
+Kind = Literal["code", "math", "display", "figure", "ref", "cite", "comment"]
 CALLS = ("figure", "ref")
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """``body[start:end]`` is code, math or a call.
+    """``body[start:end]`` is code, math, a citation, a comment or a call.
 
-    ``value`` is what stands between the delimiters: TeX (it starts at ``inner``), the code, or the id.
+    ``value`` is what stands between the delimiters: TeX (it starts at ``inner``), the code, or the id. What marks
+    the lines of a quote is not part of the TeX: ``cuts`` says after how many characters how many were left out.
     """
 
     kind: Kind
@@ -34,6 +34,11 @@ class Span:
     end: int
     value: str
     inner: int
+    cuts: tuple[tuple[int, int], ...] = ()
+
+    def place(self, offset: int) -> int:
+        """Where a character of ``value`` stands in the body."""
+        return self.inner + offset + sum(width for at, width in self.cuts if at <= offset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +52,15 @@ class Fault:
 
 _TOKEN = re.compile(
     r"""
-    (?P<fence>^(?:[ >]|[-*+][ ]|\d{1,3}[.)][ ])*(?P<fencing>`{3,}|~{3,})[^`\n]*$)
+    (?P<fence>^(?:[ >]|[-*+][ ]|\d{1,9}[.)][ ])*(?P<fencing>`{3,}|~{3,})[^`\n]*$)
+  | \\begin[ ]?\{(?P<environment>(?:equation|align|alignat|flalign|gather|multline|eqnarray|displaymath|math)\*?)\}
+  | (?P<eqref>\\(?:eq)?ref\{[^{}\n]+\})
+  | \\(?P<tex>begin|end|label|cite[a-z]*|footnote|includegraphics)(?:\[[^\]\n]*\])?\{
+  | (?P<bracket>\\[(\[])
   | (?P<escape>\\[^\w\s])
   | (?P<ticks>`+)
+  | (?P<comment><!--)
+  | (?P<cite>\[(?=[^\[\]\n]{0,200}@)(?:[^\[\]\n@]{0,200}[\s(-])?@\w[^\[\]]{0,400}\](?!\())
   | (?P<display>\$\$)
   | (?P<math>\$(?=[^\s$]))
   | (?P<call>\{\{)
@@ -58,61 +69,204 @@ _TOKEN = re.compile(
 )
 _CALL = re.compile(r"\s*([A-Za-z_]\w*)\s*\(\s*(?:\"([^\"]*)\"|'([^']*)')\s*\)\s*")
 _NAME = re.compile(r"\s*([A-Za-z_]\w*)")
-_INLINE = re.compile(r"((?:[^\\$`\n]|\\.|\n(?!\s*\n))+?)(?<!\s)\$(?!\d)", re.DOTALL)
-_BLANK = re.compile(r"\n[ \t]*(?:\n|\Z)")
+_STEP = re.compile(
+    r"\\(?:text[a-z]*|mbox|hbox)[ ]?\{(?:[^{}$\\\n`]|\\.|\$[^$\n{}]*\$)*\}|\\.|\n[ \t]*\n|[^\\$`\n]+|.",
+    re.DOTALL,
+)
+"""A piece of math within a paragraph; the text in it may hold math of its own."""
+_BLANK = re.compile(r"\n[ \t>]*(?:\n|\Z)")
+_QUOTED = re.compile(r"(?:[ >]|[-*+][ ]|\d{1,9}[.)][ ])*")
+_WORD = re.compile(r"(?:^|[\s(])[^\W\d_]{2,}(?=[\s,.;:!?)]|$)")
+_SIGNS = re.compile(r"[\\^_{}=<>+|]")
 _LONGEST = 1000
 """Characters that math within a paragraph, or a call, may have."""
+MOST = 20_000
+"""Formulas, pieces of code, citations and calls that a text may have."""
+_INSTEAD = {
+    "begin": "a formula stands between $$ and $$",
+    "end": "a formula stands between $$ and $$",
+    "label": "a label stands in an equation, between $$ and $$",
+    "footnote": "a footnote is written [^name], and its text: [^name]: …",
+    "includegraphics": "a picture is written ![what it shows](path)",
+}
 
 
 def scan(body: str) -> tuple[list[Span], list[Fault]]:
     """All spans of a body in order, and its faults. The TeX itself is not judged: see :func:`math_fault`."""
-    spans: list[Span] = []
-    faults: list[Fault] = []
-    at = paragraph = 0
-    while token := _TOKEN.search(body, at):
+    scanner = _Scanner(body)
+    scanner.run()
+    return scanner.spans, scanner.faults
+
+
+class _Scanner:
+    def __init__(self, body: str) -> None:
+        self.body = body
+        self.spans: list[Span] = []
+        self.faults: list[Fault] = []
+        self.paragraph = 0
+        """Where the paragraph ends that is looked at."""
+        self.price = -1
+        self.absent: dict[str, int] = {}
+        """Up to where a closing sign has been looked for in vain."""
+
+    def run(self) -> None:
+        at = 0
+        while token := _TOKEN.search(self.body, at):
+            if len(self.spans) >= MOST or len(self.faults) >= MOST:
+                message = f"more than {MOST} formulas, pieces of code and the like in one text"
+                self._fault(token.start(), message, "make several sections of it")
+                return
+            kind = token.lastgroup or ""
+            kind = "fence" if token["fence"] is not None else kind
+            if token.end() > self.paragraph:
+                blank = _BLANK.search(self.body, token.end())
+                self.paragraph = blank.start() if blank else len(self.body)
+            at = getattr(self, f"_{kind}")(token) if kind != "escape" else token.end()
+
+    def _fault(self, offset: int, message: str, hint: str = "") -> None:
+        self.faults.append(Fault(offset, message, hint))
+
+    def _find(self, sign: str, start: int, limit: int) -> int:
+        """Where a sign stands next, or -1."""
+        found = self.body.find(sign, max(start, self.absent.get(sign, 0)), limit)
+        if found < 0:
+            self.absent[sign] = max(limit - len(sign) + 1, self.absent.get(sign, 0))
+        return found
+
+    def _add(self, kind: Kind, start: int, end: int, inner: int, last: int) -> int:
+        """A span whose value is ``body[inner:last]``, without the marks of a quote around it."""
+        value = self.body[inner:last]
+        cuts: list[tuple[int, int]] = []
+        if kind in ("math", "display") and "\n" in value:
+            prefix = _QUOTED.match(self.body, self.body.rfind("\n", 0, start) + 1, start)
+            if prefix and (depth := prefix[0].count(">")):
+                mark = re.compile(rf"(?<=\n)(?:[ ]{{0,3}}>[ ]?){{1,{depth}}}")
+                removed = 0
+                for found in mark.finditer(value):
+                    cuts.append((found.start() - removed, len(found[0])))
+                    removed += len(found[0])
+                value = mark.sub("", value)
+        self.spans.append(Span(kind, start, end, value, inner, tuple(cuts)))
+        return end
+
+    def _fence(self, token: re.Match[str]) -> int:
+        sign = token["fencing"]
+        closing = re.compile(rf"^[ >]*{sign}{sign[0]}*[ \t]*$", re.MULTILINE).search(self.body, token.end())
+        end = closing.end() if closing else len(self.body)
+        if not closing:
+            self._fault(
+                token.start("fencing"), "this block of code is never closed", f"a line {sign} ends it"
+            )
+        return self._add("code", token.start("fencing"), end, token.end(), end)
+
+    def _environment(self, token: re.Match[str]) -> int:
+        start, last = token.start(), f"\\end{{{token['environment']}}}"
+        end = self._find(last, token.end(), self.paragraph)
+        if end < 0:
+            message = f"\\begin{{{token['environment']}}} has no \\end in its paragraph"
+            self._fault(start, message, "a formula has no blank line in it")
+            return token.end()
+        return self._add("display", start, end + len(last), start, end + len(last))
+
+    def _eqref(self, token: re.Match[str]) -> int:
+        return self._add("math", *token.span(), *token.span())
+
+    def _tex(self, token: re.Match[str]) -> int:
+        hint = _INSTEAD.get(token["tex"], "a work is cited as [@key]")
+        self._fault(token.start(), f"\\{token['tex']} is not known in a text", hint)
+        return token.end()
+
+    def _bracket(self, token: re.Match[str]) -> int:
+        r"""``\(…\)`` and ``\[…\]``: formulas, but for words and numbers, whose brackets are escaped."""
+        display = token["bracket"] == "\\["
         start, inner = token.span()
-        at = inner
-        if inner > paragraph:
-            blank = _BLANK.search(body, inner)
-            paragraph = blank.start() if blank else len(body)
-        if token["fence"] is not None:
-            closing = re.compile(rf"^[ >]*{token['fencing']}[`~]*[ \t]*$", re.MULTILINE).search(body, inner)
-            at = closing.end() if closing else len(body)
-            spans.append(Span("code", start, at, body[inner:at], inner))
-            if not closing:
-                faults.append(Fault(token.start("fencing"), "this block of code is never closed"))
-        elif token["ticks"]:
-            closing = re.compile(rf"(?<!`){token['ticks']}(?!`)").search(body, inner, paragraph)
-            if closing:
-                at = closing.end()
-                spans.append(Span("code", start, at, body[inner : closing.start()], inner))
-        elif token["display"]:
-            end = body.find("$$", inner)
-            at = end + 2 if end >= 0 else len(body)
-            if end > paragraph:
-                faults.append(Fault(start, "this formula has a blank line in it", "or its $$ has no partner"))
-            elif end < 0:
-                faults.append(Fault(start, "this formula is never closed", "$$ ends it"))
-            else:
-                spans.append(Span("display", start, at, body[inner:end], inner))
-        elif token["math"]:
-            if closing := _INLINE.match(body, inner, min(len(body), inner + _LONGEST)):
-                at = closing.end()
-                spans.append(Span("math", start, at, closing[1], inner))
-            elif not body[inner].isdigit():
-                faults.append(Fault(start, "this formula is never closed", "a dollar sign is written \\$"))
-        elif token["call"]:
-            end = body.find("}}", inner, inner + _LONGEST)
-            if end < 0 or "\n" in body[inner:end]:
-                faults.append(Fault(start, "{{ is never closed", "}} ends a call, on the same line"))
-            else:
-                at = end + 2
-                call = _call(body, start, inner, end)
-                if isinstance(call, Span):
-                    spans.append(call)
-                else:
-                    faults.append(call)
-    return spans, faults
+        end = self._find("\\]" if display else "\\)", inner, min(self.paragraph, inner + 10 * _LONGEST))
+        value = self.body[inner:end].strip() if end >= 0 else ""
+        if not value:
+            return inner
+        before = self.body[self.body.rfind("\n", 0, start) + 1 : start]
+        alone = not before.strip(" >") and self.body[end + 2 : end + 3] in ("", "\n")
+        if (
+            (display and not alone and not _SIGNS.search(value))
+            or _WORD.search(value)
+            and not _SIGNS.search(value)
+        ):
+            return inner
+        return self._add("display" if display else "math", start, end + 2, inner, end)
+
+    def _ticks(self, token: re.Match[str]) -> int:
+        start, inner = token.span()
+        closing = re.compile(rf"(?<!`){token['ticks']}(?!`)").search(self.body, inner, self.paragraph)
+        return self._add("code", start, closing.end(), inner, closing.start()) if closing else inner
+
+    def _comment(self, token: re.Match[str]) -> int:
+        start, inner = token.span()
+        end = self.body.find("-->", inner)
+        if end < 0:
+            self._fault(start, "this comment is never closed", "--> ends it")
+            return len(self.body)
+        return self._add("comment", start, end + 3, inner, end)
+
+    def _cite(self, token: re.Match[str]) -> int:
+        return self._add("cite", *token.span(), token.start() + 1, token.end() - 1)
+
+    def _display(self, token: re.Match[str]) -> int:
+        start, inner = token.span()
+        end = self.body.find("$$", inner)
+        if end > self.paragraph:
+            self._fault(start, "this formula has a blank line in it", "or its $$ has no partner")
+        elif end < 0:
+            self._fault(start, "this formula is never closed", "$$ ends it")
+        else:
+            self._add("display", start, end + 2, inner, end)
+        return end + 2 if end >= 0 else len(self.body)
+
+    def _math(self, token: re.Match[str]) -> int:
+        start, inner = token.span()
+        body = self.body
+        if start == self.price:
+            return inner
+        end = self._end_of_math(inner)
+        if end < 0:
+            if not body[inner].isdigit():
+                self._fault(start, "this formula is never closed", "a dollar sign is written \\$")
+            return inner
+        value = body[inner:end]
+        if (value[0].isdigit() or body[start - 1 : start].isalnum()) and (
+            _WORD.search(value) and not _SIGNS.search(value)
+        ):
+            self.price = end
+            return inner
+        return self._add("math", start, end + 1, inner, end)
+
+    def _end_of_math(self, inner: int) -> int:
+        """Where the dollar sign stands that ends math, or -1."""
+        at, limit = inner, min(len(self.body), inner + _LONGEST)
+        while at < limit and (step := _STEP.match(self.body, at, limit)):
+            if step[0] == "$":
+                good = (
+                    at > inner
+                    and not self.body[at - 1].isspace()
+                    and not self.body[at + 1 : at + 2].isdigit()
+                )
+                return at if good else -1
+            if step[0] == "`" or (step[0][0] == "\n" and len(step[0]) > 1):
+                return -1
+            at = step.end()
+        return -1
+
+    def _call(self, token: re.Match[str]) -> int:
+        start, inner = token.span()
+        end = self.body.find("}}", inner, inner + _LONGEST)
+        if end < 0 or "\n" in self.body[inner:end]:
+            self._fault(start, "{{ is never closed", "}} ends a call, on the same line")
+            return inner
+        call = _call(self.body, start, inner, end)
+        if isinstance(call, Span):
+            self.spans.append(call)
+        else:
+            self.faults.append(call)
+        return end + 2
 
 
 def _call(body: str, start: int, inner: int, end: int) -> Span | Fault:
@@ -137,27 +291,13 @@ def _call(body: str, start: int, inner: int, end: int) -> Span | Fault:
     return Span(kind, start, end + 2, call[group], call.start(group))
 
 
-@cache
-def converter() -> LatexToMathML:
-    """The one TeX converter, as both checking and rendering use it."""
-    from math_core import LatexToMathML
-
-    return LatexToMathML(fancy_error=False)
-
-
 def math_fault(span: Span) -> Fault | None:
     """Why the TeX of a span is not math, or None."""
-    from math_core import LatexError
-
     if not span.value.strip():
         return Fault(span.start, "this formula is empty")
-    try:
-        converter().convert_with_local_state(span.value, displaystyle=span.kind == "display")
-    except LatexError as error:
-        offset, _, message = str(error).partition(": ")
-        if not offset.isdecimal():
-            offset, message = "0", str(error)
-        return Fault(span.inner + min(int(offset), len(span.value)), f"in a formula: {message}")
+    if found := tex.fault(span.value, span.kind == "display"):
+        offset, message, hint = found
+        return Fault(span.place(min(offset, len(span.value))), f"in a formula: {message}", hint)
     return None
 
 
@@ -167,7 +307,7 @@ _LABEL = re.compile(r"\\(label|eqref|ref)\s*\{([^{}]*)\}")
 def label_faults(spans: list[Span]) -> Iterator[Fault]:
     r"""Labels of equations given twice, and ``\eqref`` to labels that the body does not give."""
     uses = [
-        (match[1], match[2], span.inner + match.start(2))
+        (match[1], match[2], span.place(match.start(2)))
         for span in spans
         if span.kind in ("math", "display")
         for match in _LABEL.finditer(span.value)

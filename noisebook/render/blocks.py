@@ -1,0 +1,441 @@
+"""The blocks of a text, as CommonMark has them: quotes, lists, headings, notes and what else holds lines.
+
+Each block is an element, and what stands in it is still Markdown: the text within lines is not looked at here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from xml.etree.ElementTree import Element, SubElement
+
+DEEPEST = 30
+"""Quotes, lists and the like that may stand in one another."""
+TEXT = "text"
+"""The tag of words that stand in their parent without an element of their own."""
+COLUMNS = 200
+"""Columns that a table may have."""
+
+_HEADING = re.compile(r"(#{1,6})(?:[ ]+(.*))?$")
+_NAMED = re.compile(r"[ ]*\{:?[ ]*#([\w:.-]+)[ ]*\}$")
+_RULE = re.compile(r"([-*_])(?:[ ]*\1){2,}[ ]*$")
+_UNDERLINE = re.compile(r"(=+|-+)[ ]*$")
+_ITEM = re.compile(r"(?:([-*+])|(\d{1,9})([.)]))(?:([ ]+)(?=\S)|[ ]*$)")
+_TASK = re.compile(r"\[([ xX])\][ ]+(?=\S)")
+_NOTE = re.compile(r"\[\^([^\]\s]+)\]:[ ]*")
+_ADMONITION = re.compile(r'(!!!|\?\?\?\+?)[ ]+([A-Za-z][\w-]*)(?:[ ]+"([^"]*)")?[ ]*$')
+_ALERT = re.compile(r"\[!([A-Za-z]+)\][ ]*$")
+_DEFINITION = re.compile(r":[ ]{1,3}(?=\S)")
+_DETAILS = re.compile(r"<details([ ]+open(?:=\"\")?)?[ ]*>[ ]*", re.IGNORECASE)
+_SUMMARY = re.compile(r"<summary[ ]*>(.*?)</summary[ ]*>[ ]*", re.IGNORECASE)
+_DETAILS_END = re.compile(r"</details[ ]*>[ ]*", re.IGNORECASE)
+_DELIMITERS = re.compile(r"\|?[ ]*:?-+:?[ ]*(?:\|[ ]*:?-+:?[ ]*)*\|?[ ]*$")
+_BAR = re.compile(r"(?<!\\)(?:\\\\)*\|")
+
+Fault = Callable[[int, str, str], None]
+
+
+@dataclass(slots=True)
+class _Container:
+    """An open block that holds others; ``width`` is how far its further lines are indented."""
+
+    kind: str
+    element: Element
+    line: int
+    width: int = 0
+    listed: Element | None = None
+    """The list that it is an item of."""
+
+
+@dataclass(slots=True)
+class _Leaf:
+    """A block of lines that is not finished."""
+
+    kind: str
+    parent: Element
+    line: int
+    lines: list[str] = field(default_factory=list)
+
+
+class Blocks:
+    """Reads lines into ``root``.
+
+    ``whole`` gives the element of a line that is one block already (code, a figure), or None; ``original`` what
+    stood in a line before anything was taken out of it. After :meth:`read`, ``leaves`` are the elements whose
+    text is still Markdown, with their lines; ``notes`` the footnotes by their names.
+    """
+
+    def __init__(
+        self, whole: Callable[[str], Element | None], original: Callable[[str], str], fault: Fault
+    ) -> None:
+        self.root = Element("div")
+        self.leaves: list[tuple[Element, int]] = []
+        self.notes: dict[str, tuple[Element, int]] = {}
+        self._whole, self._original, self._fault = whole, original, fault
+        self._open = [_Container("root", self.root, 0)]
+        self._leaf: _Leaf | None = None
+        self._blank = False
+        self._loose: set[Element] = set()
+        self._number = 0
+
+    def read(self, lines: list[str]) -> None:
+        """All lines of a text, without tabs."""
+        for self._number, line in enumerate(lines):
+            self._line(line)
+            if len(self._open) > DEEPEST:
+                self._fault(self._number, f"blocks stand more than {DEEPEST} deep in one another", "")
+                break
+        self._start(1)
+        for tree in (self.root, *(note for note, _ in self.notes.values())):
+            for listed in tree.iter():
+                if listed.tag in ("ul", "ol", "dl") and listed not in self._loose:
+                    _tighten(listed)
+
+    def _line(self, line: str) -> None:
+        rest, matched = self._continue(line)
+        if not rest.strip():
+            self._empty(matched)
+            return
+        lazy = matched < len(self._open) and self._leaf is not None and self._leaf.kind == "p"
+        while True:
+            text = rest.lstrip(" ")
+            indent = len(rest) - len(text)
+            if indent > 3 or not (opened := self._opening(text, indent, matched)):
+                break
+            rest, matched, lazy = opened, len(self._open), False
+            if not rest.strip():
+                self._blank = False
+                return
+            if len(self._open) > DEEPEST:
+                return
+        if lazy and (indent > 3 or not self._interrupts(text)):
+            assert self._leaf
+            self._leaf.lines.append(text)
+        else:
+            self._close(matched)
+            self._content(rest, text, indent)
+        self._blank = False
+
+    def _interrupts(self, text: str) -> bool:
+        return bool(_HEADING.match(text.rstrip()) or _RULE.match(text)) or self._whole(text) is not None
+
+    def _continue(self, line: str) -> tuple[str, int]:
+        """What remains of a line within the open containers, and how many of them it continues."""
+        rest = line
+        for index, box in enumerate(self._open[1:], 1):
+            text = rest.lstrip(" ")
+            indent = len(rest) - len(text)
+            if box.kind == "quote":
+                if indent > 3 or not text.startswith(">"):
+                    return rest, index
+                rest = text[1:].removeprefix(" ")
+            elif box.kind != "details" and text:
+                if indent < box.width:
+                    return rest, index
+                rest = rest[box.width :]
+        return rest, len(self._open)
+
+    def _empty(self, matched: int) -> None:
+        """A line with nothing in it ends paragraphs and the quotes that it does not continue."""
+        if self._leaf and self._leaf.kind == "code":
+            self._leaf.lines.append("")
+            return
+        self._finish()
+        if matched < len(self._open) and self._open[matched].kind == "quote":
+            self._close(matched)
+        self._blank = True
+
+    def _opening(self, text: str, indent: int, matched: int) -> str | None:
+        """Open the container that begins here and give what remains of the line, or None."""
+        paragraph = self._leaf is not None and self._leaf.kind == "p" and matched == len(self._open)
+        if text.startswith(">"):
+            self._start(matched)
+            return self._quote(text[1:].removeprefix(" "))
+        if _RULE.match(text) and not (paragraph and _UNDERLINE.match(text)):
+            return None
+        if item := _ITEM.match(text):
+            interrupts = item[4] is not None and item[2] in (None, "1")
+            if interrupts or not paragraph:
+                self._start(matched)
+                return self._item(item, text, indent)
+        if note := _NOTE.match(text):
+            self._start(1)
+            element = Element("li")
+            if note[1] in self.notes:
+                self._fault(self._number, f"the footnote {note[1]!r} is given twice", "")
+            self.notes[note[1]] = element, self._number
+            self._push("note", element, 4)
+            return text[note.end() :] or " "
+        if admonition := _ADMONITION.match(text):
+            self._start(matched)
+            self._admonition(admonition[2], admonition[3], admonition[1])
+            self._open[-1].width = 4
+            return " "
+        if _DEFINITION.match(text) and (found := self._define(text, matched)):
+            return found
+        if details := _DETAILS.match(text):
+            self._start(matched)
+            self._push("details", self._add("details", **({"open": ""} if details[1] else {})), 0)
+            return text[details.end() :] or " "
+        return self._within_details(text, matched)
+
+    def _within_details(self, text: str, matched: int) -> str | None:
+        if (summary := _SUMMARY.match(text)) and self._open[-1].kind == "details":
+            self._start(matched)
+            self._text(self._add("summary"), summary[1])
+            return text[summary.end() :] or " "
+        if end := _DETAILS_END.match(text):
+            for depth in range(len(self._open) - 1, 0, -1):
+                if self._open[depth].kind == "details":
+                    self._open[depth].kind = "done"
+                    self._close(depth)
+                    return text[end.end() :] or " "
+        return None
+
+    def _quote(self, text: str) -> str:
+        alert = _ALERT.match(text)
+        if alert:
+            self._admonition(alert[1].lower(), None, ">")
+            self._open[-1].kind = "quote"
+            return " "
+        self._push("quote", self._add("blockquote"), 0)
+        return text or " "
+
+    def _item(self, item: re.Match[str], text: str, indent: int) -> str:
+        tag = "ul" if item[1] else "ol"
+        marker = item[1] or item[3]
+        width = item.end() if item[4] is not None else len(item[0].rstrip()) + 1
+        if item[4] is not None and len(item[4]) > 4:
+            width -= len(item[4]) - 1  # code within the item
+        parent = self._open[-1].element
+        last = parent[-1] if len(parent) else None
+        if last is None or last.tag != tag or last.get("marker") != marker:
+            last = self._add(tag, marker=marker)
+            if item[2] and int(item[2]) != 1:
+                last.set("start", str(int(item[2])))
+        elif self._blank:
+            self._loose.add(last)
+        element = SubElement(last, "li")
+        self._push("item", element, indent + width, last)
+        rest = text[width:]
+        if task := _TASK.match(rest):
+            last.set("class", "tasks")
+            done = task[1] != " "
+            box = SubElement(element, "input", type="checkbox", disabled="")
+            box.set("aria-label", "done" if done else "to do")
+            if done:
+                box.set("checked", "")
+            rest = rest[task.end() :]
+        return rest or " "
+
+    def _admonition(self, kind: str, title: str | None, mark: str) -> None:
+        folded = mark.startswith("???")
+        element = self._add("details" if folded else "div")
+        element.set("class", f"admonition {kind.lower()}")
+        if mark == "???+":
+            element.set("open", "")
+        if title != "":
+            words = SubElement(element, "summary" if folded else "p")
+            if not folded:
+                words.set("class", "admonition-title")
+            self._text(words, title or kind.capitalize())
+        self._push("indented", element, 0)
+
+    def _define(self, text: str, matched: int) -> str | None:
+        """A definition, if a term stands before it."""
+        parent = self._open[matched - 1].element
+        leaf = self._leaf if self._leaf and self._leaf.kind == "p" and self._leaf.parent is parent else None
+        last = parent[-1] if len(parent) else None
+        if leaf:
+            terms, self._leaf = leaf.lines, None
+        elif last is not None and last.tag == "p":
+            terms = (last.text or "").split("\n")
+            parent.remove(last)
+            self.leaves = [each for each in self.leaves if each[0] is not last]
+            last = parent[-1] if len(parent) else None
+        elif last is not None and last.tag == "dl":
+            terms = []
+        else:
+            return None
+        self._close(matched)
+        if last is None or last.tag != "dl":
+            last = self._add("dl")
+        elif self._blank and not terms:
+            self._loose.add(last)
+        for term in terms:
+            self._text(SubElement(last, "dt"), term)
+        found = _DEFINITION.match(text)
+        assert found
+        self._push("indented", SubElement(last, "dd"), min(found.end(), 4), last)
+        return text[found.end() :]
+
+    def _content(self, rest: str, text: str, indent: int) -> None:
+        """A line that opens no container."""
+        leaf = self._leaf
+        if leaf and leaf.kind == "code" and indent <= 3:
+            self._finish()
+            leaf = None
+        if leaf and leaf.kind == "code":
+            leaf.lines.append(rest[4:])
+            return
+        if indent > 3 and leaf is None:
+            self._leaf = _Leaf("code", self._parent(), self._number, [rest[4:]])
+            return
+        if indent <= 3 and (whole := self._whole(text)) is not None:
+            self._finish()
+            self._parent().append(whole)
+            return
+        if leaf and leaf.kind == "table":
+            leaf.lines.append(text)
+            return
+        if indent <= 3 and self._single(text, leaf):
+            return
+        if leaf is None:
+            leaf = self._leaf = _Leaf("p", self._parent(), self._number)
+        leaf.lines.append(text)
+        if self._open[-1].kind == "details" and (end := _DETAILS_END.search(text)) and not text[end.end() :]:
+            leaf.lines[-1] = text[: end.start()]
+            self._open[-1].kind = "done"
+            self._close(len(self._open) - 1)
+
+    def _single(self, text: str, leaf: _Leaf | None) -> bool:
+        """Headings, rules, and the second line of a table."""
+        if heading := _HEADING.match(text.rstrip()):
+            self._finish()
+            words = (heading[2] or "").rstrip("#")
+            words = words if not words or words.endswith(" ") else heading[2]
+            self._heading(len(heading[1]), words, self._number)
+            return True
+        if re.match(r"#{2,6}[^#\s\d\\]", text):
+            self._fault(self._number, "a heading has a space after its #", "or write \\# for the sign itself")
+        if leaf and (underline := _UNDERLINE.match(text)):
+            self._leaf = None
+            self._heading(1 if underline[1][0] == "=" else 2, "\n".join(leaf.lines), leaf.line)
+            return True
+        if _RULE.match(text):
+            self._finish()
+            self._add("hr")
+            return True
+        if leaf and "|" in text + leaf.lines[-1] and _DELIMITERS.match(text):
+            head = leaf.lines.pop()
+            if leaf.lines:
+                self._finish()
+            self._leaf = _Leaf("table", self._parent(), self._number - 1, [head, text])
+            return True
+        return False
+
+    def _heading(self, level: int, text: str, line: int) -> None:
+        element = self._add(f"h{level}")
+        if named := _NAMED.search(text):
+            element.set("id", named[1])
+            text = text[: named.start()]
+        self._text(element, text.strip(), line)
+
+    # The tree
+
+    def _parent(self) -> Element:
+        """Where the next block goes."""
+        box = self._open[-1]
+        if self._blank and len(box.element) and box.listed is not None:
+            self._loose.add(box.listed)
+        return box.element
+
+    def _add(self, tag: str, **attributes: str) -> Element:
+        self._finish()
+        return SubElement(self._parent(), tag, attributes)
+
+    def _text(self, element: Element, text: str, line: int | None = None) -> None:
+        element.text = text
+        self.leaves.append((element, self._number if line is None else line))
+
+    def _push(self, kind: str, element: Element, width: int, listed: Element | None = None) -> None:
+        self._open.append(_Container(kind, element, self._number, width, listed))
+
+    def _start(self, depth: int) -> None:
+        """Make ready for a block in the first ``depth`` containers."""
+        self._close(depth)
+        self._finish()
+
+    def _close(self, depth: int) -> None:
+        """Close all containers but the first ``depth``."""
+        if depth < len(self._open):
+            self._finish()
+        for box in self._open[depth:]:
+            if box.kind == "details":
+                self._fault(box.line, "<details> is never closed", "</details> ends it")
+        del self._open[depth:]
+
+    def _finish(self) -> None:
+        """The leaf as an element."""
+        leaf, self._leaf = self._leaf, None
+        if leaf is None:
+            return
+        if leaf.kind == "code":
+            pre = SubElement(leaf.parent, "pre")
+            lines = "\n".join(leaf.lines).rstrip()
+            SubElement(pre, "code").text = self._original(lines) + "\n"
+        elif leaf.kind == "table":
+            self._table(leaf)
+        else:
+            text = "\n".join(leaf.lines).rstrip()
+            if not text:
+                return
+            element = SubElement(leaf.parent, "p")
+            if named := re.search(r"\n\{:?[ ]*#([\w:.-]+)[ ]*\}$", text):
+                element.set("id", named[1])
+                text = text[: named.start()]
+            self._text(element, text, leaf.line)
+
+    def _table(self, leaf: _Leaf) -> None:
+        head, delimiters, *rows = map(_cells, leaf.lines)
+        if len(head) != len(delimiters):
+            message = f"this table's header has {len(head)} cells, and the line below it {len(delimiters)}"
+            self._fault(leaf.line, message, "a bar within a cell is written \\|")
+        if len(head) > COLUMNS:
+            self._fault(leaf.line, f"a table has at most {COLUMNS} columns, this one {len(head)}", "")
+            return
+        styles = [
+            {"::": "center", "-:": "right", ":-": "left"}.get(each[:1] + each[-1:], "") if each != ":" else ""
+            for each in delimiters
+        ]
+        table = SubElement(SubElement(leaf.parent, "div", {"class": "scroll"}), "table")
+        self._row(SubElement(table, "thead"), "th", head, styles, leaf.line)
+        body = SubElement(table, "tbody")
+        for number, row in enumerate(rows, leaf.line + 2):
+            if len(row) > len(head):
+                message = f"this row has {len(row)} cells, and the table's header {len(head)}"
+                self._fault(number, message, "a bar within a cell is written \\|")
+            self._row(body, "td", row, styles, number)
+
+    def _row(self, parent: Element, tag: str, cells: list[str], styles: list[str], line: int) -> None:
+        row = SubElement(parent, "tr")
+        for index, style in enumerate(styles):
+            text = cells[index] if index < len(cells) else ""
+            cell = SubElement(row, tag if text else "td")
+            if style:
+                cell.set("class", style)
+            self._text(cell, text, line)
+
+
+def _cells(line: str) -> list[str]:
+    """The cells of a table's row."""
+    found, at = [], 0
+    line = line.strip()
+    for bar in _BAR.finditer(line):
+        found.append(line[at : bar.end() - 1].strip())
+        at = bar.end()
+    found.append(line[at:].strip())
+    if line.startswith("|"):
+        del found[0]
+    if len(found) > 1 and not found[-1]:
+        del found[-1]
+    return found
+
+
+def _tighten(listed: Element) -> None:
+    """Items without blank lines between them need no paragraphs of their own."""
+    for item in listed:
+        for child in item:
+            if child.tag == "p" and not child.attrib:
+                child.tag = TEXT

@@ -1,0 +1,121 @@
+"""A tree of elements as HTML: only elements, attributes and addresses of one list come out of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from html import unescape
+from xml.etree.ElementTree import Element
+
+from noisebook.render.styles import Styles
+
+SCHEMES = ("http", "https", "mailto")
+"""Of links; all else is relative."""
+_TEXT = (
+    "p em strong code pre ul ol li dl dt dd h2 h3 h4 h5 h6 blockquote hr br wbr div span sub sup kbd del ins"
+)
+_TEXT += " mark small abbr var samp q s u a img input table thead tbody tr th td details summary"
+_MATH = "math mrow mi mn mo mtext mspace ms msqrt mroot mfrac msub msup msubsup munder mover munderover"
+_MATH += " mmultiscripts mprescripts mtable mtr mtd mpadded mphantom mstyle merror none"
+ELEMENTS = frozenset(_TEXT.split()) | frozenset(_MATH.split())
+ATTRIBUTES = frozenset(
+    """class id title href rel src alt width height loading start type disabled checked open role tabindex
+    aria-label aria-hidden lang dir
+    display displaystyle scriptlevel mathvariant stretchy symmetric fence separator form lspace rspace minsize maxsize
+    largeop movablelimits accent accentunder linethickness depth voffset columnalign rowspacing columnspacing
+    columnspan rowspan intent arg""".split()
+)
+_BARE = ("open", "disabled", "checked")
+_VOID = frozenset("br wbr hr img input".split())
+_BLOCKS = frozenset(
+    "p ul ol li dl dt dd h2 h3 h4 h5 h6 blockquote hr div pre table thead tbody tr details".split()
+)
+_CONTROL = re.compile("[\x00-\x20\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]")
+_SCHEME = re.compile(r"([^/?#:]*):")
+
+Special = Mapping[str, Callable[[Element], str]]
+
+
+def scheme(address: str) -> str | None:
+    """The scheme of an address as a browser reads it, in small letters; "" where it is relative to a page.
+
+    None if it belongs to another host or to nothing that a link may do.
+    """
+    bare = _CONTROL.sub("", unescape(unescape(address))).replace("\\", "/")
+    if bare.startswith("//"):
+        return None
+    found = _SCHEME.match(bare)
+    if not found:
+        return ""
+    name = found[1].lower()
+    return name if name in SCHEMES else None
+
+
+def serialise(
+    element: Element, styles: Styles, special: Special | None = None, without: Collection[str] = ()
+) -> str:
+    """What is in an element, without its own tags.
+
+    ``special`` gives the HTML of elements by their tags; of those in ``without`` only the content is written.
+    """
+    out: list[str] = []
+    _Writer(out.append, styles, special or {}, without).inside(element)
+    return "".join(out)
+
+
+def element(whole: Element, styles: Styles, special: Special | None = None) -> str:
+    """An element with its tags."""
+    holder = Element("div")
+    holder.append(whole)
+    return serialise(holder, styles, special).rstrip("\n")
+
+
+class _Writer:
+    def __init__(
+        self, write: Callable[[str], object], styles: Styles, special: Special, without: Collection[str]
+    ) -> None:
+        self.write, self.styles, self.special, self.without = write, styles, special, without
+
+    def inside(self, element: Element) -> None:
+        write = self.write
+        if element.text:
+            write(text(element.text))
+        for child in element:
+            tag = child.tag
+            if tag in self.special:
+                write(self.special[tag](child))
+            elif tag in ELEMENTS and tag not in self.without:
+                write(f"<{tag}{_attributes(child, self.styles)}>")
+                if tag not in _VOID:
+                    self.inside(child)
+                    write(f"</{tag}>")
+            else:
+                self.inside(child)
+            if child.tail:
+                write(text(child.tail))
+            elif tag in _BLOCKS or tag == "figure":
+                write("\n")
+
+
+def _attributes(element: Element, styles: Styles) -> str:
+    found = dict(element.attrib)
+    if style := found.pop("style", None):
+        found["class"] = " ".join(filter(None, (found.get("class"), styles.name(style))))
+    for name in ("href", "src"):
+        if name in found and scheme(found[name]) is None:
+            del found[name]
+    return "".join(
+        f" {name}" if name in _BARE else f' {name}="{quoted(value)}"'
+        for name, value in found.items()
+        if name in ATTRIBUTES
+    )
+
+
+def text(words: str) -> str:
+    """Text of an element."""
+    return words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def quoted(words: str) -> str:
+    """The value of an attribute."""
+    return text(words).replace('"', "&quot;")

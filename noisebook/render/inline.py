@@ -1,0 +1,215 @@
+"""What stands within the lines of a block: Python-Markdown's own marks, and a few more."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Callable, Container
+from html import unescape
+from typing import Any
+from xml.etree.ElementTree import Element, SubElement
+
+from markdown import Markdown
+from markdown.inlinepatterns import InlineProcessor, ReferenceInlineProcessor, SubstituteTagInlineProcessor
+from markdown.util import AtomicString
+
+PIECE = "piece"
+"""The tag of an element that stands for what was taken out of the text before; ``n`` is its number."""
+MOST = 20_000_000
+"""Characters times marks of one paragraph: each mark moves all that follows it."""
+BRACKETS = 100
+"""Brackets that may stand open in a paragraph."""
+_PIECE = re.compile("\x02piece:(\\d+)\x03")
+_MARK = re.compile(r"[\\*_\[<&~!\x02]|https?:|www\.")
+_MARKED = re.compile(r"[\\*_\[<&~!]|https?:|www\.|  \n")
+_BRACKET = re.compile(r"\[|\](\()?|\)")
+_TAGS = "sub|sup|kbd|mark|small|del|ins|s|u|var|samp|q"
+_UNSAFE_AFTER = ".,:;!?'\"”’)*_~"
+
+Tell = Callable[[str, str, str], None]
+"""What is told: the text that it is about, the message, and a hint."""
+
+
+def piece(number: int) -> str:
+    """What stands in the text for a piece. Its characters are refused in a file, and stripped from what comes here."""
+    return f"\x02piece:{number}\x03"
+
+
+def piece_alone(line: str) -> int | None:
+    """The number of the piece that a line consists of."""
+    found = _PIECE.fullmatch(line.strip())
+    return int(found[1]) if found else None
+
+
+def restored(text: str, original: Callable[[int], str]) -> str:
+    """A text with what its pieces were before."""
+    return _PIECE.sub(lambda match: original(int(match[1])), text)
+
+
+def simple(element: Element, words: Callable[[int], str]) -> bool:
+    """Put the pieces of an element's text in their places, if that is all there is to do."""
+    text = element.text or ""
+    if _MARKED.search(text):
+        return False
+    if "\x02" in text:
+        element.text, *rest = _PIECE.split(text)
+        for number, tail in zip(rest[::2], rest[1::2], strict=True):
+            sign = SubElement(element, PIECE, n=number)
+            sign.text, sign.tail = AtomicString(words(int(number))), tail
+    return True
+
+
+def said(element: Element, words: Callable[[int], str]) -> str:
+    """What an element says in words; ``words`` gives those of a piece."""
+    if element.tag == PIECE:
+        return words(int(element.get("n", "")))
+    if element.tag in ("sup", "note"):
+        return ""
+    return (element.text or "") + "".join(said(child, words) + (child.tail or "") for child in element)
+
+
+def too_much(text: str) -> tuple[int, str] | None:
+    """Where a paragraph becomes too much to read in reasonable time, and why."""
+    marks = sum(1 for _ in _MARK.finditer(text))
+    if marks * len(text) > MOST:
+        return 0, f"this paragraph has {len(text)} characters, and {marks} of them are marks of Markdown"
+    depth = targets = 0
+    for found in _BRACKET.finditer(text):
+        depth = depth + 1 if found[0] == "[" else max(depth - 1, 0) if found[0][0] == "]" else depth
+        targets = targets + 1 if found[1] else max(targets - 1, 0) if found[0] == ")" else targets
+        if max(depth, targets) > BRACKETS:
+            return found.start(), f"more than {BRACKETS} brackets stand open here"
+    return None
+
+
+class _Pieces(InlineProcessor):
+    def __init__(self, md: Markdown, words: Callable[[int], str]) -> None:
+        super().__init__(_PIECE.pattern, md)
+        self.words = words
+
+    def handleMatch(self, m: re.Match[str], data: str) -> tuple[Element, int, int]:  # type: ignore[override]
+        element = Element(PIECE, n=m[1])
+        element.text = AtomicString(self.words(int(m[1])))
+        return element, m.start(), m.end()
+
+
+class _Entity(InlineProcessor):
+    def handleMatch(self, m: re.Match[str], data: str) -> tuple[str | None, int, int]:  # type: ignore[override]
+        found = unescape(m[0])
+        return (None if found == m[0] else re.sub("[\x00-\x08\x0b-\x1f\x7f]", "", found)), m.start(), m.end()
+
+
+class _Element(InlineProcessor):
+    """HTML that may stand in a text; what is between its tags is Markdown."""
+
+    def handleMatch(self, m: re.Match[str], data: str) -> tuple[Element, int, int]:  # type: ignore[override]
+        element = Element(m[1].lower())
+        if m.lastindex and m.lastindex > 1:
+            element.text = m[m.lastindex]
+        return element, m.start(), m.end()
+
+
+class _Link(InlineProcessor):
+    """An address in angle brackets, or bare."""
+
+    ANCESTOR_EXCLUDES = ("a",)
+
+    def handleMatch(self, m: re.Match[str], data: str) -> tuple[Element, int, int]:  # type: ignore[override]
+        words, end = m[1], m.end()
+        if m[0][0] != "<":
+            bare = words.rstrip(_UNSAFE_AFTER)
+            if bare.count("(") > bare.count(")") and words[len(bare) : len(bare) + 1] == ")":
+                bare += ")"
+            words, end = bare, m.start() + len(bare)
+        mail = "@" in words and "/" not in words and ":" not in words
+        element = Element(
+            "a", href=f"mailto:{words}" if mail else f"https://{words}" if words[:4] == "www." else words
+        )
+        element.text = AtomicString(words.removeprefix("mailto:"))
+        return element, m.start(), end
+
+
+class _Note(InlineProcessor):
+    """``[^name]``: a footnote's sign, numbered once all are known."""
+
+    def __init__(self, md: Markdown, known: Container[str], tell: Tell) -> None:
+        super().__init__(r"\[\^([^\]\s]+)\]", md)
+        self.known, self.tell = known, tell
+
+    def handleMatch(self, m: re.Match[str], data: str) -> tuple[Any, Any, Any]:  # type: ignore[override]
+        if m[1] not in self.known:
+            self.tell(
+                m[0],
+                f"no footnote is called {m[1]!r}",
+                f"a line [^{m[1]}]: … gives its text; \\[ is a bracket",
+            )
+            return None, None, None
+        return Element("note", name=m[1]), m.start(), m.end()
+
+
+class _Reference(ReferenceInlineProcessor):
+    """``[text][label]``, told if nothing has the label."""
+
+    RE_LINK = re.compile(r"\[([^\]]*)\]")
+
+    def __init__(self, pattern: str, md: Markdown, tell: Tell, picture: bool = False) -> None:
+        super().__init__(pattern, md)
+        self.tell, self.picture = tell, picture
+
+    def handleMatch(self, m: re.Match[str], data: str) -> tuple[Any, Any, Any]:
+        found = super().handleMatch(m, data)
+        if found[0] is None and found[2] is not None:
+            label = re.search(r"\[([^\]]*)\]$", data[m.start() : found[2]])
+            before = data[m.start() - 1 : m.start()]
+            if label and not (before.isalnum() or before in ("]", "_", ")")):
+                name = label[1] or data[m.end() : found[2]].partition("]")[0]
+                self.tell(
+                    f"[{name}]",
+                    f"no link is called {name!r}",
+                    f"a line [{name}]: address gives it; \\[ is a bracket",
+                )
+        return found
+
+    def makeTag(self, href: str, title: str, text: str) -> Element:
+        if not self.picture:
+            return super().makeTag(href, title, text)
+        return Element(
+            "img", {"src": href, "alt": self.unescape(text), **({"title": title} if title else {})}
+        )
+
+
+def engine(words: Callable[[int], str], notes: Container[str], tell: Tell) -> Markdown:
+    """Python-Markdown's inline stage; ``words`` says in words what a piece is, ``notes`` are the footnotes."""
+    md = Markdown()
+    md.ESCAPED_CHARS = list(string.punctuation)
+    patterns = md.inlinePatterns
+    for name in (
+        "backtick",
+        "html",
+        "linebreak",
+        "automail",
+        "autolink",
+        "reference",
+        "image_reference",
+        "entity",
+    ):
+        patterns.deregister(name)
+    patterns.register(_Pieces(md, words), "piece", 190)
+    patterns.register(_Note(md, notes, tell), "note", 175)
+    patterns.register(_Reference(r"(?<!\!)\[", md, tell), "reference", 170)
+    patterns.register(_Reference(r"\!\[", md, tell, picture=True), "image_reference", 140)
+    patterns.register(
+        _Link(r"<((?:https?://|mailto:)[^\s<>]+|[^\s<>@:/]+@[^\s<>@:/]+\.[^\s<>@:/]+)>", md), "angled", 120
+    )
+    patterns.register(_Link(r"(?<![\w/@.\"'=])((?:https?://|www\.(?=\w))[^\s<>\x02\x03]+)", md), "bare", 115)
+    patterns.register(SubstituteTagInlineProcessor(r"(?:(?<! )[ ]{2,}|\\)\n", "br"), "linebreak", 185)
+    patterns.register(_Element(r"<(br|wbr)[ ]*/?>", md), "empty", 92)
+    for level in range(3):  # from the inside out
+        pattern = rf"(?i)<({_TAGS})[ ]*>((?:(?!</?(?:{_TAGS})\b).)*)</\1[ ]*>"
+        patterns.register(_Element(pattern, md), f"html{level}", 91 - level)
+    patterns.register(
+        _Entity(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});", md), "entity", 80
+    )
+    assert md.delimiters
+    md.delimiters.add("~", "del", double=True)
+    return md
