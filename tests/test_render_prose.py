@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from html.parser import HTMLParser
 from xml.etree.ElementTree import fromstring
 
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from noisebook.render.bibliography import parse
-from noisebook.render.html import serialise
+from noisebook.render.html import ATTRIBUTES, ELEMENTS, serialise
 from noisebook.render.prose import Context, Prose, Target, Writer, plain
 from noisebook.render.styles import Styles
 from noisebook.report.model import BadInput, Position
@@ -208,3 +209,160 @@ def test_a_table_is_a_region_with_a_name_and_no_empty_header() -> None:
     assert html.count("<th") - html.count("<thead") == 2 and "<math" in html
     root = str(write(r"$\sqrt{n}$").html)
     assert "<msqrt><mspace" in root, "or the sign hangs below the line"
+
+
+ATTACKS = [
+    '``` {.python id=\'x"><script src="assets/z.js"></script><b x="\'}\nx\n```',
+    "[x](java&#115;cript:alert(1))",
+    "[x](java&Tab;script:alert(1))",
+    "[x](&#1;javascript:alert(1))",
+    "[x](<java\tscript:alert(1)>)",
+    "[x](&amp;#106;avascript:alert(1))",
+    "[x](\\javascript:alert(1))",
+    "[x](/\\elsewhere.example)",
+    "[x](&sol;&sol;elsewhere.example)",
+    "[x](vbscript:x) [y](file:///etc/passwd) [z](blob:x)",
+    "<details onclick=x><summary onclick=x>a</summary>\n\nb\n\n</details>",
+    "<sub onclick=alert(1)>x</sub> <kbd style=x>y</kbd> <br onload=x>",
+    "<svg><a href='javascript:x'>y</a></svg><math><maction xlink:href='x'>z</maction></math>",
+    "$\\text{<script>alert(1)</script>}$ ![<script>](images/a.png '\"><script>')",
+    "| &#xE000;99&#xE001; |\n|--|\n| &#2;piece:0&#3; $x$ |",
+    "&#x02;piece:7&#x03; \ue0000\ue001 `a`",
+    '!!! x"onclick="y "t"\n    b',
+    "[x]: javascript:alert(1) 'a'\n[x] ![x]",
+    '## A <img src=x onerror=y> {#a"onclick="b}',
+]
+
+
+@pytest.mark.parametrize("text", ATTACKS)
+def test_attacks_reach_no_page(text: str) -> None:
+    try:
+        html = str(write(text).html)
+    except BadInput:
+        return
+    assert not unlisted(html), html
+
+
+def unlisted(html: str) -> list[str]:
+    """What is in a page and on no list: an independent reading of the finished HTML."""
+    found = []
+    for tag, attributes in Tags(html).found:
+        if tag not in ELEMENTS | {"figure"}:
+            found.append(tag)
+        for name, value in attributes.items():
+            if name not in ATTRIBUTES or name.startswith("on") or name == "style":
+                found.append(f"{tag}.{name}")
+            address = re.sub("[\x00-\x20]", "", value or "").replace("\\", "/")
+            if name in ("href", "src") and (
+                address.startswith("//") or re.match("(?!(https?|mailto):)[^/?#:]*:", address, re.IGNORECASE)
+            ):
+                found.append(address)
+    return found
+
+
+_PARTS = r"""
+$x$ $$ ` ```\n [a]( ](b) ![ [^1] [^1]:_n\n &#106;avascript: javascript: &#2; <details> </details>
+<summary> <sub> </sub> <script> <!-- --> {{ {{_ref("two")_}} #_ ##_ -_ __ ____ 1._ >_
+|_a_|_b_|\n|--|--|\n | \n \n\n ** * ~~ \ " ' x word_ https://a.b/ // {#id} !!!_note\n :_ --- === [@ho2020] é
+"""
+PARTS = [part.replace("_", " ").replace("\\n", "\n") for part in _PARTS.split()] + ["_", "\ue000", "\x03"]
+
+
+def follows_the_lists(parts: list[str]) -> None:
+    text = "".join(parts)
+    try:
+        prose = write(text)
+    except BadInput as error:
+        assert all(1 <= problem.position.line <= 10 + text.count("\n") for problem in error.problems)
+        return
+    pages = [str(prose.html), *(heading["html"] for heading in prose.headings)]
+    assert not any(unlisted(page) for page in pages)
+    assert not re.search("[\x02\x03]", "".join(pages)), "no sign of the machinery is left"
+    ids = re.findall(r' id="([^"]*)"', pages[0])
+    assert len(ids) == len(set(ids))
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.sampled_from(PARTS), max_size=25))
+def test_every_text_follows_the_lists(parts: list[str]) -> None:
+    follows_the_lists(parts)
+
+
+@pytest.mark.soak
+@settings(deadline=None, max_examples=50_000)
+@given(st.lists(st.sampled_from(PARTS), max_size=60))
+def test_every_longer_text_follows_the_lists(parts: list[str]) -> None:
+    follows_the_lists(parts)
+
+
+ENDLESS = [
+    "[",
+    "\\",
+    '"',
+    "**a",
+    "<!--",
+    "![",
+    "[a](",
+    "<a ",
+    "&a",
+    "~~a",
+    "`a",
+    "$",
+    "$a$ ",
+    "\\(",
+    "\\[",
+    "a_ ",
+]
+ENDLESS += [
+    "{{",
+    "[@",
+    "*a **b ",
+    "<sub>",
+    "http://a ",
+    "--a ",
+    "  ",
+    "[]: ",
+    "1. ",
+    "> ",
+    "- ",
+    "\\begin{align}",
+    "'",
+]
+
+
+@pytest.mark.parametrize("piece", ENDLESS)
+def test_every_text_ends(piece: str) -> None:
+    """400 kB of one thing over and over are read, or refused with a place, in a few seconds."""
+    start = time.perf_counter()
+    try:
+        write(piece * (400_000 // len(piece)))
+    except BadInput as error:
+        assert 1 <= len(error.problems) <= 50 and error.problems[0].position.line == 10
+    assert time.perf_counter() - start < 15  # on a busy machine
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("$$" + "{" * 100_000 + "}" * 100_000 + "$$", "characters, more than"),
+        ("$$" + "\\frac{1}{" * 1000 + "}" * 1000 + "$$", "deep"),
+        ("$$" + "\\frac1" * 1600 + "2$$", "deep"),
+        ("$$" + "\\frac" * 1000 + "$$", "follow one another"),
+        ("1. " * 2000 + "x", "deep"),
+        ("".join(" " * 2 * i + "- a\n" for i in range(500)), "deep"),
+        ("a " * 40 + "[" * 300, "brackets"),
+        ("\n".join(["| a " * 900, "|--" * 900, "| b " * 900]), "columns"),
+    ],
+)
+def test_what_is_too_much_is_told(text: str, said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        write(text)
+
+
+def test_a_long_page_is_written_in_time() -> None:
+    paragraph = 'A *word* in **bold** with `code`, $x_t$, a [link](two.md) and it\'s "quoted". ' * 8
+    page = "".join(f"## Part {i}\n\n{paragraph}\n\n- one\n- two\n\n{paragraph}\n\n" for i in range(320))
+    assert len(page) > 400_000
+    start = time.perf_counter()
+    write(page)
+    assert time.perf_counter() - start < 6  # some 0.8 s; the machine may be busy

@@ -58,6 +58,10 @@ def test_good_math_has_no_fault():
         assert math_fault(scan(f"${tex}$")[0][0]) is None
 
 
+def test_what_the_converter_writes_as_entities_is_read():
+    assert math_fault(scan("$\\log\\sigma^2 < a & b$".replace(" & b", ""))[0][0]) is None
+
+
 def test_labels():
     equation = "$$\\begin{align} a \\label{one} \\end{align}$$\n"
     assert not list(label_faults(scan(equation + "$\\eqref{one}$")[0]))

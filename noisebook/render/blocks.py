@@ -1,6 +1,6 @@
 """The blocks of a text, as CommonMark has them: quotes, lists, headings, notes and what else holds lines.
 
-Each block is an element, and what stands in it is still Markdown: the text within lines is not looked at here.
+Each block is an element, and what stands in it is still Markdown: text within lines is not looked at here.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ class _Leaf:
 class Blocks:
     """Reads lines into ``root``.
 
-    ``whole`` gives the element of a line that is one block already (code, a figure), or None; ``original`` what
-    stood in a line before anything was taken out of it. After :meth:`read`, ``leaves`` are the elements whose
-    text is still Markdown, with their lines; ``notes`` the footnotes by their names.
+    ``whole`` gives the element of a line that is one block already (code, a figure), or None; ``original``
+    what stood in a line before anything was taken out of it. After :meth:`read`, ``leaves`` are the elements
+    whose text is still Markdown, with their lines; ``notes`` the footnotes by their names.
     """
 
     def __init__(

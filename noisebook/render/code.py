@@ -34,9 +34,9 @@ def fenced(body: str, span: Span) -> Element:
     pre = SubElement(block, "pre", tabindex="0")
     code = SubElement(pre, "code")
     marked = _marked(opening, len(lines))
-    for number, line in enumerate(_coloured("\n".join(lines) + "\n" if lines else "", name), 1):
+    for number, parts in enumerate(_coloured("\n".join(lines) + "\n" if lines else "", name), 1):
         parent = SubElement(code, "span", {"class": "hll"}) if number in marked else code
-        for kind, words in line:
+        for kind, words in parts:
             if kind:
                 SubElement(parent, "span", {"class": kind}).text = words
             elif len(parent):
@@ -48,7 +48,8 @@ def fenced(body: str, span: Span) -> Element:
 
 def _marked(opening: str, count: int) -> set[int]:
     found: set[int] = set()
-    for each in (_LINES.search(opening) or ["", ""])[1].split():
+    marked = _LINES.search(opening)
+    for each in marked[1].split() if marked else ():
         first, _, last = each.partition("-")
         if first.isdigit() and (last.isdigit() or not last):
             found.update(range(int(first), min(int(last or first), count) + 1))

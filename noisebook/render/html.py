@@ -11,25 +11,22 @@ from noisebook.render.styles import Styles
 
 SCHEMES = ("http", "https", "mailto")
 """Of links; all else is relative."""
-_TEXT = (
-    "p em strong code pre ul ol li dl dt dd h2 h3 h4 h5 h6 blockquote hr br wbr div span sub sup kbd del ins"
-)
-_TEXT += " mark small abbr var samp q s u a img input table thead tbody tr th td details summary"
-_MATH = "math mrow mi mn mo mtext mspace ms msqrt mroot mfrac msub msup msubsup munder mover munderover"
-_MATH += " mmultiscripts mprescripts mtable mtr mtd mpadded mphantom mstyle merror none"
-ELEMENTS = frozenset(_TEXT.split()) | frozenset(_MATH.split())
-ATTRIBUTES = frozenset(
-    """class id title href rel src alt width height loading start type disabled checked open role tabindex
-    aria-label aria-hidden lang dir
-    display displaystyle scriptlevel mathvariant stretchy symmetric fence separator form lspace rspace minsize maxsize
-    largeop movablelimits accent accentunder linethickness depth voffset columnalign rowspacing columnspacing
-    columnspan rowspan intent arg""".split()
-)
-_BARE = ("open", "disabled", "checked")
-_VOID = frozenset("br wbr hr img input".split())
-_BLOCKS = frozenset(
-    "p ul ol li dl dt dd h2 h3 h4 h5 h6 blockquote hr div pre table thead tbody tr details".split()
-)
+_NAMES = {
+    "text": "p em strong code pre ul ol li dl dt dd h2 h3 h4 h5 h6 blockquote hr br wbr div span sub sup kbd"
+    " del ins mark small abbr var samp q s u a img input table thead tbody tr th td details summary",
+    "math": "math mrow mi mn mo mtext mspace ms msqrt mroot mfrac msub msup msubsup munder mover munderover"
+    " mmultiscripts mprescripts mtable mtr mtd mpadded mphantom mstyle merror none",
+    "attributes": "class id title href rel src alt width height loading start type disabled checked open role"
+    " tabindex aria-label aria-hidden lang dir display displaystyle scriptlevel mathvariant stretchy"
+    " symmetric fence separator form lspace rspace minsize maxsize largeop movablelimits accent accentunder"
+    " linethickness depth voffset columnspan rowspan",
+    "bare": "open disabled checked",
+    "void": "br wbr hr img input",
+    "blocks": "p ul ol li dl dt dd h2 h3 h4 h5 h6 blockquote hr div pre table thead tbody tr details figure",
+}
+_LISTS = {name: frozenset(words.split()) for name, words in _NAMES.items()}
+ELEMENTS = _LISTS["text"] | _LISTS["math"]
+ATTRIBUTES = _LISTS["attributes"]
 _CONTROL = re.compile("[\x00-\x20\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]")
 _SCHEME = re.compile(r"([^/?#:]*):")
 
@@ -86,14 +83,14 @@ class _Writer:
                 write(self.special[tag](child))
             elif tag in ELEMENTS and tag not in self.without:
                 write(f"<{tag}{_attributes(child, self.styles)}>")
-                if tag not in _VOID:
+                if tag not in _LISTS["void"]:
                     self.inside(child)
                     write(f"</{tag}>")
             else:
                 self.inside(child)
             if child.tail:
                 write(text(child.tail))
-            elif tag in _BLOCKS or tag == "figure":
+            elif tag in _LISTS["blocks"]:
                 write("\n")
 
 
@@ -105,7 +102,7 @@ def _attributes(element: Element, styles: Styles) -> str:
         if name in found and scheme(found[name]) is None:
             del found[name]
     return "".join(
-        f" {name}" if name in _BARE else f' {name}="{quoted(value)}"'
+        f" {name}" if name in _LISTS["bare"] else f' {name}="{quoted(value)}"'
         for name, value in found.items()
         if name in ATTRIBUTES
     )

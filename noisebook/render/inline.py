@@ -31,7 +31,7 @@ Tell = Callable[[str, str, str], None]
 
 
 def piece(number: int) -> str:
-    """What stands in the text for a piece. Its characters are refused in a file, and stripped from what comes here."""
+    """What stands in the text for a piece: characters that no file may have, and that no text keeps here."""
     return f"\x02piece:{number}\x03"
 
 
@@ -156,7 +156,7 @@ class _Reference(ReferenceInlineProcessor):
         super().__init__(pattern, md)
         self.tell, self.picture = tell, picture
 
-    def handleMatch(self, m: re.Match[str], data: str) -> tuple[Any, Any, Any]:
+    def handleMatch(self, m: re.Match[str], data: str) -> tuple[Any, Any, Any]:  # type: ignore[override]
         found = super().handleMatch(m, data)
         if found[0] is None and found[2] is not None:
             label = re.search(r"\[([^\]]*)\]$", data[m.start() : found[2]])
@@ -179,7 +179,7 @@ class _Reference(ReferenceInlineProcessor):
 
 
 def engine(words: Callable[[int], str], notes: Container[str], tell: Tell) -> Markdown:
-    """Python-Markdown's inline stage; ``words`` says in words what a piece is, ``notes`` are the footnotes."""
+    """Python-Markdown's inline stage; ``words`` says what a piece is, ``notes`` are the footnotes."""
     md = Markdown()
     md.ESCAPED_CHARS = list(string.punctuation)
     patterns = md.inlinePatterns

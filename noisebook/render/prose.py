@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from html import unescape
-from xml.etree.ElementTree import Element, SubElement, fromstring
+from xml.etree.ElementTree import Element, SubElement
 
 from markupsafe import Markup
 
@@ -170,7 +170,7 @@ class _Text:
             return self._cite(span)
         if self.text[span.start : span.inner].strip("`"):
             return fenced(self.text, span)
-        if "\n" in span.value or span.inner - span.start > 2 and self.text[span.end - 1] != "`":
+        if "\n" in span.value or (span.inner - span.start > 2 and self.text[span.end - 1] != "`"):
             return fenced(self.text, span)
         code = Element("code")
         value = span.value.replace("\n", " ")
@@ -196,20 +196,15 @@ class _Text:
         return found if found.tag in ("pre", "div", "figure") else None
 
     def _math(self, spans: list[Span]) -> list[Element]:
-        from math_core import LatexError
-
         try:
             found = tex.convert([(span.value, span.kind == "display") for span in spans])
-        except LatexError:
-            for span in spans:
-                if bad := tex.fault(span.value, span.kind == "display"):
-                    self._tell(span.inner, f"in a formula: {bad[1]}", bad[2])
+        except tex.NotMath as error:
+            for index, _, message, hint in error.faults:
+                self._tell(spans[index].inner, f"in a formula: {message}", hint)
             raise BadInput(self.problems) from None
-        result = []
-        for span, markup in zip(spans, found, strict=True):
-            formula = fromstring(markup.replace("\ufe00", ""))
-            result.append(self._formula(formula, span.kind == "display"))
-        return result
+        return [
+            self._formula(formula, span.kind == "display") for span, formula in zip(spans, found, strict=True)
+        ]
 
     def _formula(self, formula: Element, display: bool) -> Element:
         """A formula as the page shows it."""
@@ -311,7 +306,7 @@ class _Text:
                 sign.set("id", f"fnref{uses[name] if uses[name] > 1 else ''}:{name}")
                 link = _link(str(order.index(name) + 1), f"#fn:{name}", "footnote-ref")
                 sign.insert(0, link)
-        for name, (note, line) in blocks.notes.items():
+        for name, (_, line) in blocks.notes.items():
             if name not in uses:
                 self._tell(self._start(line), f"no text refers to the footnote {name!r}", f"[^{name}] does")
         if self.problems:
@@ -404,7 +399,7 @@ class _Text:
         self._tell(indent.end() if indent else start, message, hint)
 
     def _tell_text(self, needle: str, message: str, hint: str) -> None:
-        """Told where the words stand: after the beginning of the block, and after where they were told last."""
+        """Told where the words stand: after the beginning of the block and where they were last told."""
         found = self.text.find(needle, max(self.at, self.told.get(needle, -1) + 1))
         self.told[needle] = found
         self._tell(found if found >= 0 else self.at, message, hint)

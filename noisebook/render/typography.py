@@ -13,7 +13,7 @@ _OPENS = " \t\n\N{NO-BREAK SPACE}([{<«“‘—–-/"
 
 
 def smarten(element: Element) -> None:
-    """Print a block's text, as SmartyPants does; code is left alone, and so are the hyphens of ``--option``."""
+    """Print a block's text as SmartyPants does; code is left alone, and the hyphens of ``--option``."""
     _inside(element, "")
 
 

@@ -1,10 +1,10 @@
-"""What stands in a section's body besides Markdown: math, code, citations, comments, and the two calls.
+r"""What stands in a section's body besides Markdown: math, code, citations, comments, and the two calls.
 
-Math is ``$…$`` or ``\\(…\\)`` within a paragraph, ``$$…$$``, ``\\[…\\]`` or an environment of equations on its own;
-calls are ``{{ figure("id") }}``, on a line of its own, and ``{{ ref("id") }}``. None of them is looked for in code
-(between backticks, or fenced by ``` or ~~~) nor in comments, and a backslash takes the meaning from the character
-after it. As with Pandoc, the first ``$`` has no space after it, the last none before it and no digit after it; one
-before a digit that ends nowhere, or that words follow, is a price.
+Math is ``$…$`` or ``\(…\)`` within a paragraph, ``$$…$$``, ``\[…\]`` or an environment of equations on its
+own; calls are ``{{ figure("id") }}``, on a line of its own, and ``{{ ref("id") }}``. None of them is sought
+in code (between backticks, or fenced by ``` or ~~~) nor in comments, and a backslash takes the meaning from
+what follows it. As with Pandoc, the first ``$`` has no space after it, the last none before it and no digit
+after it; one before a digit that ends nowhere, or that words follow, is a price.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ CALLS = ("figure", "ref")
 class Span:
     """``body[start:end]`` is code, math, a citation, a comment or a call.
 
-    ``value`` is what stands between the delimiters: TeX (it starts at ``inner``), the code, or the id. What marks
-    the lines of a quote is not part of the TeX: ``cuts`` says after how many characters how many were left out.
+    ``value`` is what stands between the delimiters: TeX (it starts at ``inner``), the code, or the id. What
+    marks a quote's lines is no part of TeX: ``cuts`` says after how many characters how many are left out.
     """
 
     kind: Kind
@@ -53,7 +53,8 @@ class Fault:
 _TOKEN = re.compile(
     r"""
     (?P<fence>^(?:[ >]|[-*+][ ]|\d{1,9}[.)][ ])*(?P<fencing>`{3,}|~{3,})[^`\n]*$)
-  | \\begin[ ]?\{(?P<environment>(?:equation|align|alignat|flalign|gather|multline|eqnarray|displaymath|math)\*?)\}
+  | \\begin[ ]?\{(?P<environment>
+      (?:equation|align|alignat|flalign|gather|multline|eqnarray|displaymath|math)\*?)\}
   | (?P<eqref>\\(?:eq)?ref\{[^{}\n]+\})
   | \\(?P<tex>begin|end|label|cite[a-z]*|footnote|includegraphics)(?:\[[^\]\n]*\])?\{
   | (?P<bracket>\\[(\[])
@@ -186,10 +187,8 @@ class _Scanner:
             return inner
         before = self.body[self.body.rfind("\n", 0, start) + 1 : start]
         alone = not before.strip(" >") and self.body[end + 2 : end + 3] in ("", "\n")
-        if (
-            (display and not alone and not _SIGNS.search(value))
-            or _WORD.search(value)
-            and not _SIGNS.search(value)
+        if (display and not alone and not _SIGNS.search(value)) or (
+            _WORD.search(value) and not _SIGNS.search(value)
         ):
             return inner
         return self._add("display" if display else "math", start, end + 2, inner, end)
