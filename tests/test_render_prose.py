@@ -212,6 +212,8 @@ def test_a_table_is_a_region_with_a_name_and_no_empty_header() -> None:
 
 
 ATTACKS = [
+    '[a]("[a]($x$',
+    '![a]("[a]($x$',
     '``` {.python id=\'x"><script src="assets/z.js"></script><b x="\'}\nx\n```',
     "[x](java&#115;cript:alert(1))",
     "[x](java&Tab;script:alert(1))",

@@ -10,7 +10,13 @@ from typing import Any
 from xml.etree.ElementTree import Element, SubElement
 
 from markdown import Markdown
-from markdown.inlinepatterns import InlineProcessor, ReferenceInlineProcessor, SubstituteTagInlineProcessor
+from markdown.inlinepatterns import (
+    ImageInlineProcessor,
+    InlineProcessor,
+    LinkInlineProcessor,
+    ReferenceInlineProcessor,
+    SubstituteTagInlineProcessor,
+)
 from markdown.util import AtomicString
 
 PIECE = "piece"
@@ -129,6 +135,22 @@ class _Link(InlineProcessor):
         return element, m.start(), end
 
 
+class _Target:
+    """What stands in parentheses ends after it begins; the engine gives -1 for some that are never closed."""
+
+    def getLink(self, data: str, index: int) -> tuple[str, str | None, int, bool]:
+        href, title, end, handled = super().getLink(data, index)  # type: ignore[misc]
+        return href, title, end, handled and end > index
+
+
+class _Text(_Target, LinkInlineProcessor):
+    pass
+
+
+class _Picture(_Target, ImageInlineProcessor):
+    pass
+
+
 class _Note(InlineProcessor):
     """``[^name]``: a footnote's sign, numbered once all are known."""
 
@@ -195,6 +217,8 @@ def engine(words: Callable[[int], str], notes: Container[str], tell: Tell) -> Ma
     ):
         patterns.deregister(name)
     patterns.register(_Pieces(md, words), "piece", 190)
+    patterns.register(_Text(r"(?<!\!)\[", md), "link", 160)
+    patterns.register(_Picture(r"\!\[", md), "image_link", 150)
     patterns.register(_Note(md, notes, tell), "note", 175)
     patterns.register(_Reference(r"(?<!\!)\[", md, tell), "reference", 170)
     patterns.register(_Reference(r"\!\[", md, tell, picture=True), "image_reference", 140)
