@@ -51,7 +51,7 @@ def seconds_of(book: Book, cells: int, scheduler: str | None) -> float:
     from noisebook.cells.plan import work
     from noisebook.cells.run import execute
     from noisebook.progress import PlainWatcher
-    from noisebook.project import Project
+    from noisebook.project import Project, opened
     from noisebook.shared import dask_executor
 
     project = Project(book.root)
@@ -62,7 +62,7 @@ def seconds_of(book: Book, cells: int, scheduler: str | None) -> float:
         if scheduler is None:
             outcome = execute(todo, project.models, PlainWatcher(cells), errors=book.root)
         else:
-            told = dask_executor.job(project)
+            told = dask_executor.job(project, opened)
             outcome = dask_executor.compute(todo, scheduler, told, PlainWatcher(cells))
         seconds = time.perf_counter() - started
     assert len(outcome.computed) == cells and not outcome.failures

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Literal
 
 from noisebook.cells import fresh
-from noisebook.cells.plan import PlanError, Planned, Planner, Work, everything, work
+from noisebook.cells.digests import Digests
+from noisebook.cells.plan import Planned, Work, everything, work
+from noisebook.cells.planner import PlanError, Planner
 from noisebook.cells.registry import Registry, suggest
-from noisebook.cells.run import Models, Outcome, execute
+from noisebook.cells.run import Outcome, execute
 from noisebook.cells.store import Store
 from noisebook.models import library
-from noisebook.models.lock import AUTO
+from noisebook.models.lock import AUTO, HINTS, Entry, Models, automatic, known
 from noisebook.progress import forecast, lacking, reasons, watcher
 from noisebook.render.formats import duration, size
 from noisebook.report.load import load_report
@@ -94,6 +96,21 @@ class Project:
         return self.root / ".noisebook"
 
     @cached_property
+    def digests(self) -> Digests:
+        return Digests(self.notes / "inputs.json")
+
+    @cached_property
+    def lock(self) -> dict[str, Entry]:
+        """The pinned models; with a library of the author's own, the closed form draws from that."""
+        entries, own = known(self.root), self.report.library
+        return library.of_their_own(entries, self.root, own, self.digests.of) if own else entries
+
+    @cached_property
+    def machine(self) -> str:
+        """The model family that ``auto`` means on this machine."""
+        return automatic(self.lock, self.root)
+
+    @cached_property
     def planner(self) -> Planner:
         return self._planner(self.store, draft=False)
 
@@ -102,11 +119,14 @@ class Project:
             self.root,
             store,
             self.registry,
+            self.lock,
+            aliases={AUTO: self.machine},
+            hints=HINTS,
             model=self.report.model,
             seed=self.report.seed,
             draft=draft,
             policy=key_policy(self.report.key_policy),
-            library=self.report.library,
+            digests=self.digests,
         )
 
     @cached_property
@@ -117,7 +137,7 @@ class Project:
 
     @cached_property
     def models(self) -> Models:
-        return Models(self.root, self.planner.lock)
+        return Models(self.root, self.lock)
 
     @cached_property
     def site(self) -> Path:
@@ -196,6 +216,11 @@ class Project:
         return set(everything(cell for cells in self.planned.values() for cell in cells))
 
 
+def opened(root: Path, place: str | None) -> Project:
+    """A report as a worker on another machine opens it."""
+    return Project(root, place=place)
+
+
 def key_policy(names: Iterable[str]) -> Mapping[str, str]:
     """What a report adds to its keys: ``torch`` the installed version, ``device`` the kind of device."""
     from importlib import metadata
@@ -269,7 +294,7 @@ def build(book: Project, request: Request, say: Callable[[str], None] = print) -
             say(reasons(group))
         built.outcome = _compute(book, todo, request.scheduler)
     if book.automatic:
-        say(f"model auto: this machine has {book.planner.automatic}")
+        say(f"model auto: this machine has {book.machine}")
     built.pages = render(book, keep_stale=request.keep_stale)
     say(_summary(book, built, time.perf_counter() - started))
     whole = not (request.only or request.keep_stale or book.draft or book.place or book.automatic)
@@ -320,9 +345,9 @@ def _compute(book: Project, todo: Work, scheduler: str | None) -> Outcome:
         from noisebook.shared import dask_executor
 
         def gpu(planned: Planned) -> bool:
-            return any(book.planner.lock[name].get("gpu") for name in planned.models.values())
+            return any(book.lock[name].get("gpu") for name in planned.models.values())
 
-        job = dask_executor.job(book)
+        job = dask_executor.job(book, opened)
         try:
             return dask_executor.compute(todo, scheduler, job, watching, remote=book.remote, gpu=gpu)
         except ModuleNotFoundError as error:

@@ -13,7 +13,7 @@ import numpy as np
 
 from noisebook.cells.housekeeping import collect
 from noisebook.cells.outputs import picture
-from noisebook.cells.plan import key_of
+from noisebook.cells.planner import key_of
 from noisebook.cells.store import Store
 
 from .conftest import Book

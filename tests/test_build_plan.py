@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from noisebook.cells.plan import PlanError, Planned, work
+from noisebook.cells.plan import Planned, work
+from noisebook.cells.planner import PlanError
 from noisebook.cells.run import Outcome, compute
 from noisebook.project import Project
 

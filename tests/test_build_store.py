@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from noisebook.cells.contract import Output
 from noisebook.cells.housekeeping import collect
 from noisebook.cells.outputs import arrays, number, picture
-from noisebook.cells.plan import key_of
+from noisebook.cells.planner import key_of
 from noisebook.cells.store import Absent, Store, StoreFull
 
 COMPONENTS = {"generator": "tile", "params": {"value": 1}, "seed": 42, "code": "c"}

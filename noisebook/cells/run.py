@@ -23,8 +23,6 @@ from noisebook.cells.launch import launch, processes
 from noisebook.cells.plan import Planned, Work
 from noisebook.cells.record import Record, Stored
 from noisebook.cells.store import Store, StoreFull
-from noisebook.models.library import BadPicture
-from noisebook.models.lock import Entry, MissingModel, load
 
 
 class Watcher(Protocol):
@@ -36,17 +34,22 @@ class Watcher(Protocol):
     def failed(self, group: Sequence[Planned], message: str) -> None: ...
 
 
-class Models:
-    """Models and data sets by lock name, loaded once and kept."""
+class Models(Protocol):
+    """The models and data sets that are pinned, by name: :class:`noisebook.models.lock.Models`."""
 
-    def __init__(self, root: Path, lock: Mapping[str, Entry]) -> None:
-        self.root, self.lock = root, lock
-        self.loaded: dict[str, Any] = {}
+    @property
+    def root(self) -> Path:
+        """The report's folder."""
 
-    def __getitem__(self, name: str) -> Any:
-        if name not in self.loaded:
-            self.loaded[name] = load(name, self.lock[name], self.root)
-        return self.loaded[name]
+    @property
+    def loaded(self) -> Mapping[str, Any]:
+        """Those that were asked for until now."""
+
+    @property
+    def failure(self) -> type[Exception]:
+        """What they raise where a person must do something; its message says what."""
+
+    def __getitem__(self, name: str) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +169,7 @@ def execute(work: Work, models: Models, watcher: Watcher, *, draft: bool = False
             except Exception as error:
                 missing = [p for p in waiting if not p.cached]
                 lost.update(planned.key for planned in missing)
-                message = explain_failure(error, waiting[0], errors)
+                message = explain_failure(error, waiting[0], errors, models.failure)
                 outcome.failures.append((missing, message))
                 watcher.failed(missing, message)
     except KeyboardInterrupt:
@@ -318,9 +321,12 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def explain_failure(error: Exception, planned: Planned, errors: Path) -> str:
-    """One message for a person; the traceback of a generator's own mistake goes to a file."""
-    if isinstance(error, MissingModel | BadPicture):
+def explain_failure(error: Exception, planned: Planned, errors: Path, plain: type[Exception]) -> str:
+    """One message for a person; the traceback of a generator's own mistake goes to a file.
+
+    ``plain`` errors say themselves what to do.
+    """
+    if isinstance(error, plain):
         return str(error)
     if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
         return f"out of memory: {error}. Fewer cells at a time: noisebook build --only {planned.figure}"

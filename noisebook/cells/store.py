@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from noisebook.cells.contract import Json, Output, canonical
+from noisebook.cells.digests import Signature, signature
 from noisebook.cells.folders import user_cache, write_atomically, write_note
 from noisebook.cells.record import Record, Stored
 
@@ -74,14 +75,6 @@ def parse_record(key: str, data: bytes) -> Record:
         return Record.from_json(value)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError("not a record") from error
-
-
-Signature = list[int]
-
-
-def signature(stat: os.stat_result) -> Signature:
-    """Changes whenever a file is written or replaced; ctime cannot be set back by ordinary means."""
-    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
 
 
 @dataclass(slots=True)

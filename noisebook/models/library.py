@@ -10,13 +10,13 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from noisebook.models.lock import Entry, digest
+from noisebook.models.lock import Entry, MissingModel, digest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,7 +31,7 @@ NAMES = "names.txt"
 """In such a folder: lines FILE: NAME for pictures whose file names do not say what they show."""
 
 
-class BadPicture(ValueError):
+class BadPicture(MissingModel, ValueError):
     """A picture of a library cannot be used: which one, and why."""
 
 
@@ -229,6 +229,18 @@ def with_folder(
     files = picture_files(path) + [path / NAMES] * (path / NAMES).is_file()
     digests = {file.relative_to(path).as_posix(): digest_of(file) for file in files}
     return {**entry, WHERE: where, "files": digests}
+
+
+def of_their_own(
+    entries: Mapping[str, Entry], root: Path, where: str, digest_of: Callable[[Path], str] = digest
+) -> dict[str, Entry]:
+    """A lock's entries, where those that :mod:`noisebook.models.exact` loads draw from ``root/where``."""
+    return {
+        name: with_folder(entry, root, where, digest_of)
+        if entry["loader"] == "noisebook.models.exact"
+        else entry
+        for name, entry in entries.items()
+    }
 
 
 def open_library(name: str, entry: Entry, root: Path) -> Library:

@@ -28,6 +28,12 @@ AUTO = "auto"
 EMBEDDED = "exact"
 DEEPFLOYD = ("deepfloyd-xl", "deepfloyd-l", "deepfloyd-m")
 """Model families: ``auto`` is the first of DeepFloyd's that is here, or else the embedded one."""
+HINTS = {
+    family: f"`python -m noisebook.models.deepfloyd {family.removeprefix('deepfloyd-')}` pins it, "
+    "from the hub or a folder"
+    for family in DEEPFLOYD
+}
+"""How to have a family that no lock file of a new report pins."""
 
 
 class MissingModel(Exception):
@@ -118,6 +124,22 @@ def load(name: str, entry: Entry, root: Path) -> Any:
     if not all(part.isidentifier() for part in entry["loader"].split(".")):
         raise MissingModel(f"{name}: {entry['loader']!r} is not a module name")
     return importlib.import_module(entry["loader"]).load(name, entry, root)
+
+
+class Models:
+    """Models and data sets by their names in the lock, loaded once and kept."""
+
+    failure = MissingModel
+    """What a model raises that a person can mend."""
+
+    def __init__(self, root: Path, lock: Mapping[str, Entry]) -> None:
+        self.root, self.lock = root, lock
+        self.loaded: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.loaded:
+            self.loaded[name] = load(name, self.lock[name], self.root)
+        return self.loaded[name]
 
 
 def pin(root: Path, name: str, files: Mapping[str, Path] | Iterable[str], **fields: Any) -> Entry:

@@ -1,0 +1,51 @@
+"""Digests of files, remembered between builds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from noisebook.cells.folders import write_note
+
+Signature = list[int]
+
+
+def signature(stat: os.stat_result) -> Signature:
+    """Changes whenever a file is written or replaced; ctime cannot be set back by ordinary means."""
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+
+
+@dataclass(slots=True)
+class Digests:
+    """Digests of input files, remembered by signature in ``notes`` between builds."""
+
+    notes: Path
+    _kept: dict[str, Any] = field(default_factory=dict)
+    _loaded: bool = False
+    _dirty: bool = False
+
+    def of(self, path: Path) -> str:
+        """The sha256 of a file's content."""
+        if not self._loaded:
+            self._loaded = True
+            try:
+                self._kept = json.loads(self.notes.read_bytes())
+            except (FileNotFoundError, ValueError):
+                self._kept = {}
+        sign = signature(path.stat())
+        known = self._kept.get(str(path))
+        if known is None or known[0] != sign:
+            with path.open("rb") as file:
+                known = [sign, hashlib.file_digest(file, "sha256").hexdigest()]
+            self._kept[str(path)] = known
+            self._dirty = True
+        return str(known[1])
+
+    def save(self) -> None:
+        """Keep what was learnt."""
+        if self._dirty:
+            write_note(self.notes, json.dumps(self._kept).encode())

@@ -1,0 +1,57 @@
+"""One of the processes that share the computation of a cell: see :mod:`noisebook.cells.launch`."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+
+from noisebook.cells.launch import FAILED, PROGRESS
+from noisebook.cells.plan import everything
+from noisebook.cells.run import RunContext
+from noisebook.project import Project
+
+
+class _Told:
+    """A watcher that tells the builder, by a pipe."""
+
+    def begin(self, group: object) -> None: ...
+    def finished(self, planned: object, record: object) -> None: ...
+    def failed(self, group: object, message: str) -> None: ...
+
+    def progress(self, planned: object, done: float, total: float, note: str) -> None:
+        print(PROGRESS + json.dumps([done, total, note]), flush=True)
+
+
+def _end_with_the_builder() -> None:
+    """The pipe ends when the builder does, be it by SIGKILL."""
+    os.read(sys.stdin.fileno(), 1)
+    os._exit(1)
+
+
+def main() -> None:
+    """Take part: arguments are the report's folder, the store's, the cell's key and the function."""
+    threading.Thread(target=_end_with_the_builder, daemon=True).start()
+    root, place, key, name = sys.argv[1:]
+    try:
+        book = Project(Path(root), place=place)
+        planned = everything(cell for cells in book.planned.values() for cell in cells).get(key)
+        if planned is None:
+            raise RuntimeError("the report has changed since this build began: build again")
+        first = os.environ.get("RANK", "0") == "0"
+        function = getattr(importlib.import_module(planned.generator.module), name)
+        function(planned.cell, RunContext([planned], book.models, _Told() if first else None))
+    except Exception as error:
+        print(f"{FAILED}{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        raise
+    # The work is done and on disk. Threads of the process group may still run, and an interpreter that is
+    # torn down around them now and then aborts ("terminate called without an active exception").
+    sys.stdout.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
