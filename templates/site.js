@@ -233,7 +233,8 @@ function scrubber(figure) {
   const film = list.querySelector("[data-frames]");
   if (cells.length < 2 && !film) return;
   const place = make("div", { className: "stage" });
-  const count = film ? +film.dataset.count : cells.length;
+  const durations = film ? film.dataset.durations.split(" ").map(Number) : cells.map(() => 350);
+  const count = durations.length;
   const input = range("State of the reverse process", count - 1, count - 1);
   const output = make("output");
   let show;
@@ -265,20 +266,24 @@ function scrubber(figure) {
   const play = make("button", { type: "button", textContent: "Play" });
   let timer = 0;
   const stop = () => {
-    clearInterval(timer);
+    clearTimeout(timer);
     timer = 0;
     play.textContent = "Play";
+  };
+  const step = () => {
+    if (+input.value === count - 1) return stop();
+    timer = setTimeout(() => {
+      input.value = +input.value + 1;
+      move();
+      step();
+    }, durations[input.value]);
   };
   play.addEventListener("click", () => {
     if (timer) return stop();
     if (+input.value === count - 1) input.value = 0;
     play.textContent = "Stop";
     move();
-    timer = setInterval(() => {
-      input.value = +input.value + 1;
-      move();
-      if (+input.value === count - 1) stop();
-    }, film ? 125 : 350);
+    step();
   });
   input.addEventListener("input", () => (stop(), move()));
   move();

@@ -9,6 +9,8 @@ from pathlib import Path
 
 NOTES = ".noisebook.json"
 """The names of the files that we wrote, so that only they are ever removed."""
+RULES = 2
+"""How assets are made of outputs. Raise it where that changes: those of an earlier site are made anew."""
 
 
 class Site:
@@ -18,18 +20,24 @@ class Site:
         self.out = out
         self._files: dict[str, bytes | None] = {}
         try:
-            found = json.loads((out / NOTES).read_bytes())["files"]
-            self._before = {name: digest for name, digest in found.items() if _inside(name)}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            self._before = {}
+            found = json.loads((out / NOTES).read_bytes())
+            self._before = {name: str(digest) for name, digest in found["files"].items() if _inside(name)}
+            self._kept = found.get("rules") == RULES
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            self._before, self._kept = {}, False
 
     def keep(self, name: str) -> bool:
         """Keep an asset, whose name tells its content, if it stands there already; whether it does."""
         if self._files.get(name) is None:
-            if name not in self._before or not (self.out / name).is_file():
+            if not (self._kept and name in self._before and (self.out / name).is_file()):
                 return False
             self._files[name] = None
         return True
+
+    def digest(self, name: str) -> str:
+        """The sha256 of a file that was added or kept."""
+        data = self._files[name]
+        return self._before[name] if data is None else hashlib.sha256(data).hexdigest()
 
     def add(self, name: str, data: bytes) -> str:
         """Put a file at ``name``, relative to the site's root."""
@@ -64,8 +72,9 @@ class Site:
             _replace(path, data)
             if name.endswith(".html"):
                 changed.append(name)
-        if digests != self._before:
-            _replace(self.out / NOTES, json.dumps({"files": digests}, indent=0, sort_keys=True).encode())
+        if digests != self._before or not self._kept:
+            notes = json.dumps({"files": digests, "rules": RULES}, indent=0, sort_keys=True)
+            _replace(self.out / NOTES, notes.encode())
         for name in self._before.keys() - digests.keys():
             (self.out / name).unlink(missing_ok=True)
         return changed

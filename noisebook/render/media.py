@@ -3,61 +3,105 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import zip_longest
+from typing import Any
 
-from PIL import Image, ImageOps, ImageSequence
+from PIL import Image, ImageOps
+
+from noisebook.render import svg
+from noisebook.report.reader import BadFile, decode
+
+
+def published(data: bytes, mime: str) -> bytes:
+    """The bytes of an output as a site has them: proven to be of their type, and a drawing cleaned.
+
+    Raises ValueError for what is not what it says it is.
+    """
+    if mime == "image/svg+xml":
+        return svg.clean(data)
+    if mime.startswith("image/"):
+        try:
+            found = decode(data, "it").mime
+        except BadFile as error:
+            raise ValueError(error.problem.message) from error
+        if found != mime:
+            raise ValueError(f"it says {mime} and is {found}")
+    if mime == "video/mp4" and data[4:8] != b"ftyp":
+        raise ValueError("it is no MP4")
+    return data
 
 
 def thumbnail(data: bytes, largest: int) -> bytes:
     """The picture, smoothly scaled so that no side has more than ``largest`` pixels, as WebP."""
     with Image.open(io.BytesIO(data)) as picture:
         picture.thumbnail((largest, largest), Image.Resampling.LANCZOS)
-        buffer = io.BytesIO()
-        picture.convert("RGB").save(buffer, "WEBP", quality=84, method=4)
-    return buffer.getvalue()
+        return _saved(_opaque(picture), "WEBP", quality=84, method=4)
 
 
-def still(data: bytes) -> tuple[bytes, bool]:
-    """The last frame of an animation as PNG, and whether there are several frames."""
+def film(data: bytes) -> Iterator[tuple[Image.Image, int]]:
+    """The frames of a picture, one if it does not move, each with the milliseconds that it is shown."""
     with Image.open(io.BytesIO(data)) as picture:
-        frames = int(getattr(picture, "n_frames", 1))
-        picture.seek(frames - 1)
-        buffer = io.BytesIO()
-        picture.convert("RGB").save(buffer, "PNG", optimize=True)
-    return buffer.getvalue(), frames > 1
+        for index in range(getattr(picture, "n_frames", 1)):
+            picture.seek(index)
+            picture.load()  # its duration is that of the frame loaded last
+            yield _opaque(picture), int(picture.info.get("duration", 100))
 
 
-def frame_count(data: bytes) -> int:
-    """How many frames an animation has."""
-    with Image.open(io.BytesIO(data)) as picture:
-        return int(getattr(picture, "n_frames", 1))
+def still(frames: Sequence[tuple[Image.Image, int]]) -> bytes:
+    """The last frame of a film as PNG."""
+    return _saved(frames[-1][0], "PNG", optimize=True)
 
 
-def strip(data: bytes) -> bytes:
-    """The frames of an animation from left to right, as WebP."""
-    with Image.open(io.BytesIO(data)) as picture:
-        frames = [frame.convert("RGB") for frame in ImageSequence.Iterator(picture)]
-    width, height = frames[0].size
+def strip(frames: Sequence[tuple[Image.Image, int]]) -> bytes:
+    """The frames of a film from left to right, as WebP."""
+    width, height = frames[0][0].size
     joined = Image.new("RGB", (width * len(frames), height))
-    for index, frame in enumerate(frames):
+    for index, (frame, _) in enumerate(frames):
         joined.paste(frame, (index * width, 0))
-    buffer = io.BytesIO()
-    joined.save(buffer, "WEBP", quality=85, method=4)
-    return buffer.getvalue()
+    return _saved(joined, "WEBP", quality=85, method=4)
 
 
 def gif(data: bytes, small: int, target: int) -> bytes:
-    """An animation as GIF; pictures of up to ``small`` pixels a side are enlarged towards ``target``."""
-    with Image.open(io.BytesIO(data)) as picture:
-        factor = max(1, target // max(picture.size)) if max(picture.size) <= small else 1
-        size = (picture.width * factor, picture.height * factor)
-        frames, durations = [], []
-        for frame in ImageSequence.Iterator(picture):
-            durations.append(int(frame.info.get("duration", 100)))
-            frames.append(frame.convert("RGB").quantize(255).resize(size, Image.Resampling.NEAREST))
+    """A film as GIF, as long as it is; of up to ``small`` pixels a side it is enlarged towards ``target``.
+
+    GIF counts hundredths of a second, and browsers show none for less than two of them: what rounding takes
+    from one frame the next one gets, and a frame too short to be seen gives all its time to the next.
+    """
+    shown: list[Image.Image] = []
+    durations: list[int] = []
+    elapsed = told = 0.0
+    for frame, milliseconds in film(data):
+        elapsed += milliseconds / 10
+        factor = max(1, target // max(frame.size)) if max(frame.size) <= small else 1
+        size = (frame.width * factor, frame.height * factor)
+        if round(elapsed - told) >= 2 or not shown:
+            shown.append(frame.quantize(255).resize(size, Image.Resampling.NEAREST))
+            durations.append(max(2, round(elapsed - told)))
+            told += durations[-1]
+    durations[-1] = max(2, durations[-1] + round(elapsed - told))
+    return _saved(
+        shown[0],
+        "GIF",
+        save_all=True,
+        append_images=shown[1:],
+        duration=[10 * each for each in durations],
+        loop=0,
+    )
+
+
+def _opaque(picture: Image.Image) -> Image.Image:
+    """In RGB, over white where one sees through."""
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    paper = Image.new("RGBA", picture.size, "white")
+    paper.alpha_composite(picture.convert("RGBA"))
+    return paper.convert("RGB")
+
+
+def _saved(picture: Image.Image, kind: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
-    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
+    picture.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
@@ -96,7 +140,5 @@ def social(pictures: Sequence[bytes]) -> bytes:
         with Image.open(io.BytesIO(data)) as picture:
             sharp = max(picture.size) < h
             method = Image.Resampling.NEAREST if sharp else Image.Resampling.LANCZOS
-            result.paste(ImageOps.fit(picture.convert("RGB"), (w, h), method), (x, y))
-    buffer = io.BytesIO()
-    result.save(buffer, "JPEG", quality=88)
-    return buffer.getvalue()
+            result.paste(ImageOps.fit(_opaque(picture), (w, h), method), (x, y))
+    return _saved(result, "JPEG", quality=88)

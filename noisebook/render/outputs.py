@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -154,13 +155,13 @@ class _Finished:
         if output.bytes > LARGEST_DOWNLOAD:
             path = ""
         elif not self.site.keep(path):
-            self.site.add(path, self._open(output))
+            self.site.add(path, self._published(output))
         name = f"{self.figure.id}-{self.result.id}" + ("" if output.name == "picture" else f"-{output.name}")
         return File(
             output.name,
             output.mime,
             path,
-            output.sha256,
+            self.site.digest(path) if path else output.sha256,
             output.bytes,
             output.width,
             output.height,
@@ -197,21 +198,32 @@ class _Finished:
     def _film(self, output: Stored, result: Picture) -> None:
         """The still of a film, and its frames side by side if the reader goes through them by hand."""
         name = f"assets/{output.sha256[:16]}"
-        still, frames = f"{name}-still.png", f"{name}-frames.webp"
-        if not self.site.keep(still):
-            last, several = media.still(self._open(output))
-            if not several:
-                return
-            self.site.add(still, last)
-        result.animated, result.poster = True, still
-        if self.figure.layout.get("kind") != "scrubber":
+        still, strip, by_hand = (
+            f"{name}-still.png",
+            f"{name}-frames.webp",
+            self.figure.layout.get("kind") == "scrubber",
+        )
+        if not by_hand and self.site.keep(still):
+            result.animated, result.poster = True, still
             return
-        data = self._open(output)
-        count = media.frame_count(data)
-        if count * result.natural <= LONGEST_STRIP:
-            result.frames, result.count = frames, count
-            if not self.site.keep(frames):
-                self.site.add(frames, media.strip(data))
+        frames = list(media.film(self._open(output)))
+        if len(frames) == 1:
+            return
+        result.animated, result.poster = True, still
+        if not self.site.keep(still):
+            self.site.add(still, media.still(frames))
+        if by_hand and len(frames) * result.natural <= LONGEST_STRIP:
+            result.frames, result.durations = strip, [milliseconds for _, milliseconds in frames]
+            if not self.site.keep(strip):
+                self.site.add(strip, media.strip(frames))
+
+    def _published(self, output: Stored) -> bytes:
+        try:
+            return media.published(self._open(output), output.mime)
+        except ValueError as error:
+            at = f"{self.figure.id}/{self.result.id}: the output {output.name!r}"
+            warnings.warn(f"{at} is not published: {error}", stacklevel=2)
+            raise Absent from error
 
     def _number(self, output: Stored) -> bool:
         """Whether the output is a number: it goes beside the picture."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import gcd
 from typing import Any
@@ -61,7 +61,8 @@ class Picture:
     natural: int = 0
     frames: str = ""
     """All frames of an animation side by side, for a reader who goes through them by hand."""
-    count: int = 0
+    durations: Sequence[int] = ()
+    """The milliseconds of each of them."""
 
     @property
     def wide(self) -> bool:
