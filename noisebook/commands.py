@@ -235,20 +235,18 @@ def verify(names: tuple[str, ...], sample: int | None) -> None:
 
 
 @cli.command()
-@click.argument("names", nargs=-1, required=True, metavar="CELL...")
+@click.argument("names", nargs=-1, metavar="[CELL...]")
 def adopt(names: tuple[str, ...]) -> None:
     """Keep finished work over a harmless edit: repeat a part of it, compare, give it its new key."""
-    from noisebook.cells.verify import adopt as adopt_cell
+    from noisebook.cells.adopt import adopt as adopt_cells
 
     book = opened()
+    cells = book.chosen(names) if names else everything(c for group in book.planned.values() for c in group)
     refused = []
-    for c in book.chosen(names).values():
-        if c.cached:
-            continue
-        verdict = adopt_cell(c, book.models)
-        click.echo(f"{'adopted' if verdict.agrees else 'refused'} {name_of(c)}: {verdict.how}")
+    for verdict in adopt_cells(list(cells.values()), book.models):
+        click.echo(f"{'adopted' if verdict.agrees else 'refused'} {name_of(verdict.planned)}: {verdict.how}")
         if not verdict.agrees:
-            refused.append(c)
+            refused.append(verdict)
     if refused:
         raise Unfinished(f"{len(refused)} cells must be computed: noisebook build")
 

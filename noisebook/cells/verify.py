@@ -1,4 +1,4 @@
-"""Does today's code still make what the store holds? ``verify`` asks, ``adopt`` acts on the answer."""
+"""Does today's code still make what the store holds?"""
 
 from __future__ import annotations
 
@@ -12,21 +12,10 @@ from typing import Any
 
 from noisebook.cells.checks import PIXEL_TOLERANCE, PSNR_FLOOR, RELATIVE_TOLERANCE, SAME, Check
 from noisebook.cells.contract import Disagreement, Json, Output
-from noisebook.cells.folders import user_cache
 from noisebook.cells.plan import Planned, grouped
 from noisebook.cells.record import Record, Stored
-from noisebook.cells.run import (
-    COMPONENTS,
-    Models,
-    NeededCell,
-    RunContext,
-    Watcher,
-    provenance,
-    scratch_folder,
-)
-from noisebook.cells.store import Absent, Store, identity
-
-NOTHING_EARLIER = "no earlier version of this cell is in the store"
+from noisebook.cells.run import Models, NeededCell, RunContext, Watcher, provenance
+from noisebook.cells.store import Absent
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +54,7 @@ def verify(cells: Sequence[Planned], models: Models, watcher: Watcher | None = N
         return int((planned.record.provenance if planned.record else {}).get("threads") or 0)
 
     for group in grouped(cells, lambda item: (item.figure, item.generator.name, threads_of(item))):
-        threads = threads_of(group[0])
-        if threads:  # sums in another order round differently, and sampling makes that visible
-            import torch
-
-            torch.set_num_threads(threads)
+        set_threads(threads_of(group[0]))
         context = RunContext(group, models, watcher)
         replay = replay_function(group[0])
         by_id = {planned.cell.id: planned for planned in group}
@@ -77,7 +62,10 @@ def verify(cells: Sequence[Planned], models: Models, watcher: Watcher | None = N
             for planned in group:
                 record = planned.record
                 assert record is not None
-                yield _replayed(planned, NeededCell(planned.store, record), replay, context)
+                try:
+                    yield replayed(planned, NeededCell(planned.store, record), replay, context)
+                except Absent as error:
+                    yield Verdict(planned, False, f"cannot be replayed here: {error}")
             continue
         for cell, outputs in group[0].generator.run([planned.cell for planned in group], context):
             planned = by_id[cell.id]
@@ -86,13 +74,20 @@ def verify(cells: Sequence[Planned], models: Models, watcher: Watcher | None = N
             yield compare(planned, record, outputs)
 
 
-def _replayed(planned: Planned, old: NeededCell | Path, replay: Any, context: RunContext) -> Verdict:
+def set_threads(threads: int) -> None:
+    """As many as a record says: sums in another order round differently, and sampling makes that visible."""
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+def replayed(planned: Planned, old: NeededCell | Path, replay: Any, context: RunContext) -> Verdict:
+    """What a generator's ``replay`` finds. Raises Absent for what it would need and is not here."""
     try:
         evidence = replay(planned.cell, old, context)
     except Disagreement as error:
         return Verdict(planned, False, str(error))
-    except Absent as error:
-        return Verdict(planned, False, f"cannot be replayed here: {error}")
     return Verdict(
         planned, True, "replayed: " + ", ".join(f"{name} {value}" for name, value in evidence.items())
     )
@@ -167,86 +162,3 @@ def _close(one: Json, other: Json) -> bool:
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return one.keys() == other.keys() and all(_close(one[name], other[name]) for name in one)
     return bool(one == other)
-
-
-def adopt(planned: Planned, models: Models, watcher: Watcher | None = None) -> Verdict:
-    """Give a finished (or begun) cell its new key, if today's code repeats it.
-
-    The evidence goes into its provenance. Cells that it needs must have been adopted before.
-    """
-    if planned.cached:
-        return Verdict(planned, True, "is cached already")
-    context = RunContext([planned], models, watcher)
-    replay = replay_function(planned)
-    previous = planned.previous()
-    if previous is None or identity(previous.components) != identity(planned.components):
-        begun = begun_before(planned)
-        if begun is None or replay is None:
-            return Verdict(planned, False, NOTHING_EARLIER)
-        verdict = _replayed(planned, begun, replay, context)
-        if verdict.agrees:
-            target = scratch_folder(planned.key)
-            begun.replace(target)
-            (target / COMPONENTS).unlink()
-        return verdict
-    if replay is not None:
-        if not same_needs(planned, previous.components):
-            return Verdict(planned, False, f"{NOTHING_EARLIER}: {previous.key[:12]} needed other cells")
-        verdict = _replayed(planned, NeededCell(planned.store, previous), replay, context)
-    else:
-        [(_, outputs)] = planned.generator.run([planned.cell], context)
-        verdict = compare(planned, previous, outputs)
-    if verdict.agrees:
-        seconds = float(previous.provenance.get("seconds", 0))
-        made = {
-            **previous.provenance,
-            **{
-                name: value
-                for name, value in provenance(planned, seconds).items()
-                if name in ("reached", "command")
-            },
-            "adopted": {
-                "from": previous.key,
-                "evidence": verdict.how,
-                "made": previous.provenance.get("adopted"),
-            },
-        }
-        planned.store.refile(planned.key, planned.components, previous.outputs, made)
-    return verdict
-
-
-def begun_before(planned: Planned) -> Path | None:
-    """The scratch folder of an unfinished run of this cell under another key."""
-    wanted = identity(planned.components)
-    folder = user_cache() / "scratch"
-    for path in sorted(folder.glob(f"*/{COMPONENTS}")):
-        try:
-            components = json.loads(path.read_bytes())
-        except ValueError:
-            continue
-        if (
-            path.parent.name != planned.key
-            and identity(components) == wanted
-            and same_needs(planned, components)
-        ):
-            return path.parent
-    return None
-
-
-def same_needs(planned: Planned, components: Mapping[str, Json]) -> bool:
-    """Did a cell of these components need what this one needs, whatever the keys were then?
-
-    A replay looks at a part alone (a few steps, the recorded pictures) and cannot see that what it started
-    from was another network, so this must be known before.
-    """
-    before: Any = components.get("needs", {})
-    then = {name: _left(planned.store, key) for name, key in before.items()}
-    return then == {name: _left(planned.store, need.key) for name, need in planned.needs.items()}
-
-
-def _left(store: Store, key: str) -> dict[str, str] | str:
-    """The digests of what a cell left; its key, if it is not in the store."""
-    record = store.recall(key)
-    if record is None:
-        return key
-    return {output.name: output.sha256 for output in record.outputs if not output.measured}
