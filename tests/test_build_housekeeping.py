@@ -26,7 +26,10 @@ def aged(tmp_path: Path) -> tuple[Store, list[str]]:
     for number in range(5):
         components = {"generator": "tile", "params": {"n": number}, "seed": 1, "code": "c"}
         noise = np.random.default_rng(number).integers(0, 256, (100, 100), np.uint8)
-        outputs = [picture("picture", noise), picture("same", np.zeros((100, 100), np.uint8))]
+        outputs = [
+            picture("picture", noise),
+            picture("same", np.random.default_rng(99).integers(0, 256, (100, 100), np.uint8)),
+        ]
         finished = datetime.now(UTC) - timedelta(days=10 * number)
         key = key_of(components)
         store.put(key, components, outputs, {"seconds": 1.0, "finished": finished.isoformat()})

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from noisebook.cells.record import Record
-from noisebook.cells.store import parse_record
+from noisebook.cells.record import Record, parse
 
 from .conftest import HANGS, Book
 from .test_build_faults import KILL_INSIDE_PUT
@@ -27,7 +26,7 @@ def records(folder: Path) -> dict[str, Record | None]:
     found: dict[str, Record | None] = {}
     for path in folder.glob("cells/[!.]*.json"):
         try:
-            found[path.stem] = parse_record(path.stem, path.read_bytes())
+            found[path.stem] = parse(path.stem, path.read_bytes())
         except ValueError:
             found[path.stem] = None
     return found
@@ -43,7 +42,7 @@ def whole(folder: Path) -> set[str]:
     return {
         key
         for key, record in records(folder).items()
-        if record and all(good(o.sha256) for o in record.outputs)
+        if record and all(o.data is not None or good(o.sha256) for o in record.outputs)
     }
 
 

@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from noisebook.cells.folders import write_note
+from noisebook.cells.folders import read_memo, write_memo
 
 FORMAT = 1
 EXCLUDED = {
@@ -253,11 +252,7 @@ class CodeReader:
         signature = hashlib.sha256(b"%d %s\0%s" % (FORMAT, name.encode(), source)).hexdigest()
         if not self._loaded:
             self._loaded = True
-            if self.cache_file is not None and self.cache_file.exists():
-                try:
-                    self._kept = json.loads(self.cache_file.read_bytes())
-                except ValueError:
-                    self._kept = {}
+            self._kept = read_memo(self.cache_file) or {}
         found = self._kept.get(signature)
         if found is None:
             summary = summarise(source.decode("utf-8-sig"), name)
@@ -281,7 +276,7 @@ class CodeReader:
         """Keep what was read for the next build."""
         if self.cache_file is None or self._used.keys() == self._kept.keys():
             return
-        write_note(self.cache_file, json.dumps(self._used).encode())
+        write_memo(self.cache_file, self._used)
 
     def reach(self, module: str, symbol: str) -> Reach:
         """Everything that ``module.symbol`` reaches. Raises KeyError if the module does not define it."""

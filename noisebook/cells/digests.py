@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from noisebook.cells.folders import write_note
+from noisebook.cells.folders import read_memo, write_memo
 
 Signature = list[int]
 
@@ -32,10 +31,7 @@ class Digests:
         """The sha256 of a file's content."""
         if not self._loaded:
             self._loaded = True
-            try:
-                self._kept = json.loads(self.notes.read_bytes())
-            except (FileNotFoundError, ValueError):
-                self._kept = {}
+            self._kept = read_memo(self.notes) or {}
         sign = signature(path.stat())
         known = self._kept.get(str(path))
         if known is None or known[0] != sign:
@@ -48,4 +44,4 @@ class Digests:
     def save(self) -> None:
         """Keep what was learnt."""
         if self._dirty:
-            write_note(self.notes, json.dumps(self._kept).encode())
+            write_memo(self.notes, self._kept)

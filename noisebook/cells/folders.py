@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import hashlib
+import json
 import os
+import stat
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+LARGEST_NOTE = 1_000_000_000
 _PACKAGE = Path(__file__).parents[1]
 EMBEDDED = _PACKAGE / "embedded" if (_PACKAGE / "embedded").is_dir() else _PACKAGE.parent / "models"
 """Noisebook's own lock file's folder, and in its repository that of its models."""
@@ -58,7 +64,37 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise
 
 
+def read_regular(path: Path, limit: int) -> bytes:
+    """The bytes of a regular file. Raises OSError for anything else, and for more than ``limit`` bytes.
+
+    Nothing is waited for: a FIFO without a writer would never end, nor would a device.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > limit:
+            raise OSError(errno.EINVAL, f"not a regular file of at most {limit} bytes", str(path))
+        return file.read(limit)
+
+
 def write_note(path: Path, data: bytes) -> None:
     """Keep something that may be lost: a full disk only makes the next build slower."""
     with contextlib.suppress(OSError):
         write_atomically(path, data)
+
+
+def write_memo(path: Path, value: Any) -> None:
+    """Keep a JSON value that may be lost, so that :func:`read_memo` knows it again."""
+    data = json.dumps(value).encode()
+    write_note(path, hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
+
+
+def read_memo(path: Path | None) -> Any:
+    """What :func:`write_memo` kept there; None for whatever else there is, be it one bit of it."""
+    try:
+        if path is None:
+            return None
+        digest, _, data = read_regular(path, LARGEST_NOTE).partition(b"\n")
+        return json.loads(data) if hashlib.sha256(data).hexdigest().encode() == digest else None
+    except (OSError, ValueError, RecursionError):
+        return None

@@ -99,7 +99,7 @@ class Planned:
         result: list[Difference] = []
         for difference in changed:
             if difference.component == "code":
-                old = dict(previous.provenance.get("reached", {}))
+                old = self.store.reached(previous)
                 result.extend(
                     Difference(f"code {name}", _short(old.get(name)), _short(self.reached.get(name)))
                     for name in sorted(old.keys() | self.reached.keys())

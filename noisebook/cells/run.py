@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ from noisebook.cells.contract import Cell, Context, Json, Output, canonical, der
 from noisebook.cells.folders import user_cache, write_atomically
 from noisebook.cells.launch import launch, processes
 from noisebook.cells.plan import Planned, Work
-from noisebook.cells.record import Record, Stored
+from noisebook.cells.record import Record, Stored, unfit
 from noisebook.cells.store import Store, StoreFull
 
 
@@ -250,8 +250,8 @@ def compute(
         raise ValueError(f"{group[0].generator.name} did not yield {', '.join(map(repr, by_id))}")
 
 
-def check_outputs(planned: Planned, outputs: Iterable[Output]) -> None:
-    """Refuse two outputs of one name: the second would hide the first."""
+def check_outputs(planned: Planned, outputs: Sequence[Output]) -> None:
+    """Refuse what a record cannot hold, and two outputs of one name: the second would hide the first."""
     names = [output.name for output in outputs]
     if len(names) != len(set(names)) or not names:
         raise ValueError(
@@ -259,6 +259,9 @@ def check_outputs(planned: Planned, outputs: Iterable[Output]) -> None:
         )
     if absent := [each.output for each in planned.cell.pictures if each.output not in names]:
         raise ValueError(f"{planned.generator.name}: cell {planned.cell.id!r} left no output {absent[0]!r}")
+    for output in outputs:
+        if wrong := unfit(output.name, output.mime):
+            raise ValueError(f"{planned.generator.name}: cell {planned.cell.id!r}: {wrong}")
 
 
 def provenance(planned: Planned, seconds: float) -> dict[str, Json]:

@@ -1,9 +1,10 @@
 """The store: finished cells, addressed by content.
 
-``cells/<key>.json`` is a record, ``objects/<sha256>`` the bytes of an output. Putting a cell writes its
-objects first and its record last, each by temporary file, fsync and rename: a record stands for a whole cell.
-Published objects lie in the report's own store, local ones in the user's cache folder, shared by all reports.
-Getting checks digests; what does not match is set aside and counts as absent.
+``cells/<key>.json`` is a record, ``objects/<sha256>`` the bytes of an output; small ones stand in the record,
+and what the lock pins by the same digest is taken from there. Putting a cell writes its objects first and its
+record last, each by temporary file, fsync and rename: a record stands for a whole cell. Published objects lie
+in the report's own store, local ones in the user's cache folder, shared by all reports. Getting checks
+digests; what does not match is set aside and counts as absent. What is no regular file is never opened.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,10 +22,13 @@ from typing import Any
 
 from noisebook.cells.contract import Json, Output, canonical
 from noisebook.cells.digests import Signature, signature
-from noisebook.cells.folders import user_cache, write_atomically, write_note
-from noisebook.cells.record import Record, Stored
+from noisebook.cells.folders import read_memo, read_regular, user_cache, write_atomically, write_memo
+from noisebook.cells.record import DIGEST, INLINE, LARGEST, Newer, NotARecord, Record, Stored, parse
 
-FORMAT = 4
+FORMAT = 5
+"""Of the notes."""
+EXPLAINS = "explains"
+"""How an object is kept that only says why a cell would run: its loss costs a word, not a cell."""
 
 
 class Absent(KeyError):
@@ -34,7 +39,7 @@ class Absent(KeyError):
 
 
 class StoreFull(Exception):
-    """The disk refused to take more. Nothing in the store is damaged."""
+    """The store cannot take a cell: no room, or a record of a later version there. Nothing is damaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,7 @@ class Entry:
     generator: str
     identity: str
     objects: tuple[tuple[str, str], ...]
-    """sha256 and keep of each output."""
+    """sha256 and keep of each output that is not in the record."""
     seconds: float
     """What the cell cost."""
 
@@ -54,7 +59,8 @@ class Entry:
         return cls(
             str(record.components.get("generator", "")),
             identity(record.components),
-            tuple((output.sha256, output.keep) for output in record.outputs),
+            tuple((o.sha256, o.keep) for o in record.outputs if o.data is None)
+            + (((record.reached, EXPLAINS),) if record.reached else ()),
             float(record.provenance.get("seconds", 0.0)),
         )
 
@@ -63,18 +69,6 @@ def identity(components: Mapping[str, Json]) -> str:
     """What stays of a cell when code or models change: generator, parameters, seed, input files."""
     text = canonical([components.get(name) for name in ("generator", "params", "seed", "draft", "inputs")])
     return hashlib.sha256(text).hexdigest()[:16]
-
-
-def parse_record(key: str, data: bytes) -> Record:
-    """The record that ``data`` is; raises ValueError unless its digest and its key are right."""
-    try:
-        value = json.loads(data)
-        digest = value.pop("digest")
-        if hashlib.sha256(canonical(value)).hexdigest() != digest or value["key"] != key:
-            raise ValueError("digest")
-        return Record.from_json(value)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError("not a record") from error
 
 
 @dataclass(slots=True)
@@ -88,6 +82,10 @@ class Store:
     place: Path
     notes: Path | None = None
     local: Path = field(default_factory=lambda: user_cache() / "objects")
+    pinned: Mapping[str, Path] = field(default_factory=dict)
+    """Files of the lock by sha256: an output of the same bytes is not kept twice."""
+    newer: set[str] = field(default_factory=set)
+    """Keys whose records a later version of Noisebook wrote."""
     _entries: dict[str, Entry] = field(default_factory=dict)
     _signatures: dict[str, Signature] = field(default_factory=dict)
     _by_identity: dict[str, list[str]] = field(default_factory=dict)
@@ -100,28 +98,34 @@ class Store:
 
     def scan(self) -> None:
         """Look at every record and object; verify those whose signature is new."""
-        kept: dict[str, Any] = {"cells": {}, "objects": {}}
-        if self.notes is not None and self.notes.exists():
-            try:
-                found = json.loads(self.notes.read_bytes())
-                if found["format"] == FORMAT:
-                    kept = found
-            except (ValueError, KeyError):
-                pass
-        objects: dict[str, Signature] = {}
-        for file in _files(self.place / "objects"):
-            sign = signature(file.stat())
-            if kept["objects"].get(file.name) != sign:
-                self._dirty = True
-                if not self._matches(Path(file.path)):
-                    continue
-            objects[file.name] = sign
-        self._signatures = objects
+        kept = read_memo(self.notes)
+        if not (isinstance(kept, dict) and kept.get("format") == FORMAT):
+            kept = {"cells": {}, "objects": {}}
         self._entries = {}
+        cells = self._scan_cells(kept["cells"])
+        named = {sha for entry in self._entries.values() for sha, keep in entry.objects}
+        files = {file.name: Path(file.path) for file in _files(self.place / "objects", DIGEST)}
+        files |= {sha: path for sha, path in self.pinned.items() if sha in named and path.is_file()}
+        self._signatures = {}
+        for sha, path in files.items():
+            sign = signature(path.stat())
+            if kept["objects"].get(sha) != sign:
+                self._dirty = True
+                if not self._matches(path, sha):
+                    continue
+            self._signatures[sha] = sign
+        self._scanned = True
+        self._forget_groups()
+        if self.notes is not None and (self._dirty or cells.keys() != kept["cells"].keys()):
+            write_memo(self.notes, {"format": FORMAT, "cells": cells, "objects": self._signatures})
+        self._dirty = False
+
+    def _scan_cells(self, kept: Mapping[str, Any]) -> dict[str, Any]:
+        """Fill the entries; what to keep of each in the notes."""
         cells: dict[str, Any] = {}
-        for file in _files(self.place / "cells"):
+        for file in _files(self.place / "cells", _RECORD):
             key, sign = file.name.removesuffix(".json"), signature(file.stat())
-            known = kept["cells"].get(key)
+            known = kept.get(key)
             if known is None or known[0] != sign:
                 self._dirty = True
                 record = self._read_record(key)
@@ -130,27 +134,20 @@ class Store:
                 known = [sign, *astuple(Entry.of(record))]
             cells[key] = known
             _, generator, identified, outputs, seconds = known
-            self._entries[key] = Entry(
-                generator, identified, tuple((sha, keep) for sha, keep in outputs), seconds
-            )
-        self._scanned = True
-        self._forget_groups()
-        if self.notes is not None and (self._dirty or cells.keys() != kept["cells"].keys()):
-            write_note(
-                self.notes, json.dumps({"format": FORMAT, "cells": cells, "objects": objects}).encode()
-            )
-        self._dirty = False
+            objects = tuple((sha, keep) for sha, keep in outputs)
+            self._entries[key] = Entry(generator, identified, objects, seconds)
+        return cells
 
     def look(self, key: str) -> None:
         """Take in a record that another builder has put since the scan."""
         record = self._read_record(key)
         if record is None:
             return
-        for output in record.outputs:
-            path = self.place / "objects" / output.sha256
-            if output.sha256 not in self._signatures and path.exists() and self._matches(path):
-                self._signatures[output.sha256] = signature(path.stat())
-        self._entries[key] = Entry.of(record)
+        self._entries[key] = entry = Entry.of(record)
+        for sha, _ in entry.objects:
+            for path in (self.place / "objects" / sha, self.pinned.get(sha)):
+                if path and sha not in self._signatures and path.is_file() and self._matches(path, sha):
+                    self._signatures[sha] = signature(path.stat())
         self._forget_groups()
 
     def same_identity(self, components: Mapping[str, Json]) -> list[str]:
@@ -183,7 +180,9 @@ class Store:
         """Whether the cell is finished and its published objects (``local``: all objects) are here."""
         entry = self.entries.get(key)
         return entry is not None and all(
-            sha in self._signatures if keep == "published" else (not local or (self.local / sha).exists())
+            sha in self._signatures
+            if keep == "published"
+            else not local or keep == EXPLAINS or sha in self._signatures or (self.local / sha).is_file()
             for sha, keep in entry.objects
         )
 
@@ -202,43 +201,68 @@ class Store:
     def _read_record(self, key: str) -> Record | None:
         path = self.place / "cells" / f"{key}.json"
         try:
-            return parse_record(key, path.read_bytes())
+            return parse(key, read_regular(path, LARGEST))
         except FileNotFoundError:
             return None
-        except ValueError:
-            self._set_aside(path)
-            return None
+        except Newer as error:
+            self.newer.add(key)
+            warnings.warn(f"{path} {error}: it is left alone", stacklevel=2)
+        except NotARecord as error:
+            self._set_aside(path, f"damaged ({error})")
+        except OSError as error:
+            warnings.warn(f"{path} cannot be read ({error.strerror}): it is left alone", stacklevel=2)
+        return None
+
+    def reached(self, record: Record) -> dict[str, str]:
+        """The digest of each statement that the code of a cell reached, by name; {} if that is not here."""
+        if not record.reached:
+            return dict(record.provenance.get("reached", {}))
+        try:
+            data = read_regular(self.place / "objects" / record.reached, LARGEST)
+            value = json.loads(data) if hashlib.sha256(data).hexdigest() == record.reached else {}
+        except (OSError, ValueError):
+            return {}
+        return {str(name): str(digest) for name, digest in value.items()} if isinstance(value, dict) else {}
 
     def open(self, stored: Stored) -> bytes:
         """The bytes of an output, checked. Raises :class:`Absent`."""
-        for place in (self.place / "objects", self.local):
-            path = place / stored.sha256
+        if stored.data is not None:
+            return stored.data
+        for path in (
+            self.place / "objects" / stored.sha256,
+            self.local / stored.sha256,
+            self.pinned.get(stored.sha256),
+        ):
             try:
-                data = path.read_bytes()
-            except FileNotFoundError:
-                continue
+                data = read_regular(path, stored.bytes) if path else b""
+            except OSError:
+                if not (path and path.is_file()):
+                    continue
+                data = b""
             if hashlib.sha256(data).hexdigest() == stored.sha256:
                 return data
-            self._set_aside(path)
+            if path and path != self.pinned.get(stored.sha256):
+                self._set_aside(path, "damaged")
         raise Absent(f"{stored.name} ({stored.sha256[:12]}) is not on this machine")
 
-    def _matches(self, path: Path) -> bool:
+    def _matches(self, path: Path, sha: str) -> bool:
         with path.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() == path.name:
+            if hashlib.file_digest(file, "sha256").hexdigest() == sha:
                 return True
-        self._set_aside(path)
+        if path.name == sha:
+            self._set_aside(path, "damaged")
         return False
 
-    def _set_aside(self, path: Path) -> None:
+    def _set_aside(self, path: Path, why: str) -> None:
         aside = self.place / "aside" / path.name
-        aside.parent.mkdir(parents=True, exist_ok=True)
         try:
+            aside.parent.mkdir(parents=True, exist_ok=True)
             path.replace(aside)
         except OSError:
             path.unlink(missing_ok=True)
         self._signatures.pop(path.name, None)
         self._entries.pop(path.name.removesuffix(".json"), None)
-        warnings.warn(f"{path} is damaged: set aside in {aside.parent}, computed again", stacklevel=2)
+        warnings.warn(f"{path} is {why}: set aside in {aside.parent}, computed again", stacklevel=2)
 
     # Putting
 
@@ -246,28 +270,31 @@ class Store:
         self, key: str, components: Mapping[str, Json], outputs: list[Output], provenance: Mapping[str, Json]
     ) -> Record:
         """Store a finished cell: objects first, the record last. Raises :class:`StoreFull`."""
-        stored = []
         try:
-            for output in outputs:
-                digest = hashlib.sha256(output.data).hexdigest()
-                folder = self.place / "objects" if output.keep == "published" else self.local
-                path = folder / digest
-                if not (path.exists() and path.stat().st_size == len(output.data) and self._matches(path)):
-                    write_atomically(path, output.data)
-                if output.keep == "published":
-                    self._signatures[digest] = signature(path.stat())
-                stored.append(
-                    Stored(
-                        output.name, output.mime, digest, len(output.data), output.width, output.height,
-                        output.keep, output.measured,
-                    )
-                )  # fmt: skip
-            return self.refile(key, components, tuple(stored), provenance)
+            return self.refile(key, components, tuple(map(self._put, outputs)), provenance)
         except OSError as error:
             raise StoreFull(
                 f"cannot write to the store: {error.strerror or error} ({error.filename or self.place}). "
                 "Nothing that was finished is lost: make room and build again"
             ) from error
+
+    def _put(self, output: Output) -> Stored:
+        """Write one output, unless it is small, here already, or pinned."""
+        digest, size = hashlib.sha256(output.data).hexdigest(), len(output.data)
+        inline = output.data if output.keep == "published" and size < INLINE else None
+        if inline is None:
+            path = (self.place / "objects" if output.keep == "published" else self.local) / digest
+            pinned = self.pinned.get(digest)
+            if pinned and pinned.is_file() and self._matches(pinned, digest):
+                path = pinned
+            elif not (path.is_file() and path.stat().st_size == size and self._matches(path, digest)):
+                write_atomically(path, output.data)
+            if output.keep == "published":
+                self._signatures[digest] = signature(path.stat())
+        return Stored(
+            output.name, output.mime, digest, size, output.width, output.height, output.keep,
+            output.measured, inline,
+        )  # fmt: skip
 
     def refile(
         self,
@@ -276,20 +303,30 @@ class Store:
         outputs: tuple[Stored, ...],
         provenance: Mapping[str, Json],
     ) -> Record:
-        """Write the record of a cell whose objects are in the store."""
-        record = Record(key, components, outputs, provenance)
-        text = canonical(json.loads(canonical(record.as_json())))  # as it will be read
+        """Write the record of a cell whose objects are in the store.
+
+        Raises NotARecord for what no record can hold, StoreFull where a later version's record stands.
+        """
+        made = dict(provenance)
+        reached = canonical(made.pop("reached", {}))
+        digest = hashlib.sha256(reached).hexdigest()
+        data = Record(key, components, outputs, made, digest).as_bytes()
+        record = parse(key, data)
         path = self.place / "cells" / f"{key}.json"
-        write_atomically(path, b'{"digest":"%s",%s' % (hashlib.sha256(text).hexdigest().encode(), text[1:]))
+        if key in self.newer:
+            raise StoreFull(f"{path} was written by a later version of Noisebook: update, or move it away")
+        if not (self.place / "objects" / digest).is_file():
+            write_atomically(self.place / "objects" / digest, reached)
+        write_atomically(path, data)
         self._entries[key] = Entry.of(record)
         self._forget_groups()
         return record
 
     def take(self, key: str, record: bytes, objects: Mapping[str, bytes]) -> None:
         """Put a cell that came from elsewhere, whose bytes were checked. ``objects``: by sha256."""
-        keeps = {output.sha256: output.keep for output in parse_record(key, record).outputs}
+        keeps = dict(Entry.of(parse(key, record)).objects)
         for sha, data in objects.items():
-            folder = self.place / "objects" if keeps[sha] == "published" else self.local
+            folder = self.local if keeps[sha] == "local" else self.place / "objects"
             write_atomically(folder / sha, data)
         write_atomically(self.place / "cells" / f"{key}.json", record)
         self.look(key)
@@ -327,13 +364,26 @@ class Store:
     def unreferenced(self) -> list[Path]:
         """Published objects that no record names."""
         named = {sha for entry in self.entries.values() for sha, _ in entry.objects}
-        return [Path(file.path) for file in _files(self.place / "objects") if file.name not in named]
+        return [Path(file.path) for file in _files(self.place / "objects", DIGEST) if file.name not in named]
 
 
-def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """The finished files of a folder; what a killed put left behind begins with a dot."""
+_RECORD = re.compile(DIGEST.pattern + r"\.json")
+
+
+def _files(folder: Path, name: re.Pattern[str]) -> Iterator[os.DirEntry[str]]:
+    """The finished files of a folder; what a killed put left behind begins with a dot.
+
+    Whatever else lies there is left alone, with a word if its name is one of ours.
+    """
     try:
-        with os.scandir(folder) as entries:
-            yield from (entry for entry in entries if not entry.name.startswith("."))
+        entries = os.scandir(folder)
     except FileNotFoundError:
         return
+    with entries:
+        for entry in entries:
+            if not name.fullmatch(entry.name):
+                continue
+            if entry.is_file():
+                yield entry
+            else:
+                warnings.warn(f"{entry.path} is no regular file: it is left alone", stacklevel=2)

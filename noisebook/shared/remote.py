@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from noisebook.cells.contract import canonical
 from noisebook.cells.plan import Planned, work
-from noisebook.cells.record import Record
-from noisebook.cells.store import Absent, Store, parse_record
+from noisebook.cells.record import NotARecord, Record, parse
+from noisebook.cells.store import Absent, Entry, Store
 
 T = TypeVar("T")
 
@@ -223,10 +224,10 @@ class Remote:
             records: list[Record] = []
             for name, data in self._many(list(names)).items():
                 try:
-                    records.append(parse_record(names[name], data))
+                    records.append(parse(names[name], data))
                     texts[names[name]] = data
-                except ValueError:
-                    warnings.warn(f"{name} in the store at {self} is damaged: not taken", stacklevel=2)
+                except NotARecord as error:
+                    warnings.warn(f"{name} in the store at {self}: {error}; not taken", stacklevel=2)
             for some in _portions(records):
                 came |= self._take(some, texts, store, local=local)
         return came
@@ -235,7 +236,7 @@ class Remote:
         self, records: Sequence[Record], texts: dict[str, bytes], store: Store, *, local: bool
     ) -> set[str]:
         shas = {
-            record.key: [output.sha256 for output in record.outputs if local or output.keep == "published"]
+            record.key: [sha for sha, keep in Entry.of(record).objects if local or keep != "local"]
             for record in records
         }
         asked = sorted({sha for some in shas.values() for sha in some})
@@ -248,7 +249,7 @@ class Remote:
                 warnings.warn(f"{name} in the store at {self} is damaged: not taken", stacklevel=2)
         came = set()
         for record in records:
-            published = [output.sha256 for output in record.outputs if output.keep == "published"]
+            published = [sha for sha, keep in Entry.of(record).objects if keep == "published"]
             if all(sha in objects for sha in published):
                 here = {sha: objects[sha] for sha in shas[record.key] if sha in objects}
                 store.take(record.key, texts[record.key], here)
@@ -387,6 +388,10 @@ def _files(store: Store, key: str, *, local: bool) -> Iterator[tuple[str, bytes]
     if record is None:
         raise Absent(f"cell {key[:12]} is not on this machine")
     for output in record.outputs:
-        if output.keep == "published" or (local and (store.local / output.sha256).exists()):
+        if output.data is None and (
+            output.keep == "published" or (local and (store.local / output.sha256).is_file())
+        ):
             yield f"objects/{output.sha256}", store.open(output)
+    if record.reached and (reached := store.reached(record)):
+        yield f"objects/{record.reached}", canonical(reached)
     yield f"cells/{key}.json", (store.place / "cells" / f"{key}.json").read_bytes()
