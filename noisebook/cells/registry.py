@@ -14,6 +14,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,6 +22,8 @@ from typing import Any
 from noisebook.cells.contract import Cell, Complaint, Files, Params, RunFunction
 
 SHIPPED = "noisebook.generators"
+ALIKE = 2000
+"""Known names that a mistyped one is compared with."""
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -88,7 +91,8 @@ class Registry:
 
 def suggest(name: str, known: Mapping[str, Any] | tuple[str, ...], noun: str) -> str:
     """What to tell somebody who wrote ``name``: the nearest known name, else the known ones."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    some = islice(known, ALIKE)
+    near = difflib.get_close_matches(name[:100], some, n=1, cutoff=0.6)
     if near:
         return f"did you mean {near[0]!r}?"
     if not known:

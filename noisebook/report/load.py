@@ -6,19 +6,34 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from noisebook.cells.registry import Generator, Registry, suggest
 from noisebook.report.files import InputFiles
-from noisebook.report.model import BadInput, Figure, Position, Problem, Report, Section, quote
+from noisebook.report.model import (
+    BadInput,
+    Enough,
+    Figure,
+    Position,
+    Problem,
+    Problems,
+    Report,
+    Section,
+    quote,
+)
 from noisebook.report.parse import Document, Loc, parse_yaml, read
 from noisebook.report.reader import BadFile, inside
 from noisebook.report.resolve import Cells, check_files, resolve
-from noisebook.report.schema import ReportFile, validate
+from noisebook.report.schema import ReportFile, url_fault, validate
 from noisebook.report.sections import Draft, read_section, section_files
+
+NO_STORE = ("sections", "generators", "templates", "images", "models", "tests", "site", ".noisebook", ".git")
+"""Folders of a report that hold something else."""
 
 Drawn = dict[Loc, tuple[Generator, Cells]]
 """The figures of one section that could be resolved, by their places in its front matter."""
@@ -32,20 +47,24 @@ def load_report(
     ``root`` is the folder that holds report.yaml. Figures get the cells that their generators name.
     ``check_library`` raises ValueError, a line for each fault, if a folder is no library of pictures.
     """
-    problems: list[Problem] = []
-    files = InputFiles(root)
-    config, document = _read_config(root, problems)
-    if config:
-        _check_config(config, document, files, check_library, problems)
-    drafts = [read_section(root, file) for file in section_files(root, problems)]
-    drawn = {draft.slug: _resolve(draft, registry, files) for draft in drafts}
-    _check_names(drafts, config, problems)
-    _check_references(drafts, problems)
-    order = _order(drafts, config, document, problems)
+    problems, files = Problems(), InputFiles(root)
+    drafts: list[Draft] = []
+    drawn: dict[str, Drawn] = {}
+    order: list[Draft] = []
+    config = None
+    with suppress(Enough):
+        config, document = _read_config(root, problems)
+        if config:
+            _check_config(config, document, files, check_library, problems)
+        drafts += (read_section(root, file) for file in section_files(root, problems))
+        drawn |= {draft.slug: _resolve(draft, registry, files) for draft in drafts}
+        _check_names(drafts, config, problems)
+        _check_references(drafts, problems)
+        order += _order(drafts, config, document, problems)
     files.save()
-    problems.extend(problem for draft in drafts for problem in draft.told())
-    if problems or config is None:
-        raise BadInput(list(dict.fromkeys(problems)))
+    told = [*problems, *(problem for draft in drafts for problem in draft.told())]
+    if told or config is None:
+        raise BadInput(list(dict.fromkeys(told)))
     return Report(
         root=root,
         title=config.title,
@@ -87,19 +106,14 @@ def _check_config(
     problems: list[Problem],
 ) -> None:
     """What the schema cannot say of report.yaml: files, folders, names of macros."""
-    problems += check_files(config, files, document, ())
+    problems.extend(check_files(config, files, document, ()))
     if config.library is not None:
         at = document.value(("library",))
-        problems += files.check_library(config.library, at, check_library)
+        problems.extend(files.check_library(config.library, at, check_library))
         if config.model not in ("exact", "auto"):
             hint = "leave library out, or write model: exact"
             problems.append(Problem(at, f"a library is for the model exact, not for {config.model}", hint))
-    if "://" not in config.store:
-        try:
-            inside(files.root, config.store, document.value(("store",)))
-        except BadFile as bad:
-            hint = bad.problem.hint and "a store elsewhere is written as a URL: file:///…"
-            problems.append(replace(bad.problem, hint=hint))
+    problems.extend(_store_problems(config.store, document.value(("store",)), files.root))
     seen: set[str] = set()
     for name in config.macros:
         at, plain = document.key(("macros", name)), name.removeprefix("\\")
@@ -111,15 +125,42 @@ def _check_config(
         seen.add(plain)
 
 
+def _store_problems(store: str, at: Position, root: Path) -> Iterator[Problem]:
+    """A store is a URL, or a folder of its own within the report, there or not."""
+    if "://" in store:
+        if fault := url_fault(store):
+            yield Problem(at, f"{quote(store)} is not a URL: {fault}")
+        return
+    try:
+        path = inside(root, store, at)
+    except BadFile as bad:
+        hint = bad.problem.hint and "a store elsewhere is written as a URL: file:///…"
+        yield replace(bad.problem, hint=hint)
+        return
+    first, *_ = (*PurePosixPath(store).parts, "")
+    if not first or first.casefold() in NO_STORE:
+        message = f"{quote(store)} is a folder of the report itself"
+        yield Problem(at, message, "finished cells want a folder of their own: store: cache")
+    for place in (path, *path.parents):
+        if place == root:
+            break
+        if os.path.lexists(place) and not place.is_dir():
+            message = f"{quote(place.relative_to(root).as_posix())} is a file, and a store is a folder"
+            yield Problem(at, message, "choose another name, or move the file away")
+
+
 def _resolve(draft: Draft, registry: Registry, files: InputFiles) -> Drawn:
     """The cells of a section's figures; what is wrong joins its problems."""
     drawn: Drawn = {}
-    for loc, raw in draft.entries():
-        found = resolve(loc, raw, draft.document, registry, files)
-        if isinstance(found, list):
-            draft.problems += found
-        else:
-            drawn[loc] = found
+    with suppress(Enough):
+        for loc, raw in draft.entries():
+            found = resolve(loc, raw, draft.document, registry, files)
+            if isinstance(found, list):
+                draft.problems.extend(found)
+            else:
+                drawn[loc] = found
+    if len(drawn) < len(draft.ids) and not draft.problems:  # no mistake is without its message
+        draft.problems.append(Problem(draft.document.value(()), "a figure here cannot be read"))
     return drawn
 
 
@@ -138,6 +179,7 @@ def _check_names(drafts: list[Draft], config: ReportFile | None, problems: list[
             problems.append(Problem(where, f"two sections have the number {quote(number)}", hint))
     slugs = {draft.slug for draft in drafts}
     owners: dict[str, Draft] = {}
+    pages: dict[str, tuple[str, str]] = {}
     for draft in drafts:
         for identifier in draft.ids:
             where, owner = draft.figure_place(identifier), owners.setdefault(identifier, draft)
@@ -147,6 +189,18 @@ def _check_names(drafts: list[Draft], config: ReportFile | None, problems: list[
             elif identifier != draft.slug and identifier in slugs:
                 message = f"the figure {quote(identifier)} is called like a section"
                 problems.append(Problem(where, message, "references could mean either: rename the figure"))
+            page = f"{draft.slug}--{identifier}"
+            if (figure := pages.setdefault(page, (draft.slug, identifier))) != (draft.slug, identifier):
+                message = (
+                    f"{page}-2.html would be a page of this figure, and of {figure[1]!r} in {figure[0]}.md"
+                )
+                problems.append(Problem(where, message, "rename one of the figures"))
+    for draft in drafts:
+        further = re.fullmatch(r"(.+)-\d+", draft.slug)
+        if further and further[1] in pages:
+            slug, identifier = pages[further[1]]
+            message = f"this name is for further pictures of the figure {identifier!r} of {slug}.md"
+            problems.append(Problem(Position(draft.file), message, "rename this section"))
 
 
 def _check_references(drafts: list[Draft], problems: list[Problem]) -> None:

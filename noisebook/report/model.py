@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,25 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.position}: {self.message}" + (f"\n    {self.hint}" if self.hint else "")
+
+
+class Enough(Exception):
+    """There are as many problems as anybody reads: nothing more is looked at."""
+
+
+class Problems(list[Problem]):
+    """Problems as they are found; :class:`Enough` is raised in place of adding one too many."""
+
+    most = 200
+
+    def append(self, problem: Problem) -> None:
+        if len(self) >= self.most:
+            raise Enough
+        super().append(problem)
+
+    def extend(self, problems: Iterable[Problem]) -> None:
+        for problem in problems:
+            self.append(problem)
 
 
 class BadInput(Exception):

@@ -15,6 +15,8 @@ from noisebook.report.reader import CONTROL, BadFile, Source, read_text
 
 DEEPEST = 20
 """Lists in lists (or mappings) that YAML may nest."""
+MOST = 50_000
+"""Values that the YAML of one file may hold."""
 
 Loc = tuple[str | int, ...]
 
@@ -160,6 +162,9 @@ class _Reader:
 
     def node(self, event: Any, events: Iterator[Any], loc: Loc) -> Any:
         self.document.values[loc] = self.place(event)
+        if len(self.document.values) > MOST:
+            self.problem(event, f"there are more than {MOST:,} values in this file", "a matrix needs fewer")
+            raise _Stop
         if isinstance(event, yaml.AliasEvent):
             self.problem(event, f"the alias *{event.anchor} is not allowed", "write the value out")
             return None
@@ -206,23 +211,28 @@ class _Reader:
         if text in ("true", "True", "TRUE", "false", "False", "FALSE"):
             return text in ("true", "True", "TRUE")
         if _INTEGER.fullmatch(text):
-            number = int(text, 0) if text[:2] in ("0x", "0o") else int(text[:40])
-            if abs(number) < 2**63:
-                return number
-            self.problem(event, "a whole number of more than 64 bits")
-            return 0
+            return self.integer(event, text)
         if _FLOAT.fullmatch(text):
             value = float(text)
-            if abs(value) != float("inf"):
-                return value
-            self.problem(event, f"the number {shorten(text)} is too large")
-            return 0.0
+            if value in (float("inf"), float("-inf")) or (not value and re.match("[^eE]*[1-9]", text)):
+                self.problem(event, f"the number {shorten(text)} is too {'small' if not value else 'large'}")
+                return 0.0
+            return value
         if _NOT_FINITE.fullmatch(text):
             self.problem(event, "expected a finite number", "put quotes around it if it is a text")
             return 0.0
         return text
 
+    def integer(self, event: Any, text: str) -> int:
+        """A whole number of at most 64 bits, however many zeros it begins with."""
+        base = {"0x": 16, "0o": 8}.get(text[:2], 10)
+        digits = (text[2:] if base != 10 else text.lstrip("+-")).lstrip("0") or "0"
+        if len(digits) > 21 or (number := int(digits, base)) >= 2**63:
+            self.problem(event, f"{shorten(text)} is a whole number of more than 64 bits")
+            return 0
+        return -number if text.startswith("-") else number
 
-_INTEGER = re.compile(r"[-+]?[0-9]+|0x[0-9a-fA-F]{1,40}|0o[0-7]{1,40}")
+
+_INTEGER = re.compile(r"[-+]?[0-9]+|0x[0-9a-fA-F]+|0o[0-7]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")

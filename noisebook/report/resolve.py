@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import ChainMap, Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,7 +15,7 @@ from noisebook.cells.contract import Cell, InputFile, Json, Labelled, Params, ca
 from noisebook.cells.registry import Generator, GeneratorError, Registry, UnknownGenerator, origin
 from noisebook.report.files import InputFiles
 from noisebook.report.matrix import combinations, combine
-from noisebook.report.model import Position, Problem, quote
+from noisebook.report.model import Enough, Position, Problem, Problems, quote
 from noisebook.report.parse import Document, Loc, describe
 from noisebook.report.reader import BadFile
 from noisebook.report.schema import input_files, validate
@@ -58,11 +59,12 @@ def resolve(
         return [Problem(where, error.message, error.hint)]
     except GeneratorError as error:
         return [Problem(_code(files.root, error.path, error.line, where), error.message, error.hint)]
-    figure = _Figure(loc, generator, files, [])
-    if matrix and isinstance(matrix, dict):
-        cells = figure.over_matrix(params, matrix, document)
-    else:
-        cells = figure.cells(params, document)
+    figure, cells = _Figure(loc, generator, files, Problems()), None
+    with suppress(Enough):
+        if matrix and isinstance(matrix, dict):
+            cells = figure.over_matrix(params, matrix, document)
+        else:
+            cells = figure.cells(params, document)
     return (generator, cells) if cells and not figure.problems else figure.problems
 
 
@@ -73,7 +75,7 @@ class _Figure:
     loc: Loc
     generator: Generator
     files: InputFiles
-    problems: list[Problem]
+    problems: Problems
 
     @property
     def at(self) -> Loc:
@@ -91,7 +93,7 @@ class _Figure:
         # Of values that do not fit, the files that they name are checked all the same.
         written = {key: value for key, value in params.items() if key in generator.Params.model_fields}
         named = generator.Params.model_construct(**written) if checked is None else checked
-        self.problems += check_files(named, files, document, at)
+        self.problems.extend(check_files(named, files, document, at))
         if checked is None or len(self.problems) > before:
             return None
         if check := generator.check:
@@ -108,7 +110,7 @@ class _Figure:
             (twice, _), *_ = ids.most_common(1)
             place = _code(files.root, generator.path, 1, document.value(at))
             hint = f"asked by {document.value(()).file}"
-            self.problems += repeated or [Problem(place, f"two cells have the id {twice!r}", hint)]
+            self.problems.extend(repeated or [Problem(place, f"two cells have the id {twice!r}", hint)])
             return None
         for path in sorted({path for cell in cells for path in cell.inputs.values()}):
             try:
@@ -134,7 +136,7 @@ class _Figure:
                 where = document.value((*here, "seed", index))
                 message = f"expected a whole number of at least 0, found {describe(seed)}"
                 self.problems.append(Problem(where, message))
-        self.problems += self.repeated(matrix, here, document)
+        self.problems.extend(self.repeated(matrix, here, document))
         if self.problems:
             return None
         first: Params | None = None

@@ -7,8 +7,9 @@ import types
 import typing
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from noisebook.cells.contract import InputFile
 from noisebook.cells.registry import suggest
@@ -17,8 +18,34 @@ from noisebook.report.parse import Document, Loc, describe
 
 IDENTIFIER = r"^[a-z0-9][a-z0-9._-]{0,79}$"
 
-Text = Annotated[str, Field(min_length=1, max_length=2000)]
+Text = Annotated[str, Field(min_length=1, max_length=2000, pattern=r"\S")]
+Name = Annotated[str, Field(pattern=r"^[^\s\x00-\x1f]{1,20}$")]
+Line = Annotated[str, Field(max_length=2000)]
+Prose = Annotated[str, Field(max_length=20_000)]
 Id = Annotated[str, Field(pattern=IDENTIFIER)]
+
+
+def url_fault(url: str) -> str:
+    """Why a text is no URL, or nothing."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        return str(error)
+    if parts.scheme in ("http", "https") and not parts.hostname:
+        return "it names no host"
+    return ""
+
+
+def _checked_url(url: str) -> str:
+    if fault := url_fault(url):
+        raise ValueError(f"this is not a URL: {fault}")
+    return url
+
+
+Url = Annotated[
+    str, Field(max_length=2000, pattern=r"^(https?://[^\s\"'<>]+)?$"), AfterValidator(_checked_url)
+]
 
 
 class _Strict(BaseModel):
@@ -29,9 +56,9 @@ class ReportFile(_Strict):
     """report.yaml."""
 
     title: Text = Field(description="the report's title")
-    subtitle: str = Field("", description="a line under the title")
+    subtitle: Line = Field("", description="a line under the title")
     authors: tuple[Text, ...] = Field((), description="names, in order")
-    description: str = Field("", description="one or two sentences for search engines and previews")
+    description: Prose = Field("", description="one or two sentences for search engines and previews")
     language: str = Field(
         "en",
         pattern=r"^[a-zA-Z]{2,3}(-[a-zA-Z0-9]{2,8})*$",
@@ -49,19 +76,16 @@ class ReportFile(_Strict):
     store: str = Field(
         "cache", min_length=1, description="where finished cells are kept: a folder here, or a URL"
     )
-    parts: dict[str, Text] = Field(default_factory=dict, description="letter → title of each part, in order")
+    parts: dict[Name, Text] = Field(default_factory=dict, description="letter → title of each part, in order")
     sections: tuple[Id, ...] = Field(
         (), description="names of section files without .md, in order; others follow by name"
     )
-    base_url: str = Field(
+    base_url: Url = Field(
         "",
-        pattern=r"^(https?://[^\s\"'<>]+)?$",
         description="where the site will stand: https://…; enables its feed",
     )
-    repository: str = Field(
-        "", pattern=r"^(https?://[^\s\"'<>]+)?$", description="where the report's source stands"
-    )
-    licence: str = Field("", description="the licence of the report's text and figures, by its SPDX name")
+    repository: Url = Field("", description="where the report's source stands")
+    licence: Line = Field("", description="the licence of the report's text and figures, by its SPDX name")
     bibliography: Annotated[str, InputFile("file")] | None = Field(
         None, description="a BibTeX file, relative to the report's folder"
     )
@@ -95,8 +119,8 @@ class _Drawn(_Strict):
     matrix: dict[str, Annotated[list[Any], Field(min_length=1)]] | None = Field(
         None, description="parameter → values: the figure is drawn for every combination of them"
     )
-    caption: str = Field("", description="what stands under the figure; may hold $math$ and {{ ref(…) }}")
-    alt: str = Field("", description="what the figure shows, for readers who cannot see it")
+    caption: Prose = Field("", description="what stands under the figure; may hold $math$ and {{ ref(…) }}")
+    alt: Prose = Field("", description="what the figure shows, for readers who cannot see it")
     layout: Layout = Field(Layout(), description="how its cells are arranged")
     pending: Annotated[str, Field(max_length=300)] = Field(
         "", description="why it is not computed yet: builds leave it out unless --only names it"
@@ -114,11 +138,11 @@ class SectionFile(_Drawn):
     """A section's front matter: one figure in short form, or a list of them, or none."""
 
     title: Text = Field(description="the section's title")
-    part: str = Field("", description="the letter of its part, one of report.yaml's parts")
+    part: Line = Field("", description="the letter of its part, one of report.yaml's parts")
     number: Annotated[str, Field(max_length=20)] = Field(
         "", description='shown before the title, in quotes: "A1.1"'
     )
-    summary: str = Field("", description="a sentence for the table of contents")
+    summary: Line = Field("", description="a sentence for the table of contents")
     generator: str | None = Field(None, description="which generator draws the section's one figure")
     figures: tuple[FigureEntry, ...] | None = Field(None, description="several figures, each with an id")
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from noisebook.report.body import Fault, Span, label_faults, math_fault, scan
-from noisebook.report.model import Position, Problem, quote
+from noisebook.report.model import Enough, Position, Problem, Problems, quote
 from noisebook.report.parse import Document, Loc, parse_yaml, read
 from noisebook.report.reader import Source
 from noisebook.report.schema import IDENTIFIER, SectionFile, validate
 
-RESERVED = ("index", "404", "manifest", "references", "credits", "validation", "live")
+RESERVED = ("index", "404", "manifest", "references", "credits", "validation", "live", "print")
 """Names that the site needs for itself."""
 
 _FENCE = re.compile(r"^---[ \t]*$", re.MULTILINE)
@@ -34,7 +35,7 @@ class Draft:
 
     source: Source
     document: Document
-    problems: list[Problem] = field(default_factory=list)
+    problems: Problems = field(default_factory=Problems)
     whole: bool = False
     front: SectionFile | None = None
     ids: dict[str, Loc] = field(default_factory=dict)
@@ -115,17 +116,18 @@ def section_files(root: Path, problems: list[Problem]) -> Iterator[str]:
 
 def read_section(root: Path, file: str) -> Draft:
     """A section's file, and everything that can be said of it alone."""
-    problems: list[Problem] = []
+    problems = Problems()
     source = read(root, file, problems)
     draft = Draft(source or Source(file, ""), Document(values={(): Position(file)}), problems)
     if source is None or not (fences := _fences(source, problems)):
         return draft
     start, end, draft.body_start = fences
-    if document := parse_yaml(source, start, end, problems):
-        draft.document, draft.whole, draft.unread = document, True, len(problems)
-        draft.front = validate(SectionFile, document.data, document, (), problems)
-        _check_front(draft)
-    _check_body(draft)
+    with suppress(Enough):
+        if document := parse_yaml(source, start, end, problems):
+            draft.document, draft.whole, draft.unread = document, True, len(problems)
+            draft.front = validate(SectionFile, document.data, document, (), problems)
+            _check_front(draft)
+        _check_body(draft)
     return draft
 
 
@@ -164,6 +166,9 @@ def _check_front(draft: Draft) -> None:
                 problems.append(Problem(where, message, hint))
     form = ("generator", "params", "matrix", "caption", "alt", "layout", "pending")
     short = next((key for key in form if key in document.data), None)
+    if "generator" in document.data and document.data["generator"] is None:
+        message, hint = "generator: names nothing", "write a generator's name, or delete the line"
+        problems.append(Problem(document.key(("generator",)), message, hint))
     if short and "figures" in document.data:
         message = f"{short!r} belongs to a figure, and this section has a list of figures"
         problems.append(Problem(document.key((short,)), message, "move it into an item of the list"))
