@@ -90,8 +90,6 @@ SHIPPED = Registry(Path(__file__).parents[1]).names()
 def started(root, generator):
     """A report as ``init`` leaves it, with a section as ``new`` leaves it for that generator."""
     new_report(root, "Mine")
-    (root / "models").mkdir()
-    (root / "models/library.zip").write_bytes(b"")  # what net_training teaches; not read before it runs
     return new_section(root, "my-figure", generator, Registry(root))
 
 

@@ -39,7 +39,7 @@ def embedded() -> tuple[Path, ...]:
 def find(root: Path, name: str) -> Path:
     """Where a file is that is named from the report's folder: there, or among Noisebook's own ``models/``."""
     path = root / name
-    if path.exists() or not name.startswith("models/"):
+    if not name.startswith("models/") or path.exists():
         return path
     own = (folder / name.removeprefix("models/") for folder in embedded())
     return next((each for each in own if each.is_file()), path)

@@ -98,11 +98,10 @@ def inside(root: Path, name: str, at: Position | None = None) -> Path:
         raise _bad(name, at, message)
     if pure.is_absolute() or ".." in pure.parts:
         raise _bad(name, at, f"{quote(name)} leads out of the report's folder", hint)
-    path = find(root, name)
-    if path != root / name:
-        return path  # one of Noisebook's own models
     try:
-        if not path.resolve().is_relative_to(root.resolve()):
+        path = find(root, name)
+        own = path != root / name  # one of Noisebook's own models
+        if not own and not path.resolve().is_relative_to(root.resolve()):
             raise _bad(name, at, f"{quote(name)} is a link out of the report's folder", hint)
     except (OSError, RuntimeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error

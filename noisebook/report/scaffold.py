@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import to_json, to_jsonable_python
 
 from noisebook.cells.contract import InputFile, Json
+from noisebook.cells.folders import find
 from noisebook.cells.registry import NAME, GeneratorError, Registry
 from noisebook.report.model import BadInput, Position, Problem, quote
 from noisebook.report.reader import FORMATS
@@ -190,7 +191,7 @@ def _start(root: Path | None, field: FieldInfo, picture: str) -> tuple[Json, boo
     absent = [
         (loc, kind)
         for loc, path, kind in input_files(default, field.annotation, field.metadata)
-        if root is None or not (root / path).is_file()
+        if root is None or not find(root, path).is_file()
     ]
     for loc, kind in absent:
         if kind.kind == "image" and not loc:
