@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import difflib
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from noisebook.report import tex
@@ -195,8 +197,18 @@ class _Scanner:
 
     def _ticks(self, token: re.Match[str]) -> int:
         start, inner = token.span()
-        closing = re.compile(rf"(?<!`){token['ticks']}(?!`)").search(self.body, inner, self.paragraph)
-        return self._add("code", start, closing.end(), inner, closing.start()) if closing else inner
+        places = self._runs.get(inner - start, [])
+        last = places[index] if (index := bisect_left(places, inner)) < len(places) else self.paragraph
+        end = last + inner - start
+        return self._add("code", start, end, inner, last) if end <= self.paragraph else inner
+
+    @cached_property
+    def _runs(self) -> dict[int, list[int]]:
+        """Where the runs of backticks begin, by their length: found once for all lengths."""
+        runs: dict[int, list[int]] = {}
+        for run in re.finditer("`+", self.body):
+            runs.setdefault(len(run[0]), []).append(run.start())
+        return runs
 
     def _comment(self, token: re.Match[str]) -> int:
         start, inner = token.span()
