@@ -49,6 +49,7 @@ class Context:
     styles: Styles
     image: Callable[[str], tuple[str, int, int] | None]
     pages: Mapping[str, str] = field(default_factory=dict)
+    macros: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -197,7 +198,7 @@ class _Text:
 
     def _math(self, spans: list[Span]) -> list[Element]:
         try:
-            found = tex.convert([(span.value, span.kind == "display") for span in spans])
+            found = tex.Tex(self.context.macros).convert([(span.value, span.kind == "display") for span in spans])
         except tex.NotMath as error:
             for index, _, message, hint in error.faults:
                 self._tell(spans[index].inner, f"in a formula: {message}", hint)

@@ -302,11 +302,11 @@ def _call(body: str, start: int, inner: int, end: int) -> Span | Fault:
     return Span(kind, start, end + 2, call[group], call.start(group))
 
 
-def math_fault(span: Span) -> Fault | None:
-    """Why the TeX of a span is not math, or None."""
+def math_fault(span: Span, known: tex.Tex | None = None) -> Fault | None:
+    """Why the TeX of a span is not math, or None; ``known`` are the macros so far."""
     if not span.value.strip():
         return Fault(span.start, "this formula is empty")
-    if found := tex.fault(span.value, span.kind == "display"):
+    if found := (known or tex.Tex()).fault(span.value, span.kind == "display"):
         offset, message, hint = found
         return Fault(span.place(min(offset, len(span.value))), f"in a formula: {message}", hint)
     return None

@@ -1,0 +1,90 @@
+"""Names of TeX that the converter lacks, and what stands for them."""
+
+from __future__ import annotations
+
+ALIASES = {
+    "\\pmb": "\\boldsymbol", "\\bm": "\\boldsymbol", "\\mathbbm": "\\mathbb", "\\mathds": "\\mathbb",
+    "\\mathbbmss": "\\mathbb", "\\mathnormal": "\\mathit", "\\mathbfit": "\\boldsymbol",
+    "\\symbf": "\\mathbf", "\\symit": "\\mathit", "\\symbb": "\\mathbb", "\\symcal": "\\mathcal",
+    "\\framebox": "\\fbox", "\\llap": "\\mathllap", "\\rlap": "\\mathrlap", "\\clap": "\\mathclap",
+    "\\cr": "\\\\", "\\newline": "\\\\", "\\tabularnewline": "\\\\",
+    "\\dotsc": "\\ldots", "\\dotso": "\\ldots", "\\mathellipsis": "\\ldots", "\\dotsb": "\\cdots",
+    "\\dotsm": "\\cdots", "\\dotsi": "\\cdots", "\\smallsetminus": "\\setminus", "\\qed": "\\square",
+    "\\smallint": "\\int", "\\allowbreak": "", "\\nobreak": "", "\\-": "", "\\/": "", "\\boldmath": "",
+    "\\lcm": "\\operatorname{lcm}", "\\varlimsup": "\\limsup", "\\varliminf": "\\liminf",
+    "\\AA": "\\text{Å}", "\\euro": "\\text{€}", "\\LaTeX": "\\text{LaTeX}", "\\TeX": "\\text{TeX}",
+    "\\*": "\\cdot", "\\displaylimits": "", "\\relax": "", "\\nulldelimiterspace": "",
+    "\\mathstrut": "\\vphantom{(}", "\\strut": "\\vphantom{(}", "\\independent": "\\perp\\!\\!\\!\\perp",
+    "\\indep": "\\perp\\!\\!\\!\\perp",
+}  # fmt: skip
+"""Commands that another does the work of."""
+
+MACROS = {
+    "\\ensuremath": "{#1}", "\\vcenter": "{#1}", "\\nicefrac": "{}^{#1}\\!/_{#2}", "\\sfrac": "{}^{#1}\\!/_{#2}",
+    "\\emph": "\\textit{#1}", "\\bigl.": "",
+}  # fmt: skip
+"""Commands with arguments, as macros."""
+
+ENVIRONMENTS: dict[str, tuple[str, int]] = {
+    "split": ("aligned", 0), "alignedat": ("aligned", 1), "alignat": ("align", 1), "alignat*": ("align*", 1),
+    "flalign": ("align", 0), "flalign*": ("align*", 0), "eqnarray": ("align", 0), "eqnarray*": ("align*", 0),
+    "smallmatrix": ("matrix", 0), "subequations": ("", 0), "displaymath": ("", 0), "math": ("", 0),
+    "align": ("align", 0), "align*": ("align*", 0), "aligned": ("aligned", 0), "gather": ("gather", 0),
+    "gather*": ("gather*", 0), "gathered": ("gathered", 0), "equation": ("equation", 0),
+    "equation*": ("equation*", 0), "multline": ("multline", 0), "multline*": ("multline*", 0),
+    "matrix": ("matrix", 0), "pmatrix": ("pmatrix", 0), "bmatrix": ("bmatrix", 0), "Bmatrix": ("Bmatrix", 0),
+    "vmatrix": ("vmatrix", 0), "Vmatrix": ("Vmatrix", 0), "cases": ("cases", 0), "dcases": ("dcases", 0),
+    "rcases": ("rcases", 0), "array": ("array", 0),
+}  # fmt: skip
+"""Environments, what each becomes, and how many of its arguments are left out."""
+
+NUMBERED = ("equation", "align", "gather", "multline")
+
+_OWN = "a command of your own is defined under macros: in report.yaml, as"
+HINTS = {
+    "\\norm": f"{_OWN} norm: '\\left\\lVert #1 \\right\\rVert'",
+    "\\abs": f"{_OWN} abs: '\\left\\lvert #1 \\right\\rvert'",
+    "\\E": f"{_OWN} E: '\\mathbb{{E}}'",
+    "\\R": f"{_OWN} R: '\\mathbb{{R}}'",
+    "\\KL": f"{_OWN} KL: '\\operatorname{{KL}}'",
+    "\\argmin": f"{_OWN} argmin: '\\operatorname*{{arg\\,min}}'",
+    "\\argmax": f"{_OWN} argmax: '\\operatorname*{{arg\\,max}}'",
+    "\\dv": "write \\frac{\\mathrm{d}f}{\\mathrm{d}x}",
+    "\\pdv": "write \\frac{\\partial f}{\\partial x}",
+    "\\bra": "write \\langle x|", "\\ket": "write |x\\rangle", "\\braket": "write \\langle x|y\\rangle",
+    "\\qty": "write \\left( … \\right)", "\\ce": "write \\mathrm{H_2O}",
+    "\\SI": "write 5\\,\\mathrm{m}", "\\si": "write \\mathrm{m}", "\\num": "write the number alone",
+    "\\qty*": "write \\left( … \\right)",
+    "\\href": "a link stands in the text: [words](https://…)", "\\url": "a link stands in the text: <https://…>",
+    "\\includegraphics": "a picture stands in the text: ![what it shows](path)",
+    "\\cite": "a work is cited in the text: [@key]",
+    "\\multicolumn": "write the cells one by one", "\\cline": "write \\hline",
+    "\\hdotsfor": "write \\cdots in each cell", "\\rule": "write \\hspace{1em} for space",
+    "\\scalebox": "write \\displaystyle, \\textstyle or \\scriptstyle",
+    "\\mathpalette": "write \\displaystyle, \\textstyle or \\scriptstyle",
+    "\\newenvironment": "define a command: \\newcommand",
+    "\\symbol": "write the character itself", "\\char": "write the character itself",
+    "\\above": "write \\frac{a}{b}", "\\varinjlim": "write \\varinjlim as \\underrightarrow{\\lim}",
+    "pmatrix*": "write pmatrix", "bmatrix*": "write bmatrix", "vmatrix*": "write vmatrix", "cases*": "write cases",
+    "tabular": "write array, or a table of Markdown", "CD": "write array with \\xrightarrow",
+    "tikzpicture": "a drawing is a picture: ![what it shows](path)", "itemize": "a list is one of Markdown",
+    "enumerate": "a list is one of Markdown", "figure": "a picture is ![what it shows](path)",
+    "Not valid in text mode.": "end the text with } and write it as math, or escape the sign with a backslash",
+    "Not valid in math mode.": "write it in \\text{…}, or use \\displaystyle, \\textstyle or \\scriptstyle",
+}  # fmt: skip
+"""What works in place of what does not."""
+
+
+def known_commands() -> tuple[str, ...]:
+    """Commands that an unknown one may have been meant for."""
+    words = (
+        "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi pi rho sigma tau"
+        " upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega frac dfrac tfrac sqrt"
+        " sum prod int lim sup inf max min log exp sin cos tan det dim ker infty partial nabla cdot times leq geq neq"
+        " approx equiv sim propto in notin subset cup cap forall exists rightarrow leftarrow Rightarrow mapsto mathbb"
+        " mathbf mathcal mathrm mathsf mathfrak boldsymbol operatorname text textcolor left right middle big Big bigg"
+        " hat bar tilde vec dot ddot widehat widetilde overline underline overbrace underbrace overset underset"
+        " stackrel substack begin end quad qquad ldots cdots boxed cancel label eqref tag nonumber binom mid parallel"
+        " langle rangle lvert rvert lVert rVert xrightarrow arccos arcsin arctan displaystyle limits newcommand"
+    )
+    return tuple(f"\\{word}" for word in words.split())
