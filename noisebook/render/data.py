@@ -58,7 +58,7 @@ def search_index(pages: Iterable[Page]) -> bytes:
     """[title, address, text] of every section, and of every figure's caption, as a script."""
     entries = []
     for page in pages:
-        text = re.sub(r"<(figure|math)\b.*?</\1>", " ", str(page.prose.html), flags=re.DOTALL)
+        text = re.sub(r"<figure\b.*?</figure>", " ", str(page.prose.html), flags=re.DOTALL)
         entries.append([page.name, page.href, f"{page.section.summary} {plain(text)}".strip()])
         for shown in page.figures:
             labels = " · ".join(dict.fromkeys(tile.label for tile in shown.tiles))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from html import unescape
-from xml.etree.ElementTree import Element, SubElement
+from xml.etree.ElementTree import Element, SubElement, fromstring
 
 from markupsafe import Markup
 
@@ -18,7 +18,7 @@ from noisebook.render.code import fenced
 from noisebook.render.headings import Headings
 from noisebook.render.styles import Styles
 from noisebook.render.typography import smarten
-from noisebook.report import tex
+from noisebook.report import mathml, tex
 from noisebook.report.body import MOST, Span, scan
 from noisebook.report.model import BadInput, Position, Problem
 
@@ -26,6 +26,7 @@ MOST_PROBLEMS = 50
 """Of one text; what is further wrong with it is told once these are gone."""
 _CITED = re.compile(r"(.*?)(-?)@([\w:./+-]*\w)\s*(?:,\s*(.*))?", re.DOTALL)
 _TAG = re.compile(r"<[^>]*>")
+_FORMULA = re.compile(r"<math\b.*?</math>", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +83,14 @@ class Writer:
 
     def inline(self, text: str, position: Position) -> Markup:
         """A caption: Markdown of one paragraph."""
-        if not text.strip():
-            return Markup("")
-        written = _Text(self.context, " ".join(text.split()), lambda offset: position, lambda _: "").write()
-        found = str(written.html).strip()
-        return Markup(found.removeprefix("<p>").removesuffix("</p>") if found.count("<p") == 1 else found)
+        return self._line(text, position).line()[0] if text.strip() else Markup("")
+
+    def title(self, text: str, position: Position) -> tuple[Markup, str]:
+        """A title or a summary, as a page shows it within a link, and in words."""
+        return self._line(text, position).line(plain=True) if text.strip() else (Markup(""), "")
+
+    def _line(self, text: str, position: Position) -> _Text:
+        return _Text(self.context, " ".join(text.split()), lambda offset: position, lambda _: "")
 
 
 class _Text:
@@ -134,6 +138,19 @@ class _Text:
         contents = [{"id": each.get("id", ""), "html": self._bare(each)} for each in headings.highest]
         headings.link()
         return Prose(Markup(self._html(root).strip()), contents, self.figures, self.cited, self.equations)
+
+    def line(self, plain: bool = False) -> tuple[Markup, str]:
+        """A text that is one line, and its words; if it is ``plain``, without links. Raises BadInput."""
+        lines, self.starts = self._take_out()
+        blocks = Blocks(self._whole, lambda line: inline.restored(line, self._original), self._tell_line)
+        words = SubElement(blocks.root, "p")
+        words.text = lines[0]
+        blocks.leaves.append((words, 0))
+        self._read(blocks, printed=not plain)
+        if self.problems:
+            raise BadInput(self.problems)
+        shown = self._bare(words) if plain else self._html(words)
+        return Markup(shown), " ".join(inline.said(words, self.words).split())
 
     # Pieces
 
@@ -183,6 +200,8 @@ class _Text:
 
     def words(self, number: int) -> str:
         """A piece in words."""
+        if self.spans[number].kind in ("math", "display"):
+            return mathml.words(self.pieces[number])
         return "".join(self.pieces[number].itertext())
 
     def _prose(self, number: int) -> str:
@@ -198,7 +217,9 @@ class _Text:
 
     def _math(self, spans: list[Span]) -> list[Element]:
         try:
-            found = tex.Tex(self.context.macros).convert([(span.value, span.kind == "display") for span in spans])
+            found = tex.Tex(self.context.macros).convert(
+                [(span.value, span.kind == "display") for span in spans]
+            )
         except tex.NotMath as error:
             for index, _, message, hint in error.faults:
                 self._tell(spans[index].inner, f"in a formula: {message}", hint)
@@ -263,7 +284,7 @@ class _Text:
 
     # The tree
 
-    def _read(self, blocks: Blocks) -> None:
+    def _read(self, blocks: Blocks, printed: bool = True) -> None:
         """What stands in the lines of every block."""
         engine = inline.engine(self.words, blocks.notes, self._tell_text)
         stage = engine.treeprocessors["inline"]
@@ -274,7 +295,8 @@ class _Text:
                 self._tell(self.at + bad[0], bad[1], "a blank line begins another; \\[ is a bracket")
                 continue
             if inline.simple(leaf, self.words):
-                smarten(leaf)
+                if printed:
+                    smarten(leaf)
                 continue
             holder = Element("div")
             holder.append(leaf)
@@ -283,7 +305,8 @@ class _Text:
             except RecursionError:
                 self._tell(self.at, "marks stand too deep in one another in this paragraph")
                 continue
-            smarten(leaf)
+            if printed:
+                smarten(leaf)
             unescape_all.run(holder)
             for element in leaf.iter():
                 if element.tag == "a":
@@ -425,4 +448,5 @@ def _unlinked(element: Element) -> Element:
 
 def plain(markup: str) -> str:
     """The words of some HTML, for search."""
-    return " ".join(unescape(_TAG.sub(" ", markup)).split())
+    said = _FORMULA.sub(lambda match: html.text(f" {mathml.words(fromstring(match[0]))} "), markup)
+    return " ".join(unescape(_TAG.sub(" ", said)).split())

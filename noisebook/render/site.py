@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from noisebook.render.styles import Styles
 from noisebook.render.theme import Theme
 from noisebook.render.views import Page, parts
 from noisebook.report.body import scan
-from noisebook.report.model import BadInput, Figure, Problem, Report, Section
+from noisebook.report.model import BadInput, Figure, Position, Problem, Report, Section
 from noisebook.report.reader import read_text
 
 CONTENT_POLICY = (
@@ -74,10 +74,20 @@ class _Renderer:
         self.pages = list(map(Page, report.sections))
         self.targets: dict[str, Target] = {}
         self.numbers: dict[str, int] = {}
-        for page in self.pages:
-            self._name_targets(page)
         pages = {page.section.slug: page.href for page in self.pages}
-        self.writer = Writer(Context(self.targets, self.works, self.styles, self._image, pages))
+        self.writer = Writer(
+            Context(self.targets, self.works, self.styles, self._image, pages, report.macros)
+        )
+        for page in self.pages:
+            self._set_title(page)
+            self._name_targets(page)
+
+    def _set_title(self, page: Page) -> None:
+        """Formulas in a section's title and summary: set as such on pages, in words everywhere else."""
+        section = page.section
+        page.title_html, title = self.writer.title(section.title, Position(section.path))
+        page.summary_html, summary = self.writer.title(section.summary, Position(section.path))
+        page.section = replace(section, title=title, summary=summary)
 
     def _name_targets(self, page: Page) -> None:
         """What references to a section and to its figures say; figures are numbered through the report."""

@@ -226,6 +226,8 @@ class Page:
     prose: Prose = field(default_factory=lambda: Prose(Markup(""), [], [], [], 0))
     references: list[Work] = field(default_factory=list)
     cards: list[Picture] = field(default_factory=list)
+    title_html: Markup = field(default_factory=Markup)
+    summary_html: Markup = field(default_factory=Markup)
     further: dict[str, FigureView] = field(default_factory=dict)
     """Parts of large figures, each by the address of a page of its own."""
 

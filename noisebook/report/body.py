@@ -12,7 +12,7 @@ from __future__ import annotations
 import difflib
 import re
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -310,6 +310,15 @@ def math_fault(span: Span, known: tex.Tex | None = None) -> Fault | None:
         offset, message, hint = found
         return Fault(span.place(min(offset, len(span.value))), f"in a formula: {message}", hint)
     return None
+
+
+def math_faults(spans: list[Span], macros: Mapping[str, str]) -> Iterator[Fault]:
+    """What is wrong with the formulas of a text, which know ``macros`` and what those before them define."""
+    known = tex.Tex(macros)
+    for span in spans:
+        if span.kind in ("math", "display") and (fault := math_fault(span, known)):
+            yield fault
+    yield from label_faults(spans)
 
 
 _LABEL = re.compile(r"\\(label|eqref|ref)\s*\{([^{}]*)\}")

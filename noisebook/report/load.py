@@ -56,7 +56,8 @@ def load_report(
         config, document = _read_config(root, problems)
         if config:
             _check_config(config, document, files, check_library, problems)
-        drafts += (read_section(root, file) for file in section_files(root, problems))
+        macros = config.macros if config else {}
+        drafts += (read_section(root, file, macros) for file in section_files(root, problems))
         drawn |= {draft.slug: _resolve(draft, registry, files) for draft in drafts}
         _check_names(drafts, config, problems)
         _check_references(drafts, problems)

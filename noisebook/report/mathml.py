@@ -12,11 +12,14 @@ DEEPEST = 180
 """Elements that may stand in one another."""
 _TAG = re.compile(r"<(/?)[^>]*?(/?)>")
 _ENTITY = re.compile(r"&(?!amp;|lt;|gt;|quot;|apos;|#)[A-Za-z]\w*;")
-_NAMES = """Apricot Aquamarine Bittersweet BlueGreen BlueViolet BrickRed BurntOrange CadetBlue CarnationPink Cerulean
-CornflowerBlue Dandelion DarkOrchid Emerald ForestGreen Fuchsia Goldenrod GreenYellow JungleGreen Lavender LimeGreen
-Mahogany Maroon Melon MidnightBlue Mulberry NavyBlue OliveGreen OrangeRed Orchid Peach Periwinkle PineGreen Plum
-ProcessBlue RawSienna RedOrange RedViolet Rhodamine RoyalBlue RoyalPurple RubineRed Salmon SeaGreen Sepia SkyBlue
-SpringGreen Tan TealBlue Thistle Turquoise VioletRed WildStrawberry YellowGreen YellowOrange"""
+_NAMES = """
+Apricot Aquamarine Bittersweet BlueGreen BlueViolet BrickRed BurntOrange CadetBlue CarnationPink Cerulean
+CornflowerBlue Dandelion DarkOrchid Emerald ForestGreen Fuchsia Goldenrod GreenYellow JungleGreen
+Lavender LimeGreen Mahogany Maroon Melon MidnightBlue Mulberry NavyBlue OliveGreen OrangeRed Orchid Peach
+Periwinkle PineGreen Plum ProcessBlue RawSienna RedOrange RedViolet Rhodamine RoyalBlue RoyalPurple
+RubineRed Salmon SeaGreen Sepia SkyBlue SpringGreen Tan TealBlue Thistle Turquoise VioletRed
+WildStrawberry YellowGreen YellowOrange
+"""
 _STRIKE = "linear-gradient(to {} {},transparent calc(50% - .05em),currentColor calc(50% - .04em),"
 _STRIKE += "currentColor calc(50% + .04em),transparent calc(50% + .05em))"
 ENCLOSED = {
@@ -25,7 +28,9 @@ ENCLOSED = {
     "downdiagonalstrike": "background:" + _STRIKE.format("bottom", "left"),
 }
 """What ``menclose`` is drawn as: Chromium does not know it."""
-_SUBSCRIPTS = dict(zip("0123456789+-=()aehijklmnoprstuvxβγρφχ", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓᵦᵧᵨᵩᵪ", strict=True))
+_SUBSCRIPTS = dict(
+    zip("0123456789+-=()aehijklmnoprstuvxβγρφχ", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓᵦᵧᵨᵩᵪ", strict=True)
+)
 _SUPERSCRIPTS = dict(
     zip("0123456789+-=()abcdefghijklmnoprstuvwxyzT", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻᵀ", strict=True)
 )
@@ -74,7 +79,9 @@ def _dvips(name: str) -> str:
     from math_core import LatexError, LatexToMathML
 
     try:
-        markup = LatexToMathML(fancy_error=False).convert_with_local_state(f"\\textcolor{{{name}}}{{x}}", displaystyle=False)
+        markup = LatexToMathML(fancy_error=False).convert_with_local_state(
+            f"\\textcolor{{{name}}}{{x}}", displaystyle=False
+        )
     except LatexError:
         return ""
     found = re.search("color:(#[0-9A-Fa-f]{6})", markup)
@@ -89,8 +96,7 @@ def colour(name: str) -> str:
         return found.lower()
     from PIL import ImageColor
 
-    found = ImageColor.colormap.get(name.lower(), "")
-    return found if isinstance(found, str) else ""
+    return str(ImageColor.colormap.get(name.lower(), ""))
 
 
 def read(markup: str, marks: Marks) -> Element:
@@ -158,7 +164,7 @@ def _wrapped(element: Element, mark: dict[str, str]) -> None:
     if mark.get("text") == "bare":
         for link in element.iter("a"):
             link.text = (link.text or "").strip("()")
-    sizes = {name: mark[name] for name in ("width", "height", "depth") if name in mark}
+    sizes: dict[str, str] = {name: mark[name] for name in mark if name in ("width", "height", "depth")}
     if sizes:
         element.tag = "mpadded"
         element.attrib.update(sizes)
@@ -186,7 +192,15 @@ def _words(element: Element) -> str:
     if tag in ("msub", "munder") and len(parts) == 2:
         return parts[0] + _raised(parts[1], _SUBSCRIPTS, "_")
     if tag == "mover" and len(parts) == 2 and element.get("accent") == "true":
-        mark = {"¯": "\u0304", "‾": "\u0304", "^": "\u0302", "ˆ": "\u0302", "~": "\u0303", "˜": "\u0303", "˙": "\u0307"}
+        mark = {
+            "¯": "\u0304",
+            "‾": "\u0304",
+            "^": "\u0302",
+            "ˆ": "\u0302",
+            "~": "\u0303",
+            "˜": "\u0303",
+            "˙": "\u0307",
+        }
         found = mark.get(parts[1], parts[1])
         return parts[0] + (found if unicodedata.combining(found[:1] or " ") else "")
     if tag in ("msup", "mover") and len(parts) == 2:
@@ -199,7 +213,9 @@ def _words(element: Element) -> str:
         return " ".join(filter(None, map(str.strip, parts)))
     if tag == "mtable":
         return "; ".join(parts)
-    own = unicodedata.normalize("NFKC", element.text or "").translate({0x2061: " ", 0x2062: None, 0x2063: None})
+    own = unicodedata.normalize("NFKC", element.text or "").translate(
+        {0x2061: " ", 0x2062: None, 0x2063: None}
+    )
     if tag == "mo" and len(own) == 1 and unicodedata.category(own) == "Sm" and own not in "|∣":
         own = f" {own} "
     return own + "".join(parts)

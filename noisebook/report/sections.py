@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from noisebook.report.body import Fault, Span, label_faults, math_fault, scan
+from noisebook.report.body import Span, math_faults, scan
 from noisebook.report.model import Enough, Position, Problem, Problems, quote
 from noisebook.report.parse import Document, Loc, parse_yaml, read
 from noisebook.report.reader import Source
@@ -114,8 +114,8 @@ def section_files(root: Path, problems: list[Problem]) -> Iterator[str]:
             yield file
 
 
-def read_section(root: Path, file: str) -> Draft:
-    """A section's file, and everything that can be said of it alone."""
+def read_section(root: Path, file: str, macros: Mapping[str, str]) -> Draft:
+    """A section's file, and everything that can be said of it alone; ``macros`` are those of the report."""
     problems = Problems()
     source = read(root, file, problems)
     draft = Draft(source or Source(file, ""), Document(values={(): Position(file)}), problems)
@@ -126,8 +126,8 @@ def read_section(root: Path, file: str) -> Draft:
         if document := parse_yaml(source, start, end, problems):
             draft.document, draft.whole, draft.unread = document, True, len(problems)
             draft.front = validate(SectionFile, document.data, document, (), problems)
-            _check_front(draft)
-        _check_body(draft)
+            _check_front(draft, macros)
+        _check_body(draft, macros)
     return draft
 
 
@@ -145,8 +145,8 @@ def _fences(source: Source, problems: list[Problem]) -> tuple[int, int, int] | N
     return opening.end() + 1, closing.start(), min(closing.end() + 1, len(source.text))
 
 
-def _check_front(draft: Draft) -> None:
-    """Ids, captions, and that the short form and the list exclude each other."""
+def _check_front(draft: Draft, macros: Mapping[str, str]) -> None:
+    """Ids, what is read as text, and that the short form and the list exclude each other."""
     document, problems = draft.document, draft.problems
     for loc, raw in draft.entries():
         identifier = raw.get("id") if loc else draft.slug
@@ -156,14 +156,9 @@ def _check_front(draft: Draft) -> None:
                 message = f"two figures are called {quote(identifier)}"
                 problems.append(Problem(document.value((*loc, "id")), message, hint))
             draft.ids.setdefault(identifier, loc)
-        if isinstance(caption := raw.get("caption"), str):
-            spans, faults = scan(caption)
-            where = document.value((*loc, "caption"))
-            for fault in [*faults, *_math_faults(spans)]:
-                problems.append(Problem(where, fault.message, fault.hint))
-            if any(span.kind == "figure" for span in spans):
-                message, hint = "a caption cannot hold a figure", 'write {{ ref("id") }}'
-                problems.append(Problem(where, message, hint))
+    texts = [(key,) for key in ("title", "summary")] + [(*loc, "caption") for loc, _ in draft.entries()]
+    for loc in texts:
+        _check_text(draft, loc, macros)
     form = ("generator", "params", "matrix", "caption", "alt", "layout", "pending")
     short = next((key for key in form if key in document.data), None)
     if "generator" in document.data and document.data["generator"] is None:
@@ -177,10 +172,26 @@ def _check_front(draft: Draft) -> None:
         problems.append(Problem(document.key((short,)), message, "add generator: NAME"))
 
 
-def _check_body(draft: Draft) -> None:
+def _check_text(draft: Draft, loc: Loc, macros: Mapping[str, str]) -> None:
+    """Math and calls in a value of the front matter, told at its beginning."""
+    value: Any = draft.document.data
+    for key in loc:
+        value = value[key] if isinstance(key, int) else value.get(key)
+    if not isinstance(value, str):
+        return
+    spans, faults = scan(value)
+    where = draft.document.value(loc)
+    for fault in [*faults, *math_faults(spans, macros)]:
+        draft.problems.append(Problem(where, fault.message, fault.hint))
+    if any(span.kind == "figure" for span in spans):
+        message, hint = f"a {loc[-1]} cannot hold a figure", 'write {{ ref("id") }}'
+        draft.problems.append(Problem(where, message, hint))
+
+
+def _check_body(draft: Draft, macros: Mapping[str, str]) -> None:
     """Calls, math and code of the body."""
     draft.spans, faults = scan(draft.body)
-    for fault in [*faults, *_math_faults(draft.spans)]:
+    for fault in [*faults, *math_faults(draft.spans, macros)]:
         draft.problems.append(Problem(draft.place(fault.offset), fault.message, fault.hint))
     placed: dict[str, int] = {}
     for span in draft.spans:
@@ -191,10 +202,3 @@ def _check_body(draft: Draft) -> None:
     if draft.whole and not draft.body.strip() and not any(draft.entries()):
         message = "this section has neither text nor a figure"
         draft.problems.append(Problem(Position(draft.file), message, "write some, or add generator: NAME"))
-
-
-def _math_faults(spans: list[Span]) -> Iterator[Fault]:
-    for span in spans:
-        if span.kind in ("math", "display") and (fault := math_fault(span)):
-            yield fault
-    yield from label_faults(spans)

@@ -1,39 +1,20 @@
-"""TeX as authors write it to MathML: macros are expanded and what math-core lacks is rewritten before it sees it.
-
-Every character that reaches the converter knows where it stands in the author's formula.
-"""
+"""TeX to MathML: one door for checking and for rendering, with math-core behind it."""
 
 from __future__ import annotations
 
-import bisect
 import difflib
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
 from noisebook.report import mathml
-from noisebook.report.texnames import ALIASES, ENVIRONMENTS, HINTS, MACROS, NUMBERED, known_commands
+from noisebook.report.rewrite import Known, Rewriter, Wrong, bound, macro
+from noisebook.report.texnames import ENVIRONMENTS, HINTS, MACROS, known_commands
 
 if TYPE_CHECKING:
     from math_core import LatexToMathML
-
-LONGEST = 10_000
-"""Characters of one formula, before and after macros are expanded."""
-DEEPEST = 60
-"""Groups that may stand in one another; browsers stop at some 500 elements, the converter at its stack."""
-EXPANSIONS = 1000
-"""Macros that one formula may expand."""
-_DEPTH = re.compile(r"(\\(?:left|begin)\b|(?<!\\)(?:\\\\)*\{)|(\\(?:right|end)\b|(?<!\\)(?:\\\\)*\})")
-_RUN = re.compile(r"(?:\\(?:[A-Za-z]+|.)\s*|[\^_']\s*){100}")
-_TOKEN = re.compile(r"\\[A-Za-z]+|\\.|%[^\n]*\n?|\s+|.", re.DOTALL)
-_LENGTH = re.compile(r"\s*(-?(?:\d+\.?\d*|\.\d+))\s*(pt|em|ex|mm|cm|in|px|mu|bp|pc)\s*")
-_TEXT = ("\\text", "\\mbox", "\\hbox", "\\textrm", "\\textnormal", "\\textup", "\\textbf", "\\textit", "\\textsf")
-_SCRIPTS = ("_", "^")
-
-Token = tuple[str, int]
 
 
 class NotMath(Exception):
@@ -44,38 +25,24 @@ class NotMath(Exception):
         self.faults = faults
 
 
-class _Wrong(Exception):
-    def __init__(self, place: int, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.place, self.message, self.hint = place, message, hint
-
-
-@dataclass(slots=True)
-class _Macro:
-    """``count`` arguments, the first of which may be left out if it has a ``default``."""
-
-    body: list[Token]
-    count: int
-    default: list[Token] | None = None
-
-
 class Tex:
     """The formulas of one text, in order: what one defines, the next ones know."""
 
     def __init__(self, macros: Mapping[str, str] | None = None) -> None:
         given = {**MACROS, **{f"\\{name.lstrip(chr(92))}": body for name, body in (macros or {}).items()}}
-        self.macros = {name: _macro(body) for name, body in given.items()}
-        self.colours: dict[str, str] = {}
+        self.known = Known({name: macro(body) for name, body in given.items()})
 
     def fault(self, formula: str, display: bool) -> tuple[int, str, str] | None:
         """Where a formula is not math, why, and what would be; None if it is."""
         from math_core import LatexError
 
-        written: _Rewriter | None = None
+        written: Rewriter | None = None
         try:
             written = self._rewrite(formula, display)
-            mathml.read(_converter().convert_with_local_state(written.tex, displaystyle=display), written.marks)
-        except _Wrong as error:
+            mathml.read(
+                _converter().convert_with_local_state(written.tex, displaystyle=display), written.marks
+            )
+        except Wrong as error:
             return error.place, error.message, error.hint
         except LatexError as error:
             offset, _, message = str(error).partition(": ")
@@ -94,22 +61,22 @@ class Tex:
         """
         from math_core import LatexError
 
-        before = dict(self.macros)
+        before = dict(self.known.macros)
         try:
             written = [self._rewrite(*formula) for formula in formulas]
             found = _converter().convert_all(
                 [(each.tex, display) for each, (_, display) in zip(written, formulas, strict=True)]
             )
             return [mathml.read(markup, each.marks) for markup, each in zip(found, written, strict=True)]
-        except (LatexError, _Wrong, mathml.TooDeep):
-            self.macros = before
+        except (LatexError, Wrong, mathml.TooDeep):
+            self.known.macros = before
         faults = [(index, found) for index, each in enumerate(formulas) if (found := self.fault(*each))]
         raise NotMath([(index, *found) for index, found in faults])
 
-    def _rewrite(self, formula: str, display: bool) -> _Rewriter:
-        _bound(formula)
-        written = _Rewriter(self, formula, display)
-        _bound(written.tex, written.place)
+    def _rewrite(self, formula: str, display: bool) -> Rewriter:
+        bound(formula)
+        written = Rewriter(self.known, formula, display)
+        bound(written.tex, written.place)
         return written
 
 
@@ -118,19 +85,6 @@ def _converter() -> LatexToMathML:
     from math_core import LatexToMathML
 
     return LatexToMathML(fancy_error=False, allow_unreliable_rendering=True)
-
-
-def _bound(formula: str, place: Callable[[int], int] = lambda offset: offset) -> None:
-    if len(formula) > LONGEST:
-        raise _Wrong(0, f"it has {len(formula)} characters, more than {LONGEST}", "write it as several")
-    depth = 0
-    for found in _DEPTH.finditer(formula):
-        depth += 1 if found[1] else -1
-        if depth > DEEPEST:
-            raise _Wrong(place(found.start()), f"groups stand more than {DEEPEST} deep in one another")
-    if run := _RUN.search(formula):
-        message = "a hundred commands follow one another with nothing between them"
-        raise _Wrong(place(run.start()), message)
 
 
 def _hint(message: str) -> str:
@@ -144,403 +98,4 @@ def _hint(message: str) -> str:
     near = difflib.get_close_matches(unknown[2], names, n=1, cutoff=0.7)
     if near:
         return f"did you mean {near[0]}?"
-    return "a command of your own is defined under macros: in report.yaml" if unknown[1] == "command" else ""
-
-
-def _tokens(tex: str, place: int | None = None) -> list[Token]:
-    """Commands, characters and spaces, each with where it stands; comments are left out."""
-    return [
-        (match[0], match.start() if place is None else place)
-        for match in _TOKEN.finditer(tex)
-        if match[0][0] != "%"
-    ]
-
-
-def _macro(body: str) -> _Macro:
-    count = max((int(number) for number in re.findall(r"#([1-9])", body)), default=0)
-    return _Macro(_tokens(body, 0), count)
-
-
-class _Rewriter:
-    """One formula: ``tex`` is what the converter gets, ``marks`` what becomes of parts of its answer."""
-
-    def __init__(self, owner: Tex, formula: str, display: bool) -> None:
-        self.owner, self.display, self.formula = owner, display, formula
-        self.rest = _tokens(formula)[::-1]
-        self.out: list[str] = []
-        self.offsets: list[int] = []
-        self.places: list[int] = []
-        self.length = self.expanded = 0
-        self.marks = mathml.Marks()
-        self.open: list[tuple[str, str, int]] = []
-        """Environments: as written, as rewritten, and how many & their row has had."""
-        self.tagged = False
-        self._run()
-        self.tex = "".join(self.out)
-        if display and self.tagged:
-            before = "\\begin{equation}"
-            self.offsets = [offset + len(before) for offset in self.offsets]
-            self.tex = f"{before}{self.tex}\\end{{equation}}"
-
-    def place(self, offset: int) -> int:
-        """Where in the author's formula a character of ``tex`` comes from."""
-        index = bisect.bisect_right(self.offsets, offset) - 1
-        return min(self.places[index], len(self.formula)) if 0 <= index < len(self.places) else 0
-
-    # Tokens in and out
-
-    def _emit(self, text: str, place: int) -> None:
-        if self.out and re.search(r"\\[A-Za-z]+$", self.out[-1]) and text[:1].isalpha():
-            self.out.append(" ")
-            self.length += 1
-        self.offsets.append(self.length)
-        self.places.append(place)
-        self.out.append(text)
-        self.length += len(text)
-        if self.length > LONGEST:
-            raise _Wrong(place, f"it has more than {LONGEST} characters once its macros are expanded")
-
-    def _push(self, tokens: Sequence[Token], place: int | None = None) -> None:
-        self.rest.extend((text, at if place is None else place) for text, at in reversed(tokens))
-
-    def _spaces(self) -> None:
-        while self.rest and self.rest[-1][0].isspace():
-            self.rest.pop()
-
-    def _peek(self) -> str:
-        self._spaces()
-        return self.rest[-1][0] if self.rest else ""
-
-    def _argument(self, place: int) -> list[Token]:
-        """The next group, without its braces, or the next token."""
-        self._spaces()
-        if not self.rest or self.rest[-1][0] == "}":
-            raise _Wrong(place, "an argument is missing")
-        first = self.rest.pop()
-        if first[0] != "{":
-            return [first]
-        depth, found = 1, []
-        while self.rest:
-            token = self.rest.pop()
-            depth += (token[0] == "{") - (token[0] == "}")
-            if not depth:
-                return found
-            found.append(token)
-        raise _Wrong(first[1], 'Expected closing token "}", but reached end of input.')
-
-    def _optional(self) -> list[Token] | None:
-        """What stands in brackets next, or None."""
-        if self._peek() != "[":
-            return None
-        depth = 0
-        for index in range(len(self.rest) - 2, -1, -1):
-            text = self.rest[index][0]
-            depth += (text == "{") - (text == "}")
-            if text == "]" and not depth:
-                found = self.rest[index + 1 : -1][::-1]
-                del self.rest[index:]
-                return found
-        return None
-
-    def _star(self) -> bool:
-        if self.rest and self.rest[-1][0] == "*":
-            self.rest.pop()
-            return True
-        return False
-
-    def _words(self, tokens: list[Token]) -> str:
-        return "".join(text for text, _ in tokens)
-
-    # Commands
-
-    def _run(self) -> None:
-        while self.rest:
-            text, place = self.rest.pop()
-            if text in self.owner.macros:
-                self._expand(text, place)
-            elif text in ALIASES:
-                self._push(_tokens(ALIASES[text], place))
-            elif text[0] == "\\" and (command := getattr(self, f"_do_{text[1:]}", None)):
-                command(place)
-            elif text in _TEXT:
-                self._text(text, place)
-            elif text == "\\\\":
-                self._row(place)
-            elif text == "&":
-                self._cell(place)
-            else:
-                self._emit(" " if text.isspace() else text, place)
-
-    def _expand(self, name: str, place: int) -> None:
-        macro = self.owner.macros[name]
-        self.expanded += 1
-        if self.expanded > EXPANSIONS:
-            raise _Wrong(place, f"more than {EXPANSIONS} macros are expanded: does {name} name itself?")
-        arguments: list[list[Token]] = []
-        if macro.default is not None:
-            arguments.append(self._optional() or macro.default)
-        while len(arguments) < macro.count:
-            arguments.append(self._argument(place))
-        result: list[Token] = []
-        body = iter(macro.body)
-        for token in body:
-            if token[0] == "#" and (number := next(body, ("", 0))[0]).isdigit() and 0 < int(number) <= len(arguments):
-                result.extend(arguments[int(number) - 1])
-            else:
-                result.append((token[0], place))
-        if len(result) + len(self.rest) > 4 * LONGEST:
-            raise _Wrong(place, f"it has more than {LONGEST} characters once its macros are expanded")
-        self._push(result)
-
-    def _define(self, place: int) -> None:
-        self._star()
-        name = self._words(self._argument(place)).strip()
-        if not name.startswith("\\"):
-            raise _Wrong(place, f"{name[:20]!r} cannot be defined", "a macro's name begins with a backslash")
-        count = self._words(self._optional() or [])
-        default = self._optional() if count else None
-        body = self._argument(place)
-        self.owner.macros[name] = _Macro(body, int(count) if count.isdigit() else 0, default)
-
-    _do_newcommand = _do_renewcommand = _do_providecommand = _define
-
-    def _do_def(self, place: int) -> None:
-        self._spaces()
-        name = self.rest.pop()[0] if self.rest else ""
-        count = 0
-        while self.rest and self.rest[-1][0] != "{":
-            count += self.rest.pop()[0] == "#"
-        self.owner.macros[name] = _Macro(self._argument(place), count)
-
-    def _do_let(self, place: int) -> None:
-        name = self._words(self._argument(place))
-        if self._peek() == "=":
-            self.rest.pop()
-        body = self._argument(place)
-        self.owner.macros[name] = self.owner.macros.get(self._words(body)) or _Macro(body, 0)
-
-    def _do_DeclareMathOperator(self, place: int) -> None:
-        operator = "\\operatorname*{" if self._star() else "\\operatorname{"
-        name = self._words(self._argument(place)).strip()
-        body = self._argument(place)
-        self.owner.macros[name] = _Macro([*_tokens(operator, place), *body, ("}", place)], 0)
-
-    def _do_definecolor(self, place: int) -> None:
-        name, model, spec = (self._words(self._argument(place)) for _ in range(3))
-        self.owner.colours[name] = self._colour(spec, model, place)
-
-    def _do_begin(self, place: int) -> None:
-        name = self._words(self._argument(place)).strip()
-        target, arguments = ENVIRONMENTS.get(name, (name, 0))
-        self.open.append((name, target, 0))
-        for _ in range(arguments):
-            self._argument(place)
-        if name == "smallmatrix":
-            self._wrap({"table": "small"}, place)
-        if target:
-            self._emit(f"\\begin{{{target}}}", place)
-
-    def _do_end(self, place: int) -> None:
-        name = self._words(self._argument(place)).strip()
-        if not self.open:
-            raise _Wrong(place, f"\\end{{{name[:40]}}} without its \\begin")
-        written, target, _ = self.open.pop()
-        if written != name:
-            raise _Wrong(place, f"\\begin{{{written}}} is ended by \\end{{{name[:40]}}}")
-        if target:
-            self._emit(f"\\end{{{target}}}", place)
-        if name == "smallmatrix":
-            self._emit("}", place)
-
-    def _row(self, place: int) -> None:
-        """``\\\\``, with the space below its row if there is any."""
-        self._star()
-        if self.open:
-            written, target, _ = self.open[-1]
-            self.open[-1] = written, target, 0
-        if self.rest and self._peek() == "[":
-            kept = list(self.rest)
-            found = _LENGTH.fullmatch(self._words(self._optional() or []))
-            if found:
-                self._emit(f"\\hspace{{{self.marks.row(float(found[1]), found[2])}}}", place)
-            else:
-                self.rest = kept
-        self._emit("\\\\", place)
-
-    def _cell(self, place: int) -> None:
-        """``&``; the second of an eqnarray's row stands within what is on the right."""
-        if self.open and self.open[-1][0].startswith("eqnarray"):
-            written, target, count = self.open[-1]
-            self.open[-1] = written, target, count + 1
-            if count % 2:
-                return
-        self._emit("&", place)
-
-    def _text(self, text: str, place: int) -> None:
-        """Words, and the formulas among them."""
-        name = text if text in ("\\textbf", "\\textit", "\\textsf", "\\textrm") else "\\text"
-        words = self._words(self._argument(place))
-        for index, part in enumerate(re.split(r"(?<!\\)\$", words)):
-            if index % 2:
-                self._push(_tokens("{" + part + "}", place))
-                self._some(place)
-            elif part:
-                self._emit(f"{name}{{{part}}}", place)
-
-    def _some(self, place: int) -> None:
-        """Rewrite one group that was pushed, at once."""
-        group = self._argument(place)
-        rest, self.rest = self.rest, [*group][::-1]
-        self._emit("{", place)
-        self._run()
-        self._emit("}", place)
-        self.rest = rest
-
-    def _wrap(self, mark: dict[str, str], place: int) -> None:
-        """Begin a group that is found again in the answer, by the colour that it has there."""
-        colour = self.marks.wrap(mark)
-        if not colour:
-            message = "too many colours, boxes and the like in one formula"
-            raise _Wrong(place, message, "write it as several")
-        self._emit(f"\\textcolor{{{colour}}}{{", place)
-
-    def _wrapped(self, mark: dict[str, str], place: int, before: str = "", after: str = "") -> None:
-        content = self._argument(place)
-        self._wrap(mark, place)
-        self._push([*_tokens(before, place), *content, *_tokens(after, place), ("}", place)])
-
-    def _do_smash(self, place: int) -> None:
-        self._optional()
-        self._wrapped({"height": "0", "depth": "0"}, place)
-
-    def _do_mathrlap(self, place: int) -> None:
-        self._wrapped({"width": "0"}, place)
-
-    def _do_mathllap(self, place: int) -> None:
-        self._wrapped({"width": "0", "move": "-100%"}, place)
-
-    def _do_mathclap(self, place: int) -> None:
-        self._wrapped({"width": "0", "move": "-50%"}, place)
-
-    def _do_substack(self, place: int) -> None:
-        content = self._argument(place)
-        self._wrap({"table": "stack"}, place)
-        begin, end = _tokens("\\begin{matrix}", place), _tokens("\\end{matrix}", place)
-        self._push([*begin, *content, *end, ("}", place)])
-
-    def _do_ref(self, place: int) -> None:
-        self._wrapped({"text": "bare"}, place, "\\eqref{", "}")
-
-    def _do_textcolor(self, place: int) -> None:
-        self._wrapped({"style": f"color:{self._colours(place)}"}, place)
-
-    def _do_colorbox(self, place: int) -> None:
-        self._wrapped({"style": f"background:{self._colours(place)};padding:.15em"}, place, "\\text{", "}")
-
-    def _do_fcolorbox(self, place: int) -> None:
-        border = self._colours(place)
-        style = f"border:1px solid {border};background:{self._colours(place)};padding:.15em"
-        self._wrapped({"style": style}, place, "\\text{", "}")
-
-    def _do_color(self, place: int) -> None:
-        """What follows in the same group has the colour."""
-        colour = self._colours(place)
-        depth, ends = 0, ("&", "\\\\", "\\right", "\\middle", "\\end", "\\cr")
-        index = len(self.rest) - 1
-        while index >= 0:
-            text = self.rest[index][0]
-            if depth == 0 and (text == "}" or text in ends):
-                break
-            depth += (text in ("{", "\\begin", "\\left")) - (text in ("}", "\\end", "\\right"))
-            index -= 1
-        self._wrap({"style": f"color:{colour}"}, place)
-        self.rest.insert(index + 1, ("}", place))
-
-    def _colours(self, place: int) -> str:
-        model = self._words(self._optional() or [])
-        return self._colour(self._words(self._argument(place)), model, place)
-
-    def _colour(self, spec: str, model: str, place: int) -> str:
-        spec = spec.strip()
-        numbers = re.findall(r"\d+(?:\.\d+)?|\.\d+", spec)
-        if model == "HTML" or re.fullmatch(r"#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})", spec):
-            if re.fullmatch(r"#?(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})", spec):
-                return "#" + spec.lstrip("#").lower()
-        elif model in ("rgb", "RGB") and len(numbers) == 3:
-            scale = 255 if model == "rgb" else 1
-            return "#" + "".join(f"{min(255, round(float(each) * scale)):02x}" for each in numbers)
-        elif model == "gray" and len(numbers) == 1:
-            return "#" + f"{min(255, round(float(numbers[0]) * 255)):02x}" * 3
-        elif not model and (found := self.owner.colours.get(spec) or mathml.colour(spec)):
-            return found
-        hint = "a name such as red or Teal, or six digits: #cc3300"
-        raise _Wrong(place, f"{spec[:30]!r} is no colour", hint)
-
-    def _do_mathop(self, place: int) -> None:
-        """An operator; what stands under and over it in a formula of its own, or after ``\\limits``."""
-        content = self._argument(place)
-        limits = self.display
-        while self._peek() in ("\\limits", "\\nolimits"):
-            limits = self.rest.pop()[0] == "\\limits"
-        scripts: dict[str, list[Token]] = {}
-        while limits and self._peek() in _SCRIPTS and self._peek() not in scripts:
-            sign = self.rest.pop()[0]
-            scripts[sign] = self._argument(place)
-        inner = content
-        for sign, command in (("_", "\\underset"), ("^", "\\overset")):
-            if sign in scripts:
-                opening, middle = _tokens(command + "{", place), _tokens("}{", place)
-                inner = [*opening, *scripts[sign], *middle, *inner, ("}", place)]
-        self._emit("\\mathop{", place)
-        self._push([*inner, ("}", place)])
-
-    def _do_hspace(self, place: int) -> None:
-        self._star()
-        self._emit("\\hspace", place)
-
-    def _do_operatorname(self, place: int) -> None:
-        star = "*" if self._star() else ""
-        self._emit(f"\\operatorname{star}", place)
-
-    def _do_tag(self, place: int) -> None:
-        star = "*" if self._star() else ""
-        words = self._words(self._argument(place)).replace("$", "")
-        if not any(target in NUMBERED for _, target, _ in self.open):
-            if not self.display:
-                raise _Wrong(place, "\\tag stands in a formula of its own", "write it between $$ and $$")
-            self.tagged = True
-        self._emit(f"\\tag{star}{{{words}}}", place)
-
-    def _do_label(self, place: int) -> None:
-        words = self._words(self._argument(place))
-        if not any(target in NUMBERED for _, target, _ in self.open):
-            if not self.display:
-                raise _Wrong(place, "\\label stands in a formula of its own", "write it between $$ and $$")
-            self.tagged = True
-        self._emit(f"\\label{{{words}}}", place)
-
-    def _do_eqref(self, place: int) -> None:
-        self._emit(f"\\eqref{{{self._words(self._argument(place))}}}", place)
-
-    def _do_intertext(self, place: int) -> None:
-        words = self._words(self._argument(place))
-        number = "" if not self.open or self.open[-1][1].endswith("*") else "\\nonumber"
-        self._push(_tokens(f"\\text{{{words}}}{number}\\\\", place))
-
-    _do_shortintertext = _do_intertext
-
-    def _do_root(self, place: int) -> None:
-        degree: list[Token] = []
-        while self.rest and self.rest[-1][0] != "\\of":
-            degree.append(self.rest.pop())
-        if self.rest:
-            self.rest.pop()
-        self._push([*_tokens("\\sqrt[", place), *degree, ("]", place)])
-
-    def _do_unicode(self, place: int) -> None:
-        words = self._words(self._argument(place)).strip().lower()
-        number = re.fullmatch(r"(?:x|u\+|\")([0-9a-f]{1,6})|(\d{1,7})", words)
-        code = int(number[1], 16) if number and number[1] else int(number[2]) if number else 0
-        if not 32 < code < 0x110000 or 0xD800 <= code < 0xE000:
-            raise _Wrong(place, f"{words[:20]!r} is no character", "write its number: \\unicode{x2115}")
-        self._emit(chr(code), place)
+    return "your own commands stand under macros: in report.yaml" if unknown[1] == "command" else ""

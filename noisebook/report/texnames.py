@@ -20,7 +20,8 @@ ALIASES = {
 """Commands that another does the work of."""
 
 MACROS = {
-    "\\ensuremath": "{#1}", "\\vcenter": "{#1}", "\\nicefrac": "{}^{#1}\\!/_{#2}", "\\sfrac": "{}^{#1}\\!/_{#2}",
+    "\\ensuremath": "{#1}", "\\vcenter": "{#1}", "\\nicefrac": "{}^{#1}\\!/_{#2}",
+    "\\sfrac": "{}^{#1}\\!/_{#2}",
     "\\emph": "\\textit{#1}", "\\bigl.": "",
 }  # fmt: skip
 """Commands with arguments, as macros."""
@@ -40,7 +41,7 @@ ENVIRONMENTS: dict[str, tuple[str, int]] = {
 
 NUMBERED = ("equation", "align", "gather", "multline")
 
-_OWN = "a command of your own is defined under macros: in report.yaml, as"
+_OWN = "your own commands stand under macros: in report.yaml:"
 HINTS = {
     "\\norm": f"{_OWN} norm: '\\left\\lVert #1 \\right\\rVert'",
     "\\abs": f"{_OWN} abs: '\\left\\lvert #1 \\right\\rvert'",
@@ -55,7 +56,8 @@ HINTS = {
     "\\qty": "write \\left( … \\right)", "\\ce": "write \\mathrm{H_2O}",
     "\\SI": "write 5\\,\\mathrm{m}", "\\si": "write \\mathrm{m}", "\\num": "write the number alone",
     "\\qty*": "write \\left( … \\right)",
-    "\\href": "a link stands in the text: [words](https://…)", "\\url": "a link stands in the text: <https://…>",
+    "\\href": "a link stands in the text: [words](https://…)",
+    "\\url": "a link stands in the text: <https://…>",
     "\\includegraphics": "a picture stands in the text: ![what it shows](path)",
     "\\cite": "a work is cited in the text: [@key]",
     "\\multicolumn": "write the cells one by one", "\\cline": "write \\hline",
@@ -65,12 +67,13 @@ HINTS = {
     "\\newenvironment": "define a command: \\newcommand",
     "\\symbol": "write the character itself", "\\char": "write the character itself",
     "\\above": "write \\frac{a}{b}", "\\varinjlim": "write \\varinjlim as \\underrightarrow{\\lim}",
-    "pmatrix*": "write pmatrix", "bmatrix*": "write bmatrix", "vmatrix*": "write vmatrix", "cases*": "write cases",
+    "pmatrix*": "write pmatrix", "bmatrix*": "write bmatrix", "vmatrix*": "write vmatrix",
+    "cases*": "write cases",
     "tabular": "write array, or a table of Markdown", "CD": "write array with \\xrightarrow",
     "tikzpicture": "a drawing is a picture: ![what it shows](path)", "itemize": "a list is one of Markdown",
     "enumerate": "a list is one of Markdown", "figure": "a picture is ![what it shows](path)",
-    "Not valid in text mode.": "end the text with } and write it as math, or escape the sign with a backslash",
-    "Not valid in math mode.": "write it in \\text{…}, or use \\displaystyle, \\textstyle or \\scriptstyle",
+    "Not valid in text mode.": "write it as math, or a backslash before the sign",
+    "Not valid in math mode.": "write it in \\text{…}, or \\scriptstyle for a size",
 }  # fmt: skip
 """What works in place of what does not."""
 
@@ -78,13 +81,15 @@ HINTS = {
 def known_commands() -> tuple[str, ...]:
     """Commands that an unknown one may have been meant for."""
     words = (
-        "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi pi rho sigma tau"
-        " upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega frac dfrac tfrac sqrt"
-        " sum prod int lim sup inf max min log exp sin cos tan det dim ker infty partial nabla cdot times leq geq neq"
-        " approx equiv sim propto in notin subset cup cap forall exists rightarrow leftarrow Rightarrow mapsto mathbb"
-        " mathbf mathcal mathrm mathsf mathfrak boldsymbol operatorname text textcolor left right middle big Big bigg"
-        " hat bar tilde vec dot ddot widehat widetilde overline underline overbrace underbrace overset underset"
-        " stackrel substack begin end quad qquad ldots cdots boxed cancel label eqref tag nonumber binom mid parallel"
-        " langle rangle lvert rvert lVert rVert xrightarrow arccos arcsin arctan displaystyle limits newcommand"
+        "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi pi"
+        " rho sigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi"
+        " Omega frac dfrac tfrac sqrt sum prod int lim sup inf max min log exp sin cos tan det dim ker"
+        " infty partial nabla cdot times leq geq neq approx equiv sim propto in notin subset cup cap"
+        " forall exists rightarrow leftarrow Rightarrow mapsto mathbb mathbf mathcal mathrm mathsf"
+        " mathfrak boldsymbol operatorname text textcolor left right middle big Big bigg hat bar tilde"
+        " vec dot ddot widehat widetilde overline underline overbrace underbrace overset underset"
+        " stackrel substack begin end quad qquad ldots cdots boxed cancel label eqref tag nonumber binom"
+        " mid parallel langle rangle lvert rvert lVert rVert xrightarrow arccos arcsin arctan"
+        " displaystyle limits newcommand"
     )
     return tuple(f"\\{word}" for word in words.split())

@@ -1,0 +1,152 @@
+"""TeX to MathML: what is rewritten, what is told, and where."""
+
+from __future__ import annotations
+
+from xml.etree.ElementTree import Element, tostring
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from noisebook.report.mathml import words
+from noisebook.report.tex import NotMath, Tex
+
+
+def convert(*formulas: str, display: bool = True, **macros: str) -> list[Element]:
+    return Tex(macros).convert([(formula, display) for formula in formulas])
+
+
+def text(element: Element) -> str:
+    return "".join(element.itertext())
+
+
+WORKS = r"""
+\widetilde{x}\widehat{xyz}
+\sum_{\substack{i<j\\k}} \begin{split} a &= b\\ &= c\end{split}
+\pmb{x} \mathbbm{1} \mathds{1} \mbox{if} \smash{x} \mathrlap{x}\mathllap{y}\mathclap{z}
+x\hspace*{1em}y \hbox{x} \textnormal{x} \ensuremath{x}
+\textcolor{#f00}{x} \textcolor{teal}{x} \textcolor[HTML]{FF0000}{x} \textcolor[rgb]{1,0,.5}{x} {\color{#00f} x+1} y
+\colorbox{yellow}{$x$} \fcolorbox{red}{white}{x} \definecolor{mine}{RGB}{1,2,3}\textcolor{mine}{x}
+\begin{alignedat}{2} a&=b & c&=d\end{alignedat} \begin{smallmatrix} a&b\\c&d\end{smallmatrix}
+\begin{alignat}{2} a&=b & c&=d\end{alignat}
+\begin{eqnarray} a &=& b\\ c &=& d\end{eqnarray}
+\begin{align} a &= b \\ \intertext{and} c &= d\end{align}
+\boxed{x}\cancel{x}\bcancel{x}\xcancel{x}\fbox{ab}\framebox{ab}
+E=mc^2 \tag{1}
+a \tag*{x}
+\begin{aligned} a &= b \\[4pt] &= c \\[-1.5ex] &= d \\* &= e\end{aligned}
+\text{if $x>0$ and 50\% of A \& B}
+\DeclareMathOperator{\KL}{KL} \KL \DeclareMathOperator*{\am}{arg\,min} \am_x
+\mathop{\mathrm{argmin}}\limits_x^y \mathop{x}
+\newcommand\a[2][y]{b #1 #2} \a{x} \a[z]{x} \renewcommand{\b}{c} \b \def\c#1{d#1} \c{x} \let\e=\alpha \e
+\root 3 \of x \nicefrac{1}{2} \unicode{x2115} \LaTeX \dotsc \llap{x}
+\left|\frac{a}{b}\right| \left\|\frac{a}{b}\right\|^2 \Big| x \Big| \begin{vmatrix} a\\b\end{vmatrix}
+x % a comment \frac
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize("formula", WORKS)
+def test_what_authors_write_works(formula: str) -> None:
+    assert Tex().fault(formula, True) is None
+    convert(formula)
+
+
+def test_row_spacing_is_spacing() -> None:
+    (found,) = convert(r"\begin{aligned} a &= b \\[4pt] &= c \end{aligned}")
+    rows = list(found.iter("mtr"))
+    assert text(found) == "a=b=c" and len(rows) == 2
+    assert all("padding-bottom:calc(.5ex + 4pt)" in cell.get("style", "") for cell in rows[0])
+    assert not any("padding-bottom" in cell.get("style", "") for cell in rows[1])
+    (kept,) = convert(r"\begin{matrix} a \\ [b, c] \end{matrix}")
+    assert "[" in text(kept), "brackets that are no length are the author's"
+
+
+def test_boxes_and_strikes_are_drawn() -> None:
+    markup = tostring(convert(r"\boxed{x} \cancel{y} \xcancel{z}")[0], "unicode")
+    assert "menclose" not in markup and "border:1px solid" in markup and markup.count("linear-gradient") == 3
+
+
+def test_colours_reach_what_they_colour() -> None:
+    (found,) = convert(
+        r"\underset{\textcolor{#f00}{a}}{\textcolor{teal}{\max}} + {\color[RGB]{0,0,255} b + c} d"
+    )
+    coloured = {
+        each.get("style"): text(each) for each in found.iter() if each.get("style", "").startswith("color")
+    }
+    assert coloured == {"color:#f00": "a", "color:#008080": "max", "color:#0000ff": "b+c"}
+
+
+def test_macros_last_for_the_formulas_after() -> None:
+    found = convert(r"\newcommand{\abar}{\bar\alpha} \abar_t", r"\abar_{t-1}", r"\E{x}", E=r"\mathbb{E}[#1]")
+    assert text(found[1]).startswith("α") and text(found[2]) == "𝔼[x]"
+    for name in ("E", "\\E"):
+        assert text(Tex({name: "y"}).convert([("\\E", False)])[0]) == "y"
+
+
+@pytest.mark.parametrize(
+    ("formula", "place", "said", "hint"),
+    [
+        (r"a + \foo", 4, "foo", "macros"),
+        (r"a + \alhpa", 4, "alhpa", r"\alpha"),
+        (r"\norm{x}", 0, "norm", r"\lVert"),
+        (r"\begin{pmatrix*} a \end{pmatrix*}", 0, "pmatrix*", "pmatrix"),
+        (r"x + \textcolor{nocolour}{y}", 4, "nocolour", "red"),
+        (r"\def\x{\x\x} \x", 13, "expanded", ""),
+        (r"\newcommand{\x}{\frac{1}} a + \x", 30, "", ""),
+        (r"\begin{align} a \end{gather}", 16, "ended by", ""),
+        (r"\ce{H2O}", 0, "ce", r"\mathrm"),
+        (r"x^{2", 4, "reached end of input", ""),
+    ],
+)
+def test_what_does_not_work_is_told(formula: str, place: int, said: str, hint: str) -> None:
+    found = Tex().fault(formula, True)
+    assert found and said in found[1] and hint in found[2], found
+    assert found[0] == place or said == "", found
+    with pytest.raises(NotMath) as caught:
+        convert("x", formula)
+    assert caught.value.faults[0][0] == 1
+
+
+@pytest.mark.parametrize(
+    ("formula", "said"),
+    [
+        ("x_t", "xₜ"),
+        ("x_0", "x₀"),
+        (r"\bar\alpha_t", "ᾱₜ"),
+        ("x^2", "x²"),
+        (r"\frac{a}{b}", "a/b"),
+        (r"\sqrt{n}", "√n"),
+        (r"\mathcal{N}(0, I)", "N(0,I)"),
+        ("x_{max}", "xₘₐₓ"),
+        ("x_Q", "x_Q"),
+        (r"\epsilon_\theta(x_t, t)", "ϵ_θ(xₜ,t)"),
+        (r"\text{SNR} > 1", "SNR > 1"),
+    ],
+)
+def test_formulas_in_words(formula: str, said: str) -> None:
+    assert words(convert(formula, display=False)[0]).replace("ε", "ϵ") == said
+
+
+TOKENS = r"\frac \left( \right) { } [ ] _ ^ & \\ \\[2pt] \text{ $ \begin{aligned} \end{aligned} \substack{ \color{red}"
+TOKENS += r" \textcolor{#f00}{ \newcommand{\a}{b} \a \def # 1 x \alpha \boxed{ \smash{ \tag{1} \label{a} \mathop{ \limits"
+TOKENS += r" \hspace* \operatorname* \let \root \of % \color \unicode{x41} \ref{a} \begin{eqnarray} \end{eqnarray} |"
+
+
+def ends_well(parts: list[str]) -> None:
+    formula = " ".join(parts)
+    for display in (True, False):
+        found = Tex().fault(formula, display)
+        assert found is None or 0 <= found[0] <= len(formula)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.sampled_from(TOKENS.split()), max_size=20))
+def test_any_formula_is_drawn_or_told(parts: list[str]) -> None:
+    ends_well(parts)
+
+
+@pytest.mark.soak
+@settings(deadline=None, max_examples=50_000)
+@given(st.lists(st.sampled_from(TOKENS.split()), max_size=60))
+def test_any_longer_formula_is_drawn_or_told(parts: list[str]) -> None:
+    ends_well(parts)
