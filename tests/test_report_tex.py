@@ -25,7 +25,8 @@ WORKS = r"""
 \sum_{\substack{i<j\\k}} \begin{split} a &= b\\ &= c\end{split}
 \pmb{x} \mathbbm{1} \mathds{1} \mbox{if} \smash{x} \mathrlap{x}\mathllap{y}\mathclap{z}
 x\hspace*{1em}y \hbox{x} \textnormal{x} \ensuremath{x}
-\textcolor{#f00}{x} \textcolor{teal}{x} \textcolor[HTML]{FF0000}{x} \textcolor[rgb]{1,0,.5}{x} {\color{#00f} x+1} y
+\textcolor{#f00}{x} \textcolor{teal}{x} \textcolor[HTML]{FF0000}{x} \textcolor[rgb]{1,0,.5}{x} y
+{\color{#00f} x+1} y
 \colorbox{yellow}{$x$} \fcolorbox{red}{white}{x} \definecolor{mine}{RGB}{1,2,3}\textcolor{mine}{x}
 \begin{alignedat}{2} a&=b & c&=d\end{alignedat} \begin{smallmatrix} a&b\\c&d\end{smallmatrix}
 \begin{alignat}{2} a&=b & c&=d\end{alignat}
@@ -127,9 +128,12 @@ def test_formulas_in_words(formula: str, said: str) -> None:
     assert words(convert(formula, display=False)[0]).replace("ε", "ϵ") == said
 
 
-TOKENS = r"\frac \left( \right) { } [ ] _ ^ & \\ \\[2pt] \text{ $ \begin{aligned} \end{aligned} \substack{ \color{red}"
-TOKENS += r" \textcolor{#f00}{ \newcommand{\a}{b} \a \def # 1 x \alpha \boxed{ \smash{ \tag{1} \label{a} \mathop{ \limits"
-TOKENS += r" \hspace* \operatorname* \let \root \of % \color \unicode{x41} \ref{a} \begin{eqnarray} \end{eqnarray} |"
+TOKENS = r"\frac \left( \right) { } [ ] _ ^ & \\ \\[2pt] \text{ $ \begin{aligned} \end{aligned} \substack{ |"
+TOKENS += (
+    r" \textcolor{#f00}{ \color{red} \newcommand{\a}{b} \a \def # 1 x \alpha \boxed{ \smash{ \tag{1} \mathop{"
+)
+TOKENS += r" \label{a} \limits \hspace* \operatorname* \let \root \of % \color \unicode{x41} \ref{a}"
+TOKENS += r" \begin{eqnarray} \end{eqnarray}"
 
 
 def ends_well(parts: list[str]) -> None:

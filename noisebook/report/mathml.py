@@ -192,17 +192,9 @@ def _words(element: Element) -> str:
     if tag in ("msub", "munder") and len(parts) == 2:
         return parts[0] + _raised(parts[1], _SUBSCRIPTS, "_")
     if tag == "mover" and len(parts) == 2 and element.get("accent") == "true":
-        mark = {
-            "¯": "\u0304",
-            "‾": "\u0304",
-            "^": "\u0302",
-            "ˆ": "\u0302",
-            "~": "\u0303",
-            "˜": "\u0303",
-            "˙": "\u0307",
-        }
-        found = mark.get(parts[1], parts[1])
-        return parts[0] + (found if unicodedata.combining(found[:1] or " ") else "")
+        accent = parts[1].strip()
+        accent = {"^": "\u0302", "~": "\u0303", "→": "\u20d7"}.get(accent, accent)
+        return parts[0] + (accent if unicodedata.combining(accent[:1] or " ") else "")
     if tag in ("msup", "mover") and len(parts) == 2:
         return parts[0] + (parts[1] if parts[1].strip("′") == "" else _raised(parts[1], _SUPERSCRIPTS, "^"))
     if tag in ("msubsup", "munderover") and len(parts) == 3:
