@@ -1,103 +1,80 @@
-"""Build the picture library that the embedded models know, from pinned packages of free pictograms.
+"""Build the picture library that the embedded models know, from pinned packages of free pictures.
 
-``python -m tools.dataset`` downloads each package from the npm registry (or takes it from the
-user's cache folder), checks its digest, rasterises what is drawn in vectors, composes full-frame scenes from
-the pieces and writes ``models/library.zip`` with its entry in the lock file. The same packages and the same
-rasteriser give the same pictures.
+``python -m tools.dataset`` fetches each package (or takes it from the user's cache folder), checks its
+digest, rasterises what is drawn in vectors, cuts photographs, draws scenes, and writes models/library.zip and
+models/scenes.zip with their entries in the lock file. The same packages and the same rasteriser give the same
+bytes.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import io
 import json
 import re
-import tarfile
-import urllib.error
-import urllib.request
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from platformdirs import user_cache_path
 
 from noisebook.models import text
 from noisebook.models.exact import understand
 from noisebook.models.library import Picture, write
-from noisebook.models.lock import MissingModel, pin
-from tools.scenes.catalogue import DRAWN, draw
+from noisebook.models.lock import pin
+from tools.packages import Package
+from tools.photographs import credits_table, photographs
+from tools.scenes.catalogue import DRAWN, IN_STYLE, draw
 
 SIZE = 256
 LIBRARY = "models/library.zip"
-REGISTRY = "https://registry.npmjs.org"
+SCENES = "models/scenes.zip"
+PHOTOGRAPHS = "models/PHOTOGRAPHS.md"
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One package: where it is, what it must be, and the drawing style that it stands for."""
-
-    style: str
-    package: str
-    version: str
-    licence: str
-    credit: str
-    integrity: str
-    """sha512 of the tarball in base64, as the registry states it."""
-
-
-SOURCES = [
-    Source(
-        "3d",
+SOURCES = {
+    "3d": Package(
+        "npm",
         "@lobehub/fluent-emoji-3d",
         "1.1.0",
-        "MIT",
-        "Fluent Emoji, Microsoft; packaged by LobeHub",
-        "Wlq2lVStTnr8BDpIJ0pEnTKO4LuDxxqTEhTvRtD1DLRF0me7ogeRQjKoehDHXuVJ2Qaecgl5wRBv60lUAG3h7g==",
+        "lobehub-fluent-emoji-3d-1.1.0.tgz",
+        "c1bb7eee7de090205a232518a9ab4adb3df458bfbe8a1f78232991194c8b2e58",
     ),
-    Source(
-        "flat",
+    "flat": Package(
+        "npm",
         "@iconify-json/fluent-emoji-flat",
         "1.2.6",
-        "MIT",
-        "Fluent Emoji, Microsoft; packaged by Iconify",
-        "RY47RgPb47fYUiyrA64sIOL0+UU02s29sXpNBbIQRBUlPlfNFTKUmZDERGuxDs/7yNGWqQYvuaSYM1M4fRXlUw==",
+        "iconify-json-fluent-emoji-flat-1.2.6.tgz",
+        "7d064769dee690815f823bc5bcc511d957198caf9f5edd8dd9c1aa48a6aeb175",
     ),
-    Source(
-        "cartoon",
+    "cartoon": Package(
+        "npm",
         "@iconify-json/noto",
         "1.2.9",
-        "Apache-2.0",
-        "Noto Emoji, Google; packaged by Iconify",
-        "DQiuXENbun41ch+XPSV55H9FaWKpHTyz46YIKtSaKYD4fIDDzL1tR6H4np/T38jfrTAeI3rcKF0mqHYeZVAuaw==",
+        "iconify-json-noto-1.2.9.tgz",
+        "3e918d88fc945c0bb3d468dbace6f88caef67f01c9f0e7bcae0915a042e8f1ad",
     ),
-    Source(
-        "icon",
+    "icon": Package(
+        "npm",
         "@iconify-json/twemoji",
         "1.2.5",
-        "CC-BY-4.0",
-        "Twemoji, Twitter and contributors; packaged by Iconify",
-        "uKpuIEV0v6K5BW3Mjdyl+XKFVAbbcPxAgifKvEMtZoUZB5+YiY5zaMm2uNNCxyXzAWU9yNLlj41WU6/mvgALsw==",
+        "iconify-json-twemoji-1.2.5.tgz",
+        "19046dff7d8707ce96212ec86468b36ac5f8e60409629dd13f809265c6d0ebb7",
     ),
-    Source(
-        "drawing",
+    "drawing": Package(
+        "npm",
         "@iconify-json/emojione",
         "1.2.3",
-        "CC-BY-4.0",
-        "EmojiOne 2, JoyPixels; packaged by Iconify",
-        "T9+T3HIbJNLKKsmxYKlaYhvnHYkz/HNYTV7SHCXVZPfeUi4FqskY70YeN8yYAZT8cCv7w5vJxS4Q1m8zb9CMMg==",
+        "iconify-json-emojione-1.2.3.tgz",
+        "26a14f44284407e8bcde91799388dca2bfd91dbcd55a97f425524a1c5b73610e",
     ),
-    Source(
-        "blob",
+    "blob": Package(
+        "npm",
         "@iconify-json/noto-v1",
         "1.2.5",
-        "Apache-2.0",
-        "Noto Emoji before 2017, Google; packaged by Iconify",
-        "/DsVMius69Q0fRS53z7QK1TROSuar606jiIx+laXtdsYGMXpf6LtHBx6CGfoo3UHHb/XpBsw+1L1x3eyPqMuVA==",
+        "iconify-json-noto-v1-1.2.5.tgz",
+        "2bf62c26c2c2884aa99e90aec942cdaee17a5921f05690694f4978ad4b017c37",
     ),
-]
+}
+"""Drawing style → its package. Credits and licences: models/README.md."""
 HELD_OUT = "blob"
 """The style that no shipped model has seen: companions and evaluation come from it."""
 
@@ -112,36 +89,9 @@ SIGNS = re.compile(
 )
 
 
-def fetch(source: Source) -> Path:
-    """The package's tarball, from the cache folder or the registry; MissingModel if it cannot be had."""
-    name = source.package.split("/")[-1]
-    file = f"{name}-{source.version}.tgz"
-    path = user_cache_path("noisebook") / "data" / file
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        url = f"{REGISTRY}/{source.package}/-/{file}"
-        try:
-            with urllib.request.urlopen(url, timeout=60) as answer:
-                data = answer.read()
-        except (urllib.error.URLError, TimeoutError) as error:
-            raise MissingModel(
-                f"{url}: {error}. Put the file into {path.parent} yourself, then run again."
-            ) from None
-        temporary = path.with_suffix(".part")
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    found = base64.b64encode(hashlib.sha512(path.read_bytes()).digest()).decode()
-    if found != source.integrity:
-        raise MissingModel(
-            f"{path} is not the pinned package: its sha512 is {found}. Delete it, then run again."
-        )
-    return path
-
-
-def drawings(source: Source) -> dict[str, str]:
+def drawings(package: Package) -> dict[str, str]:
     """Name → SVG text of an Iconify package."""
-    with tarfile.open(fetch(source)) as tar:
-        icons = json.load(_member(tar, "package/icons.json"))
+    icons = json.loads(package.read("icons.json"))
     out = {}
     for name, icon in icons["icons"].items():
         width = icon.get("width", icons.get("width", 16))
@@ -153,30 +103,15 @@ def drawings(source: Source) -> dict[str, str]:
     return out
 
 
-def renderings(source: Source, names: dict[str, str]) -> dict[str, bytes]:
+def renderings(package: Package, names: dict[str, str]) -> dict[str, bytes]:
     """Name → WebP of a package of pictures named by code points; ``names`` maps code points to names."""
     out = {}
-    with tarfile.open(fetch(source)) as tar:
-        for member in tar:
-            code = Path(member.name).stem
-            name = names.get(code) or names.get(code.replace("-fe0f", ""))
-            if member.name.endswith(".webp") and name:
-                out[name] = _member(tar, member.name).read()
+    for path, data in package.files(".webp"):
+        code = Path(path).stem
+        name = names.get(code) or names.get(code.replace("-fe0f", ""))
+        if name:
+            out[name] = data
     return out
-
-
-def codepoints(source: Source) -> dict[str, str]:
-    """Code points, as in ``1f680``, → name, from an Iconify package."""
-    with tarfile.open(fetch(source)) as tar:
-        found: dict[str, str] = json.load(_member(tar, "package/chars.json"))
-    return found
-
-
-def _member(tar: tarfile.TarFile, name: str) -> Any:
-    member = tar.extractfile(name)
-    if member is None:
-        raise MissingModel(f"{tar.name!r} holds no {name}")
-    return member
 
 
 def pictorial(name: str) -> bool:
@@ -233,9 +168,10 @@ PROMPTS = [
 
 def pieces() -> list[tuple[Picture, bytes]]:
     """Every pictogram of the library: subjects that three of the sets or more can draw."""
-    sources = {source.style: source for source in SOURCES}
-    vectors = {style: drawings(source) for style, source in sources.items() if style != "3d"}
-    rendered = renderings(sources["3d"], codepoints(sources["cartoon"]))
+    vectors = {style: drawings(package) for style, package in SOURCES.items() if style != "3d"}
+    # Code points, as in 1f680, → name.
+    codepoints: dict[str, str] = json.loads(SOURCES["cartoon"].read("chars.json"))
+    rendered = renderings(SOURCES["3d"], codepoints)
     known: list[list[str]] = [list(rendered), *map(list, vectors.values())]
     counts = Counter(name for each in known for name in each if pictorial(name))
     names = sorted(name for name, count in counts.items() if count >= 3)
@@ -291,31 +227,47 @@ def scenes() -> list[tuple[Picture, bytes]]:
     return out
 
 
+def scenes_in_style() -> list[tuple[Picture, bytes]]:
+    """Scenes that are drawn as a style word says: what no treatment of another picture gives."""
+    jobs = [(name, style, n, how) for name, style, how, count in IN_STYLE for n in range(count)]
+    return [
+        (
+            Picture(name, style, "scene", f"{style}/{name.replace(' ', '-')}-{n:03d}.webp"),
+            rasterise(draw(name, n, how)),
+        )
+        for name, style, n, how in jobs
+    ]
+
+
 def build(root: Path) -> None:
-    """Write the library, the text vectors and the lock entries of the report at ``root``."""
-    pictures = sorted(pieces() + scenes(), key=lambda pair: (pair[0].name, pair[0].file))
-    path = root / LIBRARY
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write(path, pictures)
-    names = sorted({picture.name for picture, _ in pictures})
+    """Write the library, the text vectors and the lock entries of the report at ``root``.
+
+    ``net`` and the judge of A3 were taught ``library.zip`` alone; what only ``exact`` knows is in
+    ``scenes.zip``.
+    """
+    names: set[str] = set()
+    for file, pictures in ((LIBRARY, pieces() + scenes()), (SCENES, photographs() + scenes_in_style())):
+        write(root / file, sorted(pictures, key=lambda pair: (pair[0].name, pair[0].file)))
+        names |= {picture.name for picture, _ in pictures}
+        print(f"{file}: {len(pictures)} pictures, {(root / file).stat().st_size / 1e6:.1f} MB")
+    (root / PHOTOGRAPHS).write_text(credits_table(), encoding="utf-8")
     subjects = [understand(prompt).subject for prompt in PROMPTS]
-    text.write(root / text.SHIPPED, names + subjects, text.Text())
-    for name, kind, module in (
-        ("exact/stage1", "model", "exact"),
-        ("exact/stage2", "model", "exact"),
-        ("library", "data", "library"),
+    text.write(root / text.SHIPPED, [*names, *subjects], text.Text())
+    for name, kind, module, files in (
+        ("exact/stage1", "model", "exact", [LIBRARY, SCENES]),
+        ("exact/stage2", "model", "exact", [LIBRARY, SCENES]),
+        ("library", "data", "library", [LIBRARY]),
     ):
         pin(
             root,
             name,
-            [LIBRARY],
+            files,
             kind=kind,
             loader=f"noisebook.models.{module}",
             revision="1",
             licence="MIT, Apache-2.0 and CC-BY-4.0: see models/README.md",
             get="noisebook[compute] brings this file; models/README.md says how it was made.",
         )
-    print(f"{path}: {len(pictures)} pictures, {len(names)} names, {path.stat().st_size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

@@ -48,11 +48,11 @@ class Picture:
 class Library:
     """Pictures by index. Nothing is decoded before it is asked for."""
 
-    def __init__(self, path: Path, pictures: Sequence[Picture]) -> None:
-        """``path`` is a zip file, or a folder, that holds the pictures' files."""
+    def __init__(self, path: Path, pictures: Sequence[Picture], more: Sequence[Path] = ()) -> None:
+        """``path`` is a zip file, or a folder, that holds the pictures' files; ``more``, other zip files."""
         if not pictures:
             raise BadPicture(f"{path}: no pictures")
-        self.path, self.pictures = path, tuple(pictures)
+        self.path, self.pictures, self.more = path, tuple(pictures), tuple(more)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -68,9 +68,10 @@ class Library:
         return out
 
     @cached_property
-    def _archive(self) -> zipfile.ZipFile | None:
-        """The zip file, opened once: reading its directory takes as long as ten pictures."""
-        return zipfile.ZipFile(self.path) if self.path.is_file() else None
+    def _archives(self) -> dict[str, zipfile.ZipFile]:
+        """File → its zip file, opened once: reading its directory takes as long as ten pictures."""
+        archives = [zipfile.ZipFile(path) for path in (self.path, *self.more) if path.is_file()]
+        return {name: archive for archive in archives for name in archive.namelist()}
 
     def rgba(self, indices: Sequence[int], size: int) -> Tensor:
         """(N, 4, size, size) float32 in [0, 1]: colours multiplied by alpha, and alpha.
@@ -82,11 +83,11 @@ class Library:
         from PIL import Image, ImageOps, UnidentifiedImageError
 
         out = torch.empty(len(indices), 4, size, size)
-        archive = self._archive
+        archives = self._archives
         for row, index in enumerate(indices):
             file = self.pictures[index].file
             try:
-                data = archive.read(file) if archive else (self.path / file).read_bytes()
+                data = archives[file].read(file) if archives else (self.path / file).read_bytes()
                 image: Image.Image = Image.open(io.BytesIO(data))
                 if min(image.size) < SMALLEST:
                     raise BadPicture(
@@ -117,11 +118,13 @@ class Library:
         return out
 
 
-def shipped(path: Path) -> Library:
-    """The library that :mod:`tools.dataset` wrote."""
-    with zipfile.ZipFile(path) as archive:
-        index = json.loads(archive.read("index.json"))
-    return Library(path, [Picture(**record) for record in index["pictures"]])
+def shipped(path: Path, *more: Path) -> Library:
+    """The library that :mod:`tools.dataset` wrote, in one or several zip files."""
+    records = []
+    for each in (path, *more):
+        with zipfile.ZipFile(each) as archive:
+            records += json.loads(archive.read("index.json"))["pictures"]
+    return Library(path, [Picture(**record) for record in records], more)
 
 
 def write(path: Path, pictures: Sequence[tuple[Picture, bytes]]) -> None:
@@ -250,7 +253,7 @@ def open_library(name: str, entry: Entry, root: Path) -> Library:
     if WHERE in entry:
         verify(name, entry, root / entry[WHERE])
         return folder(root / entry[WHERE])
-    return shipped(next(iter(verify(name, entry, root).values())))
+    return shipped(*verify(name, entry, root).values())
 
 
 def load(name: str, entry: Entry, root: Path) -> Library:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Literal
 
+from tools.scenes import firelight, inks, shores
 from tools.scenes.landscapes import (
     beach,
     city,
@@ -41,6 +42,17 @@ DRAWN: list[tuple[str, Literal["piece", "scene"], Callable[[Random], str], int]]
     ("old man wearing a hat", "piece", lambda r: person(r, old=True, hat=True), 10),
 ]
 """Name, kind, how it is drawn, and how many."""
+
+
+IN_STYLE: list[tuple[str, str, Callable[[Random], str], int]] = [
+    ("waterfalls", "lithograph", inks.waterfalls, 120),
+    ("skull", "lithograph", inks.skull, 48),
+    ("people around a campfire", "oil", firelight.campfire, 120),
+    ("old man", "oil", firelight.old_man, 60),
+    ("snowy mountain village", "oil", shores.village, 80),
+    ("amalfi coast", "photo", shores.coast, 80),
+]
+"""Scenes that are drawn as a prompt's style word says: name, style, how, and how many."""
 
 
 def draw(name: str, number: int, how: Callable[[Random], str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from random import Random
 
@@ -142,3 +143,27 @@ def house(
         for j in range(2 if h > w * 0.7 else 1):
             out += rect(x + w * (0.16 + 0.4 * i), y - h * (0.8 - 0.42 * j), w * 0.18, h * 0.24, light)
     return out
+
+
+def stroke(d: str, colour: str, width: float, opacity: float = 1.0) -> str:
+    """A line along a path, round at its ends."""
+    return path(
+        d,
+        "none",
+        f'stroke="{colour}" stroke-width="{width:.1f}" stroke-linecap="round" opacity="{opacity:.2f}"',
+    )
+
+
+def boulder(r: Random, x: float, y: float, rx: float, ry: float, fill: str, rough: float = 0.12) -> str:
+    """A rounded, uneven shape about (x, y)."""
+    corners = []
+    for k in range(12):
+        angle, reach = math.tau * k / 12, 1 + r.uniform(-rough, rough)
+        corners.append((x + rx * reach * math.cos(angle), y + ry * reach * math.sin(angle)))
+    middles = [
+        ((a + c) / 2, (b + d) / 2) for (a, b), (c, d) in zip(corners, corners[1:] + corners[:1], strict=True)
+    ]
+    d = f"M{middles[-1][0]:.1f} {middles[-1][1]:.1f}"
+    for (a, b), (c, e) in zip(corners, middles, strict=True):
+        d += f" Q{a:.1f} {b:.1f} {c:.1f} {e:.1f}"
+    return path(d + "Z", fill)
