@@ -28,10 +28,12 @@ import torch
 from diffusers import DDPMScheduler, IFImg2ImgPipeline, IFPipeline, UNet2DConditionModel
 from torch import Tensor
 
+from noisebook.diffusion.denoiser import Denoiser
 from noisebook.diffusion.estimates import guided
+from noisebook.diffusion.joining import joining
 from noisebook.diffusion.metrics import psnr
-from noisebook.diffusion.sampling import draw_noise, finish, generators, noised, reverse
-from noisebook.diffusion.schedules import strided
+from noisebook.diffusion.sampling import draw_noise, finish, generators, reverse
+from noisebook.diffusion.schedules import forward, strided
 from noisebook.kernels.deepfloyd_unet import PARTS, accelerate
 from noisebook.models.deepfloyd import DeepFloyd, TextEncoder, prepared
 
@@ -86,12 +88,15 @@ def make(folder: Path) -> None:
     ).save_pretrained(folder / "scheduler")
 
 
-class Counted:
+class Counted(Denoiser):
     """A denoiser that counts the rows of its calls."""
 
     def __init__(self, model: DeepFloyd) -> None:
         self.model, self.rows, self.calls = model, 0, 0
-        self.image_size, self.alphas_cumprod, self.embed = model.image_size, model.alphas_cumprod, model.embed
+        self.image_size, self.alphas_cumprod = model.image_size, model.alphas_cumprod
+
+    def embed(self, prompts: Any) -> Any:
+        return self.model.embed(prompts)
 
     def predict(self, x_t: Tensor, t: int, conditioning: Any) -> tuple[Tensor, Tensor | None]:
         self.rows, self.calls = self.rows + len(x_t), self.calls + 1
@@ -228,9 +233,18 @@ def main() -> None:
         def our_edits(model: Counted) -> Tensor:
             each = generators([11] * len(starts))
             alphas = [float(model.alphas_cumprod[timesteps[start]]) for start in starts]
-            x = noised(original.expand(len(starts), -1, -1, -1), alphas, draw_noise(each, shape))
-            estimate = guided(model, [texts[0]] * len(starts), GAMMA)
-            return finish(reverse(x, timesteps, model.alphas_cumprod, estimate, each, starts=starts))
+            noise = draw_noise(each, shape)
+            x = torch.stack([forward(original[0], *pair) for pair in zip(alphas, noise, strict=True)])
+            for rows, state in joining(
+                x,
+                starts,
+                timesteps,
+                model.alphas_cumprod,
+                lambda rows: guided(model, [texts[0]] * len(rows), GAMMA),
+                each,
+            ):
+                x[rows] = state.x
+            return x
 
         def our_samples(model: Counted, scale: float = GAMMA) -> Tensor:
             each = generators(SEEDS)

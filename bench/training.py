@@ -159,7 +159,7 @@ def sampling(kind: str) -> Callable[[], int]:
 
         @torch.no_grad()
         def one() -> int:
-            for _ in states(denoiser, range(SAMPLES), labels, [GAMMA] * SAMPLES, "large", STRIDE):
+            for _ in states(denoiser, range(SAMPLES), labels, GAMMA, "large", STRIDE):
                 pass
             return SAMPLES * len(times)
 

@@ -115,7 +115,7 @@ def draw(
     denoiser: MnistDenoiser,
     seeds: Sequence[int],
     classes: Sequence[int | None],
-    gammas: Sequence[float],
+    gamma: float,
     variance: Literal["small", "large"],
     stride: int = 1,
     originals: Tensor | None = None,
@@ -124,7 +124,7 @@ def draw(
 
     Args:
         seeds: one per sample: it stays the same in any batch.
-        gammas: γ of each sample, of no effect where the class is None.
+        gamma: γ, of no effect where the class is None.
         stride: take only every so many-th timestep (drafts).
         originals: (B, 1, 28, 28), digits to start from, with the noise of time T; None for noise alone.
     """
@@ -139,13 +139,13 @@ def draw(
     if originals is not None:
         x = forward(originals, float(denoiser.alphas_cumprod[denoiser.timesteps]), x)
     yield x
-    # Without a class there is one question: one call, not two.
-    scales = [0.0 if label is None else gamma for label, gamma in zip(classes, gammas, strict=True)]
+    # Without classes both estimates are the same: one call, not two.
+    scale = 0.0 if all(label is None for label in classes) else gamma
     for state in reverse(
         x,
         list(range(denoiser.timesteps, 0, -stride)),
         denoiser.alphas_cumprod,
-        guided(denoiser, classes, scales),
+        guided(denoiser, classes, scale),
         each,
         threshold=thresholding("none"),
         step=ancestral(variance),
@@ -159,9 +159,7 @@ def sampled(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
 
     groups: dict[bytes, list[Cell]] = {}
     for cell in cells:
-        shared = {
-            name: value for name, value in cell.params.items() if name not in ("class", "gamma", "sample")
-        }
+        shared = {name: value for name, value in cell.params.items() if name not in ("class", "sample")}
         groups.setdefault(canonical([shared, cell.needs["trained"].cell]), []).append(cell)
     for group in groups.values():
         denoiser = denoiser_of(group[0], context)
@@ -172,7 +170,7 @@ def sampled(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
                 denoiser,
                 [sample_seed(cell, context, cell.params["class"], cell.params["sample"]) for cell in batch],
                 [cell.params["class"] for cell in batch],
-                [cell.params["gamma"] for cell in batch],
+                batch[0].params["gamma"],
                 batch[0].params["variance"],
                 10 if context.draft else 1,
             )
@@ -204,7 +202,7 @@ def animated(cell: Cell, context: Context) -> Result:
         for label, sample in zip(labels, params["samples"], strict=True)
     ]
     stride = 10 if context.draft else 1
-    states = list(draw(denoiser, seeds, labels, [params["gamma"]] * len(seeds), params["variance"], stride))
+    states = list(draw(denoiser, seeds, labels, params["gamma"], params["variance"], stride))
     # As many frames as an eye needs, more of them near the end, where the digit appears.
     progress = 1 - (1 - np.linspace(0, 1, FRAMES)) ** 2
     chosen = [states[i] for i in sorted({round(p * (len(states) - 1)) for p in progress})]

@@ -21,7 +21,7 @@ def subjects(library: Library) -> list[str]:
 
     So that what is recognised is a subject: "grinning face" and "grinning face with big eyes" are not two.
     """
-    from noisebook.models.exact import understand
+    from noisebook.models.prompts import understand
 
     taken: set[str] = set()
     out = []
@@ -45,7 +45,7 @@ def placed(library: Library, pictures: Sequence[int], treatments: Sequence[str],
     """Pictures of the library as a person would place them, (N, 3, 64, 64) in [-1, 1]."""
     import torch
 
-    from noisebook.models.exact import Variant, render
+    from noisebook.models.bank import Variant, render
 
     generator = torch.Generator().manual_seed(seed)
     grounds = {"photo": "soft", "oil": "dark"}
@@ -63,15 +63,11 @@ def draw(model: Any, prompts: Sequence[str], seeds: Sequence[int], gamma: float,
     from noisebook.diffusion.estimates import guided
     from noisebook.diffusion.sampling import draw_noise, finish, generators, reverse
     from noisebook.diffusion.schedules import strided
-    from noisebook.diffusion.thresholding import thresholding
 
     each = generators(seeds)
     x = draw_noise(each, (3, model.image_size, model.image_size))
-    estimate = guided(model, list(prompts), gamma)
-    threshold = thresholding("dynamic")
-    return finish(
-        reverse(x, strided(990, steps), model.alphas_cumprod, estimate, each, threshold=threshold)
-    ).clamp(-1, 1)
+    estimate = guided(model, prompts, gamma)
+    return finish(reverse(x, strided(990, steps), model.alphas_cumprod, estimate, each)).clamp(-1, 1)
 
 
 def nearest(memory: Any, prompt: str, picture: Tensor) -> tuple[float, Tensor]:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from noisebook.cells.contract import Cell, Context, Result
+from noisebook.cells.contract import Cell, Context, Labelled, Result
 from noisebook.cells.contract import Params as Base
 from noisebook.cells.outputs import animation, picture
 
-from ._sampling import Guidance, Process, Prompt, Samples, Task, branches, drawn
-
-if TYPE_CHECKING:
-    from noisebook.diffusion.denoiser import Denoiser
-    from noisebook.diffusion.estimates import Estimate
+from ._sampling import Guidance, Process, Prompt, Samples
 
 
 class Pair(Base):
@@ -56,39 +52,38 @@ class Params(Process):
 
 
 def cells(params: Params) -> list[Cell]:
-    """Each picture three times: upright, through the view, and on its way from one to the other."""
-    found = []
-    for p, pair in enumerate(params.pairs):
-        for sample in params.samples:
-            row = f"{p}" + (f"-s={sample}" if len(params.samples) > 1 else "")
-            asked: dict[str, Any] = params.process() | {
+    """Each picture is shown three times: upright, through the view, and on its way from one to the other."""
+    seen = f"through the view “{params.view}”"
+    return [
+        Cell(
+            f"{p}" + (f"-s={sample}" if len(params.samples) > 1 else ""),
+            f"{pair.upright} / {pair.turned}",
+            f"A visual anagram of {pair.upright} and {pair.turned}.",
+            params.process()
+            | {
                 "upright": pair.upright,
                 "turned": pair.turned,
                 "view": params.view,
                 "guidance": float(params.guidance),
                 "sample": sample,
-            }
-            seen = f"through the view “{params.view}”"
-            for show, label, alt in (
-                ("upright", pair.upright, f"A visual anagram, drawn to show {pair.upright}."),
-                ("turned", pair.turned, f"The same picture {seen}, drawn to show {pair.turned}."),
-                ("turning", "from one to the other", f"The picture turns until it is seen {seen}."),
-            ):
-                found.append(
-                    Cell(
-                        f"{row}-{show}",
-                        label,
-                        alt,
-                        {**asked, "show": show},
-                        models={"stage1": params.model},
-                        minutes=0.6,
-                    )
-                )
-    return found
+            },
+            models={"stage1": params.model},
+            minutes=0.6,
+            pictures=[
+                Labelled("picture", pair.upright, f"A visual anagram, drawn to show {pair.upright}."),
+                Labelled("turned", pair.turned, f"The same picture {seen}, drawn to show {pair.turned}."),
+                Labelled("animation", "from one to the other", f"The picture turns until it is seen {seen}."),
+            ],
+        )
+        for p, pair in enumerate(params.pairs)
+        for sample in params.samples
+    ]
 
 
 def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     """One process for each picture; its second reading is the same pixels, moved."""
+    import functools
+
     import numpy as np
     import torch
 
@@ -96,31 +91,28 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     from noisebook.diffusion.views import VIEWS
     from noisebook.models.pictures import to_bytes
 
-    def describe(cell: Cell, denoiser: object) -> Task:
+    from ._process import Combine, Denoiser, Loop, Task, drawn, noise_of
+
+    @functools.cache
+    def both_readings(view: str) -> Combine:
+        return lambda estimates: averaged(estimates, [VIEWS["identity"], VIEWS[view]])
+
+    def anagram(cell: Cell, denoiser: Denoiser) -> Task:
         params = cell.params
-        return Task(
-            context.seed(cell, "sample", params["sample"]),
-            (params["upright"], params["turned"]),
-            params["guidance"],
+        noise, generator = noise_of(context.seed(cell, "sample", params["sample"]), denoiser)
+        loop = Loop.of(cell, context, both_readings(params["view"]))
+        return Task(loop, noise, generator, (params["upright"], params["turned"]))
+
+    for cell, process in drawn(cells, context, anagram):
+        x, view = torch.from_numpy(process.end), VIEWS[cell.params["view"]]
+        turning = [view.frame(x, 0.5 - 0.5 * float(np.cos(np.pi * k / 12))).numpy() for k in range(13)]
+        frames = to_bytes(np.stack([turning[0]] * 5 + turning + [turning[-1]] * 5))
+        yield (
+            cell,
+            [
+                picture("picture", to_bytes(process.end)),
+                picture("turned", to_bytes(view.apply(x))),
+                animation("animation", frames, fps=8, quality=90),
+                *process.outputs(),
+            ],
         )
-
-    for name in sorted({cell.params["view"] for cell in cells}):
-        view = VIEWS[name]
-
-        def combine(denoiser: Denoiser, tasks: list[Task], name: str = name) -> Estimate:
-            return averaged(branches(denoiser, tasks), [VIEWS["identity"], VIEWS[name]])
-
-        seen = [cell for cell in cells if cell.params["view"] == name]
-        for same, process in drawn(seen, context, describe, combine):
-            x = torch.from_numpy(process.end)
-            for cell in same:
-                if cell.params["show"] == "upright":
-                    yield cell, [picture("picture", to_bytes(process.end)), *process.outputs()]
-                elif cell.params["show"] == "turned":
-                    yield cell, [picture("picture", to_bytes(view.apply(x)))]
-                else:
-                    turning = [
-                        view.frame(x, 0.5 - 0.5 * float(np.cos(np.pi * k / 12))).numpy() for k in range(13)
-                    ]
-                    there = [turning[0]] * 5 + turning + [turning[-1]] * 5
-                    yield cell, [animation("animation", to_bytes(np.stack(there)), fps=8, quality=90)]

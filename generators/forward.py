@@ -7,9 +7,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from noisebook.cells.contract import Cell, Context, ImagePath, Output, Result
+from noisebook.cells.contract import Cell, Context, ImagePath, Result
 from noisebook.cells.contract import Params as Base
-from noisebook.cells.outputs import number, picture
+from noisebook.cells.outputs import picture
 
 from ._sampling import Timestep, stem
 
@@ -19,11 +19,7 @@ class Params(Base):
 
     picture: ImagePath = Field(default="images/tower.jpg", description="the clean picture")
     timesteps: Annotated[list[Timestep], Field(min_length=1, description="noise levels to show")] = Field(
-        default=[
-            250,
-            500,
-            750,
-        ]
+        default=[250, 500, 750]
     )
     size: int = Field(default=64, ge=16, le=512, description="side of the pictures, pixels")
 
@@ -49,14 +45,11 @@ def cells(params: Params) -> list[Cell]:
 
 def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     """All timesteps share one noise, so that they differ in its amount alone."""
-    from noisebook.diffusion.metrics import psnr, ssim
     from noisebook.models.pictures import to_bytes
 
-    from ._noisy import noisy_picture
+    from ._noisy import distances, noisy_picture
 
     for cell in cells:
         x_0, x_t = noisy_picture(cell, context)
-        outputs: list[Output] = [picture("picture", to_bytes(x_t))]
-        if cell.params["t"] is not None:
-            outputs += [number("PSNR", psnr(x_t, x_0), "dB"), number("SSIM", ssim(x_t, x_0))]
-        yield cell, outputs
+        known = [] if cell.params["t"] is None else distances(x_t, x_0)
+        yield cell, [picture("picture", to_bytes(x_t)), *known]

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from noisebook.cells.contract import Cell, Complaint, Context, Files, ImagePath, Result
 from noisebook.cells.contract import Params as Base
-from noisebook.cells.outputs import number, picture
+from noisebook.cells.outputs import picture
 
 from ._sampling import Timestep, even_kernel, stem
 
@@ -19,11 +19,7 @@ class Params(Base):
 
     picture: ImagePath = Field(default="images/tower.jpg", description="the clean picture")
     timesteps: Annotated[list[Timestep], Field(min_length=1, description="noise levels to blur")] = Field(
-        default=[
-            250,
-            500,
-            750,
-        ]
+        default=[250, 500, 750]
     )
     kernel: int = Field(default=7, ge=1, le=255, description="taps of the kernel, odd, in pixels")
     sigma: float = Field(default=1.5, gt=0, le=100, description="standard deviation of the kernel, pixels")
@@ -69,19 +65,11 @@ def cells(params: Params) -> list[Cell]:
 def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     """Each with its distance from the clean picture."""
     from noisebook.diffusion.filters import blur
-    from noisebook.diffusion.metrics import psnr, ssim
     from noisebook.models.pictures import to_bytes
 
-    from ._noisy import noisy_picture
+    from ._noisy import distances, noisy_picture
 
     for cell in cells:
         x_0, x_t = noisy_picture(cell, context)
-        shown = blur(x_t[None], cell.params["kernel"], cell.params["sigma"])[0]
-        yield (
-            cell,
-            [
-                picture("picture", to_bytes(shown)),
-                number("PSNR", psnr(shown, x_0), "dB"),
-                number("SSIM", ssim(shown, x_0)),
-            ],
-        )
+        blurred = blur(x_t[None], cell.params["kernel"], cell.params["sigma"])[0]
+        yield cell, [picture("picture", to_bytes(blurred)), *distances(blurred, x_0)]

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from noisebook.cells.contract import Cell, Complaint, Context, Files, Result
+from noisebook.cells.contract import Cell, Complaint, Context, Files, Labelled, Result
 from noisebook.cells.contract import Params as Base
 from noisebook.cells.outputs import animation, picture
 
-from ._sampling import Guidance, Process, Prompt, Samples, Task, branches, drawn, even_kernel
+from ._sampling import Guidance, Process, Prompt, Samples, even_kernel
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-    from noisebook.diffusion.denoiser import Denoiser
-    from noisebook.diffusion.estimates import Estimate
 
 
 class Pair(Base):
@@ -50,34 +47,39 @@ def check(params: Params, files: Files) -> Iterator[Complaint]:
 
 
 def cells(params: Params) -> list[Cell]:
-    """Each picture three times: near (full size), far (scaled down), and shrinking from one to the other."""
-    found = []
-    for p, pair in enumerate(params.pairs):
-        for sample in params.samples:
-            row = f"{p}" + (f"-s={sample}" if len(params.samples) > 1 else "")
-            asked: dict[str, Any] = params.process() | {
+    """Each picture is shown three times: near (full size), far (scaled down), and shrinking."""
+    return [
+        Cell(
+            f"{p}" + (f"-s={sample}" if len(params.samples) > 1 else ""),
+            f"{pair.near} / {pair.far}",
+            f"A hybrid of {pair.near} and {pair.far}.",
+            params.process()
+            | {
                 "far": pair.far,
                 "near": pair.near,
                 "lowpass": [params.kernel, float(params.sigma)],
                 "guidance": float(params.guidance),
                 "sample": sample,
-            }
-            for show, label, alt in (
-                ("near", f"near: {pair.near}", f"A hybrid image at full size, drawn to show {pair.near}."),
-                ("far", f"far: {pair.far}", f"The same picture scaled down, drawn to show {pair.far}."),
-                ("shrinking", "from near to far", "The picture shrinks from its near to its far reading."),
-            ):
-                found.append(
-                    Cell(
-                        f"{row}-{show}",
-                        label,
-                        alt,
-                        {**asked, "show": show},
-                        models={"stage1": params.model},
-                        minutes=0.6,
-                    )
-                )
-    return found
+            },
+            models={"stage1": params.model},
+            minutes=0.6,
+            pictures=[
+                Labelled(
+                    "picture",
+                    f"near: {pair.near}",
+                    f"A hybrid image at full size, drawn to show {pair.near}.",
+                ),
+                Labelled(
+                    "far", f"far: {pair.far}", f"The same picture scaled down, drawn to show {pair.far}."
+                ),
+                Labelled(
+                    "animation", "from near to far", "The picture shrinks from its near to its far reading."
+                ),
+            ],
+        )
+        for p, pair in enumerate(params.pairs)
+        for sample in params.samples
+    ]
 
 
 def distant(x: NDArray[np.float32], factor: float) -> NDArray[np.uint8]:
@@ -96,39 +98,35 @@ def distant(x: NDArray[np.float32], factor: float) -> NDArray[np.uint8]:
 
 def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     """One process for each picture; its far reading is the same picture, scaled down."""
+    import functools
+
     import numpy as np
 
-    from noisebook.cells.contract import canonical
     from noisebook.diffusion.estimates import split
     from noisebook.diffusion.filters import blur, scaled_blur
     from noisebook.models.pictures import to_bytes
 
-    def describe(cell: Cell, denoiser: object) -> Task:
+    from ._process import Combine, Denoiser, Loop, Task, drawn, noise_of
+
+    @functools.cache
+    def two_bands(kernel: int, sigma: float) -> Combine:
+        return lambda estimates: split(estimates[0], estimates[1], lambda x: blur(x, kernel, sigma))
+
+    def hybrid(cell: Cell, denoiser: Denoiser) -> Task:
         params = cell.params
-        return Task(
-            context.seed(cell, "sample", params["sample"]),
-            (params["far"], params["near"]),
-            params["guidance"],
+        noise, generator = noise_of(context.seed(cell, "sample", params["sample"]), denoiser)
+        bands = two_bands(*scaled_blur(denoiser.image_size, *params["lowpass"]))
+        return Task(Loop.of(cell, context, bands), noise, generator, (params["far"], params["near"]))
+
+    for cell, process in drawn(cells, context, hybrid):
+        away = [distant(process.end, 4 ** (k / 12)) for k in range(13)]
+        shrinking = np.stack([away[0]] * 5 + away + [away[-1]] * 5)
+        yield (
+            cell,
+            [
+                picture("picture", to_bytes(process.end)),
+                picture("far", distant(process.end, 4)),
+                animation("animation", shrinking, fps=8, quality=90),
+                *process.outputs(),
+            ],
         )
-
-    for key in sorted({canonical(cell.params["lowpass"]) for cell in cells}):
-        seen = [cell for cell in cells if canonical(cell.params["lowpass"]) == key]
-        kernel, sigma = seen[0].params["lowpass"]
-
-        def combine(
-            denoiser: Denoiser, tasks: list[Task], kernel: int = kernel, sigma: float = sigma
-        ) -> Estimate:
-            size, width = scaled_blur(denoiser.image_size, kernel, sigma)
-            far, near = branches(denoiser, tasks)
-            return split(far, near, lambda x: blur(x, size, width))
-
-        for same, process in drawn(seen, context, describe, combine):
-            for cell in same:
-                if cell.params["show"] == "near":
-                    yield cell, [picture("picture", to_bytes(process.end)), *process.outputs()]
-                elif cell.params["show"] == "far":
-                    yield cell, [picture("picture", distant(process.end, 4))]
-                else:
-                    away = [distant(process.end, 4 ** (k / 12)) for k in range(13)]
-                    shrinking = np.stack([away[0]] * 5 + away + [away[-1]] * 5)
-                    yield cell, [animation("animation", shrinking, fps=8, quality=90)]

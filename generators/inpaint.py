@@ -17,15 +17,11 @@ from ._sampling import (
     Process,
     Prompt,
     Samples,
-    Task,
-    drawn,
-    source,
     stem,
 )
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from torch import Tensor
 
 Fraction = Annotated[float, Field(ge=0, le=1, description="of the picture's side, from its top left corner")]
 
@@ -125,62 +121,56 @@ def cells(params: Params) -> list[Cell]:
     return found
 
 
-def mask_of(cell: Cell, context: Context, size: int) -> NDArray[np.float32]:
-    """(1, size, size): 1 where the picture may change, 0 elsewhere.
-
-    Raises ValueError for a mask with no hole, or with nothing but one.
-    """
-    import numpy as np
-
-    if "mask" in cell.inputs:
-        mask = (source(cell, context, size, "mask").mean(0, keepdims=True) > 0).astype(np.float32)
-    else:
-        hole = cell.params["hole"]
-        # A pixel belongs to the hole if its centre does.
-        x = (np.arange(size, dtype=np.float64) + 0.5) / size
-        across = (x - hole["left"]) / (hole["right"] - hole["left"]) * 2 - 1
-        down = ((x - hole["top"]) / (hole["bottom"] - hole["top"]) * 2 - 1)[:, None]
-        inside = (
-            across**2 + down**2 <= 1 if hole["shape"] == "ellipse" else (abs(across) <= 1) & (abs(down) <= 1)
-        )
-        mask = np.asarray(inside[None], np.float32)
-    if not mask.any() or mask.all():
-        path = cell.inputs.get("mask", "the hole")
-        raise ValueError(f"{path}: " + ("the mask keeps nothing" if mask.all() else "the mask has no hole"))
-    return np.asarray(mask, np.float32)
-
-
 def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     """Starts from pure noise everywhere: what is known enters after the first step."""
-    import numpy as np
+    import torch
 
+    from noisebook.diffusion.schedules import forward
     from noisebook.models.pictures import to_bytes
 
-    # Every mask is looked at before any time is spent.
+    from ._process import Denoiser, Loop, Task, drawn, noise_of, picture_of
+
+    def hole_of(cell: Cell, size: int) -> Tensor:
+        """(1, size, size): 1 where the picture may change, 0 elsewhere."""
+        if "mask" in cell.inputs:
+            hole = (picture_of(cell, context, size, "mask").mean(0, keepdim=True) > 0).float()
+        else:
+            hole = _inside(cell.params["hole"], size)
+        if not hole.any() or hole.all():
+            path = cell.inputs.get("mask", "the hole")
+            raise ValueError(f"{path}: the mask " + ("keeps nothing" if hole.all() else "has no hole"))
+        return hole
+
+    def inpainted(cell: Cell, denoiser: Denoiser) -> Task:
+        """After every step, what is outside the hole becomes the original with that step's noise."""
+        params, loop, size = cell.params, Loop.of(cell, context), denoiser.image_size
+        noise, generator = noise_of(context.seed(cell, "sample", params["sample"]), denoiser)
+        original = picture_of(cell, context, size)
+        x = forward(original, float(denoiser.alphas_cumprod[loop.timesteps[0]]), noise)
+        hole = hole_of(cell, size)
+        return Task(loop, x, generator, (params["prompt"],), original=original, hole=hole)
+
+    # Every mask is read before any time is spent.
     size = context.model(cells[0], "stage1").image_size
-    for cell in cells:
-        mask_of(cell, context, size)
-
-    def describe(cell: Cell, denoiser: Any) -> Task:
-        params, size = cell.params, denoiser.image_size
-        return Task(
-            context.seed(cell, "sample", params["sample"]),
-            (params["prompt"],),
-            params["guidance"],
-            source(cell, context, size),
-            0,
-            mask_of(cell, context, size),
-        )
-
+    holes = {cell.id: hole_of(cell, size) for cell in cells}
     for cell in cells:
         if cell.params["show"] == "result":
             continue
-        size = context.model(cell, "stage1").image_size
-        x, mask = source(cell, context, size), mask_of(cell, context, size)
-        shown = {"picture": x, "mask": np.repeat(mask * 2 - 1, 3, 0), "hole": np.where(mask > 0, 0, x)}
+        x, hole = picture_of(cell, context, size), holes[cell.id]
+        shown = {"picture": x, "mask": (hole * 2 - 1).expand(3, -1, -1), "hole": torch.where(hole > 0, 0, x)}
         yield cell, [picture("picture", to_bytes(shown[cell.params["show"]]))]
-    for same, process in drawn(
-        [cell for cell in cells if cell.params["show"] == "result"], context, describe
-    ):
-        for cell in same:
-            yield cell, [picture("picture", to_bytes(process.end)), *process.outputs()]
+    results = [cell for cell in cells if cell.params["show"] == "result"]
+    for cell, process in drawn(results, context, inpainted):
+        yield cell, [picture("picture", to_bytes(process.end)), *process.outputs()]
+
+
+def _inside(hole: dict[str, Any], size: int) -> Tensor:
+    """(1, size, size): 1 for pixels whose centres lie in the hole."""
+    import torch
+
+    x = (torch.arange(size, dtype=torch.float64) + 0.5) / size
+    across = (x - hole["left"]) / (hole["right"] - hole["left"]) * 2 - 1
+    down = ((x - hole["top"]) / (hole["bottom"] - hole["top"]) * 2 - 1)[:, None]
+    box, ellipse = (across.abs() <= 1) & (down.abs() <= 1), across**2 + down**2 <= 1
+    inside: Tensor = ellipse if hole["shape"] == "ellipse" else box
+    return inside[None].float()

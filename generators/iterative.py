@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from pydantic import Field
 
-from noisebook.cells.contract import Cell, Complaint, Context, Files, ImagePath, Json, Output, Result
-from noisebook.cells.outputs import number, picture
+from noisebook.cells.contract import Cell, Complaint, Context, Files, ImagePath, Json, Labelled, Result
+from noisebook.cells.outputs import picture
 
 from ._sampling import (
     NEUTRAL,
@@ -16,10 +15,7 @@ from ._sampling import (
     Process,
     Prompt,
     Start,
-    Task,
-    drawn,
     even_kernel,
-    source,
     start_complaints,
     stem,
 )
@@ -51,87 +47,87 @@ def check(params: Params, files: Files) -> Iterator[Complaint]:
 
 
 def cells(params: Params) -> list[Cell]:
-    """The pictures on the way and their film, or the comparison."""
+    """One process, shown on its way or compared with other ways."""
     name = stem(params.picture)
-    shared: dict[str, Any] = {
-        "inputs": {"picture": params.picture},
-        "models": {"stage1": params.model},
-        "minutes": 0.3,
-    }
+    begin = params.first_timestep - params.i_start * params.stride
     asked: dict[str, Json] = params.process() | {
         "i_start": params.i_start,
         "prompt": params.prompt,
         "guidance": params.guidance,
     }
-    begin = params.first_timestep - params.i_start * params.stride
-    if not params.compare:
-        way = range(begin, -1, -params.stride * params.every)
-        stages = [
-            Cell(
-                f"t={t}",
-                f"t = {t}",
-                f"{name} on its way from timestep {begin} to {t}.",
-                {**asked, "show": t},
-                **shared,
-            )
-            for t in way
+    if params.compare:
+        asked |= {"every": None, "blur": [params.kernel, float(params.sigma)]}
+        pictures = [
+            Labelled("original", "original", f"The test picture {name}."),
+            Labelled("iterative", "iterative", f"{name} denoised step by step from {begin}."),
+            Labelled("one-step", "one step", f"{name} denoised in one step from {begin}."),
+            Labelled("blurred", "Gaussian blur", f"{name} with the noise of timestep {begin}, blurred."),
         ]
-        film = Cell(
-            "film",
-            "all the way",
-            f"{name} losing its noise step by step.",
-            {**asked, "show": "film"},
-            **shared,
+    else:
+        asked |= {"every": params.every, "blur": None}
+        pictures = [
+            Labelled(f"t={t}", f"t = {t}", f"{name} on its way from timestep {begin} to {t}.")
+            for t in range(begin, -1, -params.stride * params.every)
+        ]
+        pictures.append(Labelled("animation", "all the way", f"{name} losing its noise step by step."))
+    return [
+        Cell(
+            "compared" if params.compare else "way",
+            f"from t = {begin}",
+            f"{name} denoised step by step from timestep {begin}.",
+            asked,
+            {"picture": params.picture},
+            {"stage1": params.model},
+            minutes=0.3,
+            pictures=pictures,
         )
-        return [*stages, film]
-    blurring = {"show": "blurred", "kernel": params.kernel, "sigma": params.sigma}
-    shown: list[tuple[str, str, str, dict[str, Json]]] = [
-        ("original", "original", f"The test picture {name}.", {"show": "original"}),
-        ("iterative", "iterative", f"{name} denoised step by step from {begin}.", {"show": "iterative"}),
-        ("one-step", "one step", f"{name} denoised in one step from {begin}.", {"show": "one-step"}),
-        ("blurred", "Gaussian blur", f"{name} with the noise of timestep {begin}, blurred.", blurring),
     ]
-    return [Cell(id, label, alt, {**asked, **more}, **shared) for id, label, alt, more in shown]
+
+
+def _way(cell: Cell) -> range:
+    """The timesteps at which the process is shown."""
+    params = cell.params
+    begin = params["first_timestep"] - params["i_start"] * params["stride"]
+    return range(begin, -1, -params["stride"] * params["every"])
 
 
 def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
-    """One process for all the cells that show it: the one-step estimate is its first x̂_0."""
+    """The one-step estimate is the process's first x̂_0."""
     import torch
 
-    from noisebook.diffusion.denoiser import Denoiser
     from noisebook.diffusion.filters import blur
-    from noisebook.diffusion.metrics import psnr, ssim
+    from noisebook.diffusion.schedules import forward
     from noisebook.models.pictures import to_bytes
 
-    pictures: dict[str, Any] = {}
+    from ._noisy import distances
+    from ._process import Denoiser, Loop, Task, drawn, noise_of, picture_of
 
-    def describe(cell: Cell, denoiser: Denoiser) -> Task:
-        x_0 = pictures[cell.id] = source(cell, context, denoiser.image_size)
-        params = cell.params
-        return Task(
-            context.seed(cell, "sample", 0), (params["prompt"],), params["guidance"], x_0, params["i_start"]
-        )
+    def denoised(cell: Cell, denoiser: Denoiser) -> Task:
+        params, loop = cell.params, Loop.of(cell, context)
+        start = loop.index(params["first_timestep"] - params["i_start"] * params["stride"])
+        alpha = float(denoiser.alphas_cumprod[loop.timesteps[start]])
+        noise, generator = noise_of(context.seed(cell, "sample", 0), denoiser)
+        x = forward(picture_of(cell, context, denoiser.image_size), alpha, noise)
+        return Task(loop, x, generator, (params["prompt"],), start)
 
-    for same, process in drawn(cells, context, describe):
-        x_0 = torch.from_numpy(pictures[same[0].id])
-        x_t = torch.from_numpy(process.states[0])
-        for cell in same:
-            if cell.params["show"] == "film":
-                yield cell, [process.film("animation")]
-                continue
-            show, outputs = cell.params["show"], list[Output]()
-            if show == "original":
-                shown = x_0
-            elif show == "iterative":
-                shown = torch.from_numpy(process.end)
-                outputs = process.outputs()
-            elif show == "one-step":
-                shown = torch.from_numpy(process.estimates[0])
-            elif show == "blurred":
-                shown = blur(x_t[None], cell.params["kernel"], cell.params["sigma"])[0]
-            else:
-                place = min(range(len(process.states)), key=lambda k: abs(process.timesteps[k] - show))
-                shown = torch.from_numpy(process.states[place])
-            if show != "original":
-                outputs += [number("PSNR", psnr(shown, x_0), "dB"), number("SSIM", ssim(shown, x_0))]
-            yield cell, [picture("picture", to_bytes(shown)), *outputs]
+    for cell, process in drawn(cells, context, denoised):
+        x_0 = picture_of(cell, context, process.end.shape[-1])
+        states = [torch.from_numpy(x) for x in process.states]
+        if cell.params["blur"]:
+            shown = {
+                "iterative": states[-1],
+                "one-step": torch.from_numpy(process.estimates[0]),
+                "blurred": blur(states[0][None], *cell.params["blur"])[0],
+            }
+            others = [picture("original", to_bytes(x_0)), *process.outputs()]
+        else:
+            # The nearest state: a draft has fewer.
+            at = torch.tensor(process.timesteps)
+            shown = {f"t={t}": states[int((at - t).abs().argmin())] for t in _way(cell)}
+            others = [process.film("animation")]
+        found = [
+            output
+            for name, x in shown.items()
+            for output in (picture(name, to_bytes(x)), *distances(x, x_0, name))
+        ]
+        yield cell, [*found, *others]

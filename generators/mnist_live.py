@@ -122,8 +122,10 @@ def sampler(params: dict[str, Json]) -> dict[str, Json]:
 
 def draw(network: UNet, params: dict[str, Json]) -> Tensor:
     """The ten digits, (10, 1, 28, 28), all from one noise, as templates/live-worker.js draws them."""
+    from dataclasses import replace
+
     from noisebook.diffusion.estimates import guided
-    from noisebook.diffusion.posterior import Draw, ancestral
+    from noisebook.diffusion.posterior import Transition, ancestral
     from noisebook.diffusion.sampling import finish, generators, reverse
     from noisebook.diffusion.thresholding import thresholding
     from noisebook.networks.mnist.denoiser import MnistDenoiser
@@ -135,8 +137,8 @@ def draw(network: UNet, params: dict[str, Json]) -> Tensor:
     noise = iter(normal(params["noise"], len(chosen) * 28 * 28).reshape(-1, 1, 1, 28, 28))
     small = ancestral("small")
 
-    def step(x_t: Tensor, x_0: Tensor, v: Tensor | None, alpha_t: float, alpha_s: float, _: Draw) -> Tensor:
-        return small(x_t, x_0, v, alpha_t, alpha_s, lambda: next(noise))
+    def step(now: Transition) -> Tensor:
+        return small(replace(now, draw=lambda: next(noise)))
 
     return finish(
         reverse(

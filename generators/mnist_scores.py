@@ -187,10 +187,10 @@ def _samples(cell: Cell, context: Context) -> tuple[Tensor, Tensor]:
         if not file.exists():
             seeds = [sample_seed(cell, context, digit, sample) for digit, sample in batch]
             classes = [digit for digit, _ in batch]
-            gammas = [float(cell.params["gamma"])] * len(batch)
+            gamma = float(cell.params["gamma"])
             stride = 10 if context.draft else 1
             begin = None if originals is None else originals[start : start + BATCH]
-            states = draw(denoiser, seeds, classes, gammas, cell.params["variance"], stride, begin)
+            states = draw(denoiser, seeds, classes, gamma, cell.params["variance"], stride, begin)
             for step, x in enumerate(states):
                 context.progress(cell, start + len(batch) * step / denoiser.timesteps, count, "samples")
                 last = x

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from noisebook.cells.contract import Cell, Context, ImagePath, Json, Result
-from noisebook.cells.outputs import number, picture
+from noisebook.cells.outputs import picture
 
-from ._sampling import NEUTRAL, Guidance, Modelled, Prompt, Timestep, batches, stem
+from ._sampling import NEUTRAL, Guidance, Modelled, Prompt, Timestep, stem
 
 
 class Params(Modelled):
@@ -45,25 +45,21 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     import torch
 
     from noisebook.diffusion.estimates import guided
-    from noisebook.diffusion.metrics import psnr, ssim
     from noisebook.diffusion.schedules import clean
     from noisebook.models.pictures import to_bytes
 
-    from ._noisy import noisy_picture
+    from ._noisy import distances, noisy_picture
 
-    for same in (same for batch in batches(cells) for same in batch):
-        first = same[0]
-        t, denoiser = int(first.params["t"]), context.model(first, "stage1")
-        x_0, x_t = noisy_picture(first, context, denoiser.alphas_cumprod, denoiser.image_size)
-        for cell in same:
-            show = cell.params["show"]
-            shown = {"clean": x_0, "noisy": x_t}.get(show)
-            if shown is None:
-                with torch.inference_mode():
-                    ask = guided(denoiser, [cell.params["prompt"]], cell.params["guidance"])
-                    epsilon, _ = ask(x_t[None], t, (0,))
-                shown = clean(x_t[None], epsilon, float(denoiser.alphas_cumprod[t]))[0].clamp(-1, 1)
-            outputs = [picture("picture", to_bytes(shown))]
-            if show != "clean":
-                outputs += [number("PSNR", psnr(shown, x_0), "dB"), number("SSIM", ssim(shown, x_0))]
-            yield cell, outputs
+    for cell in cells:
+        params, denoiser = cell.params, context.model(cell, "stage1")
+        x_0, x_t = noisy_picture(cell, context, denoiser.alphas_cumprod, denoiser.image_size)
+        if params["show"] == "clean":
+            yield cell, [picture("picture", to_bytes(x_0))]
+            continue
+        x = x_t
+        if params["show"] == "estimate":
+            with torch.inference_mode():
+                estimate = guided(denoiser, [params["prompt"]], params["guidance"])
+                epsilon, _ = estimate(x_t[None], params["t"])
+            x = clean(x_t[None], epsilon, float(denoiser.alphas_cumprod[params["t"]]))[0].clamp(-1, 1)
+        yield cell, [picture("picture", to_bytes(x)), *distances(x, x_0)]

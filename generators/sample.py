@@ -10,7 +10,7 @@ from pydantic import Field
 from noisebook.cells.contract import Cell, Context, Result
 from noisebook.cells.outputs import picture
 
-from ._sampling import NEUTRAL, Guidance, Process, Prompt, Samples, Task, drawn
+from ._sampling import NEUTRAL, Guidance, Process, Prompt, Samples
 
 
 class Params(Process):
@@ -54,10 +54,11 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     """Every sample from its own noise."""
     from noisebook.models.pictures import to_bytes
 
-    def describe(cell: Cell, denoiser: object) -> Task:
-        params = cell.params
-        return Task(context.seed(cell, "sample", params["sample"]), (params["prompt"],), params["guidance"])
+    from ._process import Denoiser, Loop, Task, drawn, noise_of
 
-    for same, process in drawn(cells, context, describe):
-        for cell in same:
-            yield cell, [picture("picture", to_bytes(process.end)), *process.outputs()]
+    def from_noise(cell: Cell, denoiser: Denoiser) -> Task:
+        noise, generator = noise_of(context.seed(cell, "sample", cell.params["sample"]), denoiser)
+        return Task(Loop.of(cell, context), noise, generator, (cell.params["prompt"],))
+
+    for cell, process in drawn(cells, context, from_noise):
+        yield cell, [picture("picture", to_bytes(process.end)), *process.outputs()]

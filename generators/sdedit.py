@@ -18,9 +18,6 @@ from ._sampling import (
     Prompt,
     Samples,
     Start,
-    Task,
-    drawn,
-    source,
     start_complaints,
     stem,
 )
@@ -83,24 +80,25 @@ def cells(params: Params) -> list[Cell]:
 
 
 def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
-    """Samples join the batch at their own timestep."""
+    """SDEdit (Meng and others 2022): samples join their batch, each at its own timestep."""
+    from noisebook.diffusion.schedules import forward
     from noisebook.models.pictures import to_bytes
 
-    def describe(cell: Cell, denoiser: Any) -> Task:
-        params = cell.params
-        return Task(
-            context.seed(cell, "sample", params["sample"]),
-            (params["prompt"],),
-            params["guidance"],
-            source(cell, context, denoiser.image_size),
-            params["i_start"],
-        )
+    from ._process import Denoiser, Loop, Task, drawn, noise_of, picture_of
+
+    def sdedit(cell: Cell, denoiser: Denoiser) -> Task:
+        """Give the picture the noise of its first timestep, and denoise it from there on."""
+        params, loop = cell.params, Loop.of(cell, context)
+        start = loop.index(params["first_timestep"] - params["i_start"] * params["stride"])
+        alpha = float(denoiser.alphas_cumprod[loop.timesteps[start]])
+        noise, generator = noise_of(context.seed(cell, "sample", params["sample"]), denoiser)
+        x = forward(picture_of(cell, context, denoiser.image_size), alpha, noise)
+        return Task(loop, x, generator, (params["prompt"],), start)
 
     for cell in cells:
         if cell.params["i_start"] is None:
-            size = context.model(cell, "stage1").image_size
-            yield cell, [picture("picture", to_bytes(source(cell, context, size)))]
+            original = picture_of(cell, context, context.model(cell, "stage1").image_size)
+            yield cell, [picture("picture", to_bytes(original))]
     edited = [cell for cell in cells if cell.params["i_start"] is not None]
-    for same, process in drawn(edited, context, describe):
-        for cell in same:
-            yield cell, [picture("picture", to_bytes(process.end)), *process.outputs()]
+    for cell, process in drawn(edited, context, sdedit):
+        yield cell, [picture("picture", to_bytes(process.end)), *process.outputs()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
@@ -11,7 +11,7 @@ from noisebook.cells.contract import Cell, Context, Need, Result
 from noisebook.cells.outputs import animation, number, picture
 
 from . import text_to_image
-from ._sampling import Guidance, Modelled, Prompt, Samples, Task, drawn
+from ._sampling import Guidance, Modelled, Prompt, Samples
 from .text_to_image import Steps
 
 
@@ -78,32 +78,29 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     from PIL import Image
 
     from noisebook.diffusion.denoiser import Enlarge
-    from noisebook.diffusion.sampling import draw_noise, generators
     from noisebook.models.pictures import from_bytes, to_bytes
 
-    def describe(cell: Cell, denoiser: Any) -> Task:
-        params, size = cell.params, denoiser.image_size
+    from ._process import Denoiser, Loop, Task, drawn, noise_of
+
+    def enlarged(cell: Cell, denoiser: Denoiser) -> Task:
+        params = cell.params
+        noise, generator = noise_of(context.seed(cell, "enlarged", params["sample"]), denoiser)
+        augmentation, _ = noise_of(context.seed(cell, "augmentation", params["sample"]), denoiser)
         pixels = np.asarray(
             Image.open(io.BytesIO(context.needed(cell, "small").data("picture"))).convert("RGB")
         )
-        noise = draw_noise(
-            generators([context.seed(cell, "augmentation", params["sample"])]), (3, size, size)
-        )[0]
-        prompt = Enlarge(params["prompt"], torch.from_numpy(from_bytes(pixels)), noise, params["noise_level"])
-        return Task(context.seed(cell, "enlarged", params["sample"]), (prompt,), params["guidance"])
+        small = torch.from_numpy(from_bytes(pixels))
+        prompt = Enlarge(params["prompt"], small, augmentation, params["noise_level"])
+        return Task(Loop.of(cell, context), noise, generator, (prompt,))
 
-    for same, process in drawn(cells, context, describe, role="stage2", size=4):
-        for cell in same:
-            yield (
-                cell,
-                [
-                    picture("picture", to_bytes(process.end)),
-                    animation("process", to_bytes(np.stack(_moments(process.states))), fps=6, quality=30),
-                    number("time", process.seconds, "s", measured=True),
-                ],
-            )
-
-
-def _moments(states: Sequence[Any]) -> list[Any]:
-    """Some of the states, and the last for longer: pictures of this size want fewer frames."""
-    return [*states[: -1 : -(-len(states) // 10)], *[states[-1]] * 3]
+    for cell, process in drawn(cells, context, enlarged, role="stage2", size=4):
+        # Some of the states, and the last for longer: pictures of this size want fewer frames.
+        some = [*process.states[: -1 : -(-len(process.states) // 10)], *[process.end] * 3]
+        yield (
+            cell,
+            [
+                picture("picture", to_bytes(process.end)),
+                animation("process", to_bytes(np.stack(some)), fps=6, quality=30),
+                number("time", process.seconds, "s", measured=True),
+            ],
+        )

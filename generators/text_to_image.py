@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from noisebook.cells.contract import Cell, Context, Result
 from noisebook.cells.outputs import number, picture
 
-from ._sampling import Guidance, Modelled, Prompt, Samples, Task, drawn
+from ._sampling import Guidance, Modelled, Prompt, Samples
 
 Steps = Annotated[int, Field(ge=1, le=1000, description="network steps, in equal strides down to t = 0")]
 
@@ -68,17 +68,12 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     """Pictures with as many steps are drawn together; the seconds are the batch's, per picture."""
     from noisebook.models.pictures import to_bytes
 
-    def describe(cell: Cell, denoiser: Any) -> Task:
-        params = cell.params
-        return Task(context.seed(cell, "sample", params["sample"]), (params["prompt"],), params["guidance"])
+    from ._process import Denoiser, Loop, Task, drawn, noise_of
 
-    for same, process in drawn(cells, context, describe):
-        for cell in same:
-            yield (
-                cell,
-                [
-                    picture("picture", to_bytes(process.end)),
-                    number("time", process.seconds, "s", measured=True),
-                    *process.outputs(),
-                ],
-            )
+    def from_noise(cell: Cell, denoiser: Denoiser) -> Task:
+        noise, generator = noise_of(context.seed(cell, "sample", cell.params["sample"]), denoiser)
+        return Task(Loop.of(cell, context), noise, generator, (cell.params["prompt"],))
+
+    for cell, process in drawn(cells, context, from_noise):
+        seconds = number("time", process.seconds, "s", measured=True)
+        yield cell, [picture("picture", to_bytes(process.end)), seconds, *process.outputs()]

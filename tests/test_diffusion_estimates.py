@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from noisebook.diffusion import estimates, filters, metrics
-from noisebook.diffusion.denoiser import Denoiser, Enlarge, unconditional
+from noisebook.diffusion.denoiser import Denoiser, Enlarge, null_prompt
 from noisebook.diffusion.gaussian import GaussianDenoiser
-from noisebook.diffusion.views import VIEWS, View
+from noisebook.diffusion.guidance import Autoguidance, ClassifierFreeGuidance, IntervalGuidance
+from noisebook.diffusion.views import VIEWS, Permutation, View
 
 torch.set_num_threads(1)
 
@@ -21,7 +22,7 @@ def noise(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-class Told:
+class Constant(Denoiser):
     """Answers with constants for each prompt: ε and v."""
 
     image_size = 8
@@ -46,8 +47,8 @@ class Told:
 ANSWERS = {"": (1.0, -0.5), "cat": (2.0, 0.5), "dog": (4.0, 0.9)}
 
 
-def test_told_is_a_denoiser() -> None:
-    assert isinstance(Told(ANSWERS), Denoiser) and isinstance(GaussianDenoiser({}), Denoiser)
+def test_constant_is_a_denoiser() -> None:
+    assert isinstance(Constant(ANSWERS), Denoiser) and isinstance(GaussianDenoiser({}), Denoiser)
 
 
 # Guidance
@@ -65,29 +66,54 @@ def test_told_is_a_denoiser() -> None:
 def test_guidance(scale: float, epsilon: float, v: float, rows: list[str]) -> None:
     """ε_u + γ(ε_c - ε_u), so that γ = 0 is unconditional (diffusers: conditional), γ = 1 one row, not two,
     and γ is not γ - 1; the variance is the conditional branch's."""
-    model = Told(ANSWERS)
-    e, variance = estimates.guided(model, ["cat"], scale)(torch.zeros(1, 3, 8, 8), 5, (0,))
+    model = Constant(ANSWERS)
+    e, variance = estimates.guided(model, ["cat"], scale)(torch.zeros(1, 3, 8, 8), 5)
     assert e.unique().tolist() == [epsilon]
     assert variance is not None and variance.unique().tolist() == [v]
     assert model.asked == [rows]
 
 
-def test_guidance_of_a_mixed_batch_is_one_call() -> None:
-    model = Told(ANSWERS)
-    estimate = estimates.guided(model, ["cat", "cat", "dog", "cat"], [0.0, 1.0, 2.0, 3.0])
-    e, v = estimate(torch.zeros(3, 3, 8, 8), 5, (0, 2, 3))
-    assert e[:, 0, 0, 0].tolist() == [1.0, 7.0, 4.0]
-    assert v is not None and v[:, 0, 0, 0].tolist() == pytest.approx([-0.5, 0.9, 0.5])
-    assert len(model.asked) == 1 and sorted(model.asked[0]) == ["", "", "", "cat", "dog"]
+def test_guidance_of_a_batch_is_one_call() -> None:
+    model = Constant(ANSWERS)
+    e, v = estimates.guided(model, ["cat", "dog", "cat"], 3.0)(torch.zeros(3, 3, 8, 8), 5)
+    assert e[:, 0, 0, 0].tolist() == [4.0, 10.0, 4.0]
+    assert v is not None and v[:, 0, 0, 0].tolist() == pytest.approx([0.5, 0.9, 0.5])
+    assert model.asked == [["", "", "", "cat", "dog", "cat"]]
+
+
+def test_a_negative_prompt_stands_in_place_of_the_empty_one() -> None:
+    model = Constant(ANSWERS)
+    rule = ClassifierFreeGuidance(3.0, negative_prompt="dog")
+    e, v = estimates.guided(model, ["cat"], rule)(torch.zeros(1, 3, 8, 8), 5)
+    assert e.unique().tolist() == [4 + 3 * (2 - 4)] and model.asked == [["dog", "cat"]]
+    assert v is not None and v.unique().tolist() == [0.5]
+    alone = ClassifierFreeGuidance(0.0, negative_prompt="dog")
+    assert estimates.guided(model, ["cat"], alone)(torch.zeros(1, 3, 8, 8), 5)[0].unique().tolist() == [4.0]
+
+
+def test_interval_guidance_is_on_for_some_timesteps() -> None:
+    model = Constant(ANSWERS)
+    estimate = estimates.guided(model, ["cat"], IntervalGuidance(3.0, low=4, high=6))
+    for t, epsilon in ((7, 2.0), (6, 4.0), (4, 4.0), (3, 2.0)):
+        assert estimate(torch.zeros(1, 3, 8, 8), t)[0].unique().tolist() == [epsilon]
+    assert [len(rows) for rows in model.asked] == [1, 2, 2, 1]
+
+
+def test_autoguidance_moves_away_from_a_worse_model() -> None:
+    good, bad = Constant(ANSWERS), Constant({"cat": (0.5, 0.1)})
+    e, v = estimates.guided(good, ["cat"], Autoguidance(2.0, bad))(torch.zeros(1, 3, 8, 8), 5)
+    assert e.unique().tolist() == [0.5 + 2 * (2.0 - 0.5)]
+    assert v is not None and v.unique().tolist() == [0.5], "the variance is the better model's"
+    assert good.asked == bad.asked == [["cat"]]
 
 
 def test_unconditional_is_the_empty_text_not_zeros() -> None:
-    assert unconditional("a cat") == "" and unconditional(3) is None and unconditional(None) is None
+    assert null_prompt("a cat") == "" and null_prompt(3) is None and null_prompt(None) is None
     ask = Enlarge("a cat", torch.zeros(3, 4, 4), torch.zeros(3, 8, 8), 100)
-    free = unconditional(ask)
+    free = null_prompt(ask)
     assert free.text == "" and free.picture is ask.picture and free.noise is ask.noise and free.level == 100
-    model = Told(ANSWERS)
-    estimates.guided(model, ["cat"], 7.0)(torch.zeros(1, 3, 8, 8), 5, (0,))
+    model = Constant(ANSWERS)
+    estimates.guided(model, ["cat"], 7.0)(torch.zeros(1, 3, 8, 8), 5)
     assert model.asked[0][0] == ""
 
 
@@ -99,10 +125,9 @@ def test_neutral_prompt_is_not_the_empty_one() -> None:
     } == {"a high quality photo"}
 
 
-@pytest.mark.parametrize(("prompts", "scale"), [([], 1.0), (["cat"], [1.0, 2.0])])
-def test_guidance_needs_a_scale_for_each(prompts: list[str], scale: float | list[float]) -> None:
-    with pytest.raises(ValueError, match="one prompt and one scale"):
-        estimates.guided(Told(ANSWERS), prompts, scale)
+def test_guidance_needs_a_prompt_for_each_sample() -> None:
+    with pytest.raises(ValueError, match="one prompt per sample"):
+        estimates.guided(Constant(ANSWERS), [])
 
 
 # Views
@@ -114,7 +139,9 @@ def test_views_invert_and_keep_norms(name: str, size: int, seed: int) -> None:
     view, x = VIEWS[name], noise(2, 3, size, size, seed=seed)
     assert torch.equal(view.invert(view.apply(x)), x) and torch.equal(view.apply(view.invert(x)), x)
     assert view.apply(x).norm().item() == pytest.approx(x.norm().item(), rel=1e-6)
-    assert torch.equal(view.move(view.apply(x).abs()), x.abs()), "a variance moves, and keeps its sign"
+    assert torch.equal(view.invert_variance(view.apply(x).abs()), x.abs()), (
+        "a variance moves, and keeps its sign"
+    )
     assert view.is_orthogonal
 
 
@@ -129,14 +156,14 @@ def test_a_views_animation_ends_at_the_view(name: str) -> None:
 def test_anagram_goes_back_through_the_inverse_view() -> None:
     seen = list[torch.Tensor]()
 
-    def echo(x_t: torch.Tensor, t: int, rows: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor]:
+    def echo(x_t: torch.Tensor, t: int) -> tuple[torch.Tensor, torch.Tensor]:
         seen.append(x_t)
         return x_t, x_t.abs()
 
     x = noise(2, 3, 8, 8)
     for name in sorted(VIEWS):
         seen.clear()
-        e, v = estimates.averaged([echo, echo], [VIEWS["identity"], VIEWS[name]])(x, 5, (0, 1))
+        e, v = estimates.averaged([echo, echo], [VIEWS["identity"], VIEWS[name]])(x, 5)
         torch.testing.assert_close(e, x)
         assert torch.equal(seen[1], VIEWS[name].apply(x))
         assert v is not None
@@ -144,17 +171,28 @@ def test_anagram_goes_back_through_the_inverse_view() -> None:
 
 
 def test_anagram_guides_first_and_averages_after() -> None:
-    model = Told(ANSWERS)
+    model = Constant(ANSWERS)
     each = [estimates.guided(model, [prompt], 3.0) for prompt in ("cat", "dog")]
-    e, v = estimates.averaged(each, [VIEWS["identity"], VIEWS["flip"]])(torch.zeros(1, 3, 8, 8), 5, (0,))
+    e, v = estimates.averaged(each, [VIEWS["identity"], VIEWS["flip"]])(torch.zeros(1, 3, 8, 8), 5)
     assert e.unique().tolist() == [(1 + 3 * 1 + 1 + 3 * 3) / 2]
     assert v is not None and v.unique().tolist() == pytest.approx([0.7])
 
 
 def test_a_view_that_is_not_orthogonal_is_refused() -> None:
-    half = View("half", lambda x: x / 2, lambda x: x * 2, lambda x: x, lambda x, p: x, is_orthogonal=False)
+    half = View("half")
+    half.is_orthogonal = False
     with pytest.raises(ValueError, match="not orthogonal"):
-        estimates.averaged([estimates.guided(Told(ANSWERS), ["cat"])], [half])
+        estimates.averaged([estimates.guided(Constant(ANSWERS), ["cat"])], [half])
+
+
+def test_one_function_is_a_whole_view() -> None:
+    """A permutation of pixels needs no inverse of its own."""
+    shear = Permutation(
+        "shear", lambda x: torch.stack([x[..., i, :].roll(i, -1) for i in range(x.shape[-2])], -2)
+    )
+    x = noise(2, 3, 8, 8)
+    assert torch.equal(shear.invert(shear.apply(x)), x) and not torch.equal(shear.apply(x), x)
+    torch.testing.assert_close(shear.frame(x, 1.0), shear.apply(x))
 
 
 # Frequency bands
@@ -168,11 +206,11 @@ def test_hybrid_filters_the_noise_and_averages_the_variance() -> None:
     def lowpass(y: torch.Tensor) -> torch.Tensor:
         return filters.blur(y, 33, 2.0)
 
-    e, variance = estimates.split(lambda *_: (low, v), lambda *_: (high, 3 * v), lowpass)(x, 5, (0,))
+    e, variance = estimates.split(lambda *_: (low, v), lambda *_: (high, 3 * v), lowpass)(x, 5)
     torch.testing.assert_close(e, lowpass(low) + high - lowpass(high))
     assert variance is not None
     torch.testing.assert_close(variance, 2 * v)
-    both, _ = estimates.split(lambda *_: (low, v), lambda *_: (low, v), lowpass)(x, 5, (0,))
+    both, _ = estimates.split(lambda *_: (low, v), lambda *_: (low, v), lowpass)(x, 5)
     torch.testing.assert_close(both, low, atol=1e-5, rtol=1e-5)
 
 

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from noisebook.diffusion import estimates, posterior, schedules, thresholding
 from noisebook.diffusion.gaussian import GaussianDenoiser
-from noisebook.diffusion.sampling import draw_noise, finish, generators, noised, paste, reverse
+from noisebook.diffusion.joining import joining
+from noisebook.diffusion.posterior import Transition
+from noisebook.diffusion.sampling import draw_noise, finish, generators, paste, reverse
 
 torch.set_num_threads(1)
 IF = {
@@ -103,7 +105,7 @@ def test_step_is_diffusers_for_every_strided_pair() -> None:
             torch.cat([e, v], 1), t, x_t, generator=torch.Generator().manual_seed(7), return_dict=False
         )[0]
         x_0 = threshold(schedules.clean(x_t, e, alphas[i]))
-        ours = step(x_t, x_0, v, alphas[i], alphas[i + 1], lambda z=z: z)
+        ours = step(Transition(x_t, x_0, v, alphas[i], alphas[i + 1], lambda z=z: z))
         torch.testing.assert_close(ours, expected, atol=1e-4, rtol=1e-4)
 
 
@@ -116,7 +118,9 @@ def test_fixed_variances_are_diffusers(ours: str, theirs: str) -> None:
         a_t, a_s = float(ALPHAS[t]), float(ALPHAS[s])
         x_0 = schedules.clean(x_t, e, a_t)
         step = posterior.ancestral(ours)  # type: ignore[arg-type]
-        torch.testing.assert_close(step(x_t, x_0, None, a_t, a_s, lambda: z), expected, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(
+            step(Transition(x_t, x_0, None, a_t, a_s, lambda: z)), expected, atol=1e-4, rtol=1e-4
+        )
 
 
 def test_alpha_is_of_the_pair() -> None:
@@ -158,16 +162,16 @@ def test_no_noise_on_the_last_step() -> None:
     torch.testing.assert_close(posterior.mean(x_t, x_0, float(ALPHAS[0]), 1.0), x_0, atol=1e-6, rtol=1e-6)
     for step in (posterior.ancestral(), posterior.ancestral("large"), posterior.ddim(1.0)):
         torch.testing.assert_close(
-            step(x_t, x_0, x_t, float(ALPHAS[0]), 1.0, never), x_0, atol=1e-6, rtol=1e-6
+            step(Transition(x_t, x_0, x_t, float(ALPHAS[0]), 1.0, never)), x_0, atol=1e-6, rtol=1e-6
         )
 
 
 def test_ddim_with_full_noise_is_ancestral() -> None:
     x_t, x_0, z = noise(1, 3, 4, 4), noise(1, 3, 4, 4, seed=1), noise(1, 3, 4, 4, seed=2)
     a_t, a_s = float(ALPHAS[690]), float(ALPHAS[660])
-    one = posterior.ancestral("small")(x_t, x_0, None, a_t, a_s, lambda: z)
+    one = posterior.ancestral("small")(Transition(x_t, x_0, None, a_t, a_s, lambda: z))
     torch.testing.assert_close(
-        posterior.ddim(1.0)(x_t, x_0, None, a_t, a_s, lambda: z), one, atol=1e-5, rtol=1e-5
+        posterior.ddim(1.0)(Transition(x_t, x_0, None, a_t, a_s, lambda: z)), one, atol=1e-5, rtol=1e-5
     )
 
 
@@ -241,6 +245,11 @@ def test_the_last_step_returns_the_estimate() -> None:
     assert left == pytest.approx(0.0064, rel=0.2), "33 calls leave the noise of t = 0, σ = .0064"
 
 
+def noised(x_0: torch.Tensor, alphas: list[float], z: torch.Tensor) -> torch.Tensor:
+    """Each picture with the noise of its own ᾱ."""
+    return torch.stack([schedules.forward(*each) for each in zip(x_0, alphas, z, strict=True)])
+
+
 def test_a_start_is_an_index_and_less_noise_when_bigger() -> None:
     denoiser = gaussian()
     each = generators([3, 3, 3])
@@ -249,11 +258,16 @@ def test_a_start_is_an_index_and_less_noise_when_bigger() -> None:
     z = draw_noise(each, (3, 8, 8))
     x = noised(originals, [float(ALPHAS[STRIDED[s]]) for s in starts], z)
     assert x[0].std() > x[1].std() > x[2].std()
-    seen = list(reverse(x, STRIDED, ALPHAS, estimates.guided(denoiser, ["a"] * 3), each, starts=starts))
+
+    def estimate(rows: list[int]) -> estimates.Estimate:
+        return estimates.guided(denoiser, ["a"] * len(rows))
+
+    seen = list(joining(x, starts, STRIDED, ALPHAS, estimate, each))
     assert [rows for t, rows in denoiser.calls if t in (990, 690, 390)] == [1, 2, 3]
-    assert torch.equal(seen[5].x[2], x[2]), "a sample that has not begun stands at its start"
+    assert [rows for rows, _ in seen] == [[0]] * 10 + [[0, 1]] * 10 + [[0, 1, 2]] * 14
+    assert [state.t for _, state in seen] == [*STRIDED[1:], -1]
     with pytest.raises(ValueError, match="between 0 and 33"):
-        next(reverse(x, STRIDED, ALPHAS, estimates.guided(denoiser, ["a"] * 3), each, starts=[0, 1, 34]))
+        next(joining(x, [0, 1, 34], STRIDED, ALPHAS, estimate, each))
 
 
 @settings(deadline=None, max_examples=15)
@@ -273,8 +287,14 @@ def test_alone_or_in_a_batch(seeds: list[int], chosen: int, starts: list[int]) -
             [float(ALPHAS[timesteps[starts[r]]]) for r in rows],
             draw_noise(each, (3, 8, 8)),
         )
-        estimate = estimates.guided(denoiser, ["a"] * len(rows), [float(r) for r in rows])
-        return finish(reverse(x, timesteps, ALPHAS, estimate, each, starts=[starts[r] for r in rows]))
+
+        def estimate(some: list[int]) -> estimates.Estimate:
+            return estimates.guided(denoiser, ["a"] * len(some), 3.0)
+
+        out = x.clone()
+        for some, state in joining(x, [starts[r] for r in rows], timesteps, ALPHAS, estimate, each):
+            out[some] = state.x
+        return out
 
     rows = list(range(len(seeds)))
     assert torch.equal(run(rows)[k], run([k])[0])

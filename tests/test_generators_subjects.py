@@ -234,7 +234,8 @@ def test_progress_over_training_and_over_guidance(judge) -> None:
 
 
 def test_samples_and_their_nearest_pictures(library: Library) -> None:
-    from noisebook.models.exact import Exact, Settings
+    from noisebook.models.bank import Settings
+    from noisebook.models.exact import Exact
     from noisebook.models.text import SHIPPED, Text
 
     model = Exact(library, Text(ROOT / SHIPPED), settings=Settings(variants=60, sample=80))

@@ -496,7 +496,7 @@ def test_sampling_in_bf16_stays_near_fp32_and_a_sample_does_not_depend_on_its_ba
     def drawn(precision: Any, chosen: list[int]) -> torch.Tensor:
         denoiser = MnistDenoiser(network, 300, 1e-4, 0.02, precision)
         classes: list[int | None] = [k if k else None for k in chosen]
-        *_, last = states(denoiser, chosen, classes, [5.0] * len(chosen), "large", stride=30)
+        *_, last = states(denoiser, chosen, classes, 5.0, "large", stride=30)
         assert last.dtype == torch.float32 and last.isfinite().all()
         return last
 

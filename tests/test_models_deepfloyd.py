@@ -25,7 +25,7 @@ from diffusers.models.attention_processor import AttnAddedKVProcessor
 from noisebook.commands import cli
 from noisebook.diffusion import estimates, schedules, thresholding
 from noisebook.diffusion.denoiser import Denoiser, Enlarge
-from noisebook.diffusion.sampling import draw_noise, finish, generators, noised, paste, reverse
+from noisebook.diffusion.sampling import draw_noise, finish, generators, paste, reverse
 from noisebook.models import deepfloyd
 from noisebook.models.deepfloyd import DeepFloyd, PromptTooLong, TextEncoder
 from noisebook.models.lock import MissingModel, automatic, pin, read_lock
@@ -183,9 +183,9 @@ def test_image_to_image_is_diffusers(stages: dict[int, DeepFloyd]) -> None:
     timesteps, start = schedules.leading(20), 6
     each = generators([5])
     noise = draw_noise(each, (3, SIZE, SIZE))
-    x = noised(original, [float(stage.alphas_cumprod[timesteps[start]])], noise)
+    x = schedules.forward(original, float(stage.alphas_cumprod[timesteps[start]]), noise)
     estimate = estimates.guided(stage, ["a cat"], 7.0)
-    ours = finish(reverse(x, timesteps, stage.alphas_cumprod, estimate, each, starts=[start]))
+    ours = finish(reverse(x, timesteps[start:], stage.alphas_cumprod, estimate, each))
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0)
 
 

@@ -11,13 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from noisebook.diffusion import sampling
-from noisebook.diffusion.denoiser import Denoiser, Enlarge, Unasked
+from noisebook.diffusion.denoiser import Denoiser, Enlarge
 from noisebook.diffusion.estimates import guided
 from noisebook.diffusion.schedules import clean, forward, leading
 from noisebook.models import exact as exact_model
-from noisebook.models.exact import Exact, Request, Settings, load, understand
+from noisebook.models.bank import Settings, render
+from noisebook.models.exact import Against, Exact, load
 from noisebook.models.library import Library
 from noisebook.models.lock import read_lock
+from noisebook.models.prompts import Request, understand
 from noisebook.models.styles import TREATMENTS, backdrop
 from noisebook.models.text import SHIPPED, Text
 
@@ -85,7 +87,7 @@ def test_at_great_noise_it_gives_the_mean_of_its_bank(small: Exact) -> None:
 
 
 def test_a_row_does_not_depend_on_the_others(small: Exact) -> None:
-    prompts = ["a rocket ship", "", Unasked("a lithograph of a skull"), "a lithograph of a skull"]
+    prompts = ["a rocket ship", "", Against("", "a lithograph of a skull"), "a lithograph of a skull"]
     x = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(2))
     for t in (990, 600, 200):
         together, _ = small.predict(x, t, small.embed(prompts))
@@ -125,7 +127,7 @@ def test_guidance_asks_each_bank_once(small: Exact, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(exact_model, "posterior", counted)
     x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(3))
-    guided(small, ["a castle", "a rocket ship"], 7.0)(x, 500, (0, 1))
+    guided(small, ["a castle", "a rocket ship"], 7.0)(x, 500)
     assert len(calls) == 4  # two rows, each weighed by its prompt's bank and by the bank without words
 
 
@@ -135,14 +137,16 @@ def test_any_prompt_is_answered_and_noted(small: Exact, prompt: str) -> None:
     small.embed([prompt])
     epsilon, _ = small.predict(torch.zeros(1, 3, 64, 64), 900, [prompt])
     assert epsilon.isfinite().all()
-    notes = small.heard({"prompt": prompt, "others": {"list": ["never asked"]}})
+    notes = small.prompt_notes({"prompt": prompt, "others": {"list": ["never asked"]}})
     assert set(notes) == {prompt} and isinstance(notes[prompt]["far"], bool)
 
 
 def test_without_a_share_guidance_would_overshoot(library: Library, small: Exact) -> None:
     """The trap behind ``share``: an undamped closed form at γ = 7 leaves the range of pictures."""
-    bold = Exact(library, small.text, settings=Settings(variants=60, sample=80, share=0.0, doubt=1e9))
-    bold._banks = small._banks
+    bold = Exact(
+        library, small.text, settings=Settings(variants=60, sample=80, share=0.0, evidence_temperature=1e9)
+    )
+    bold.banks = small.banks
     x = forward(
         small.bank("a rocket ship").pictures(64)[:1],
         float(small.alphas_cumprod[300]),
@@ -151,7 +155,7 @@ def test_without_a_share_guidance_would_overshoot(library: Library, small: Exact
     alpha = float(small.alphas_cumprod[300])
 
     def reach(model: Exact) -> float:
-        return clean(x, guided(model, ["a rocket ship"], 7.0)(x, 300, (0,))[0], alpha).abs().mean().item()
+        return clean(x, guided(model, ["a rocket ship"], 7.0)(x, 300)[0], alpha).abs().mean().item()
 
     assert reach(bold) > reach(small) + 0.05
 
@@ -168,8 +172,6 @@ def test_words_far_from_everything_are_noted(small: Exact) -> None:
 @pytest.mark.parametrize("style", sorted(TREATMENTS))
 def test_a_treatment_is_the_same_picture_at_any_size(small: Exact, style: str) -> None:
     bank = small.bank("a castle")
-    from noisebook.models.exact import render
-
     plain = render(small.library, bank.variants[:2], 256)
     large = TREATMENTS[style](plain)
     assert large.shape == plain.shape and large.isfinite().all()

@@ -32,7 +32,7 @@ def mute(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 
 def test_the_reports_prompts_need_no_encoder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from noisebook.models.exact import understand
+    from noisebook.models.prompts import understand
     from tools.dataset import PROMPTS
 
     monkeypatch.setattr(text, "_encoder", lambda: pytest.fail("the encoder was loaded"))

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from noisebook.cells.contract import Disagreement, derive_seed
 from noisebook.cells.store import Store
-from noisebook.diffusion.denoiser import Denoiser, Enlarge, unconditional
+from noisebook.diffusion.denoiser import Denoiser, Enlarge
 from noisebook.diffusion.schedules import clean, forward, squared_cosine
 from noisebook.kernels import native
 from noisebook.models import lessons as teaching
@@ -221,7 +221,7 @@ def test_the_contract(shape: Shape) -> None:
         alone, _ = denoiser.predict(x[k : k + 1], 690, denoiser.embed([prompt]))
         assert torch.allclose(alone[0], epsilon[k], atol=0.05)  # three digits of bfloat16
     texts.clear()
-    free, _ = denoiser.predict(x, 690, denoiser.embed([unconditional(prompt) for prompt in prompts]))
+    free, _ = denoiser.predict(x, 690, denoiser.embed(denoiser.unconditional(prompts)))
     assert texts == ["", "", ""] and all(type(text) is str for text in texts)
     assert (free - epsilon).abs().max() > 0.05
     if shape.enlarges:

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from noisebook.models import text
-from noisebook.models.exact import understand
 from noisebook.models.library import Picture, write
 from noisebook.models.lock import pin
+from noisebook.models.prompts import understand
 from tools.packages import Package
 from tools.photographs import credits_table, photographs
 from tools.scenes.catalogue import DRAWN, IN_STYLE, draw

@@ -237,7 +237,7 @@ def compute(
             raise ValueError(f"{group[0].generator.name} yielded cell {cell.id!r}, which was not asked for")
         check_outputs(planned, outputs)
         now = time.perf_counter()
-        made = provenance(planned, now - last) | heard(planned, models)
+        made = provenance(planned, now - last) | prompt_notes(planned, models)
         if count := context.processes.get(cell.id):
             made["processes"] = count
         record = planned.store.put(planned.key, planned.components, outputs, made)
@@ -293,13 +293,13 @@ def provenance(planned: Planned, seconds: float) -> dict[str, Json]:
     return result
 
 
-def heard(planned: Planned, models: Models) -> dict[str, Json]:
+def prompt_notes(planned: Planned, models: Models) -> dict[str, Json]:
     """How models that read words understood this cell's: each word's nearest names, and how near they are."""
     notes: dict[str, Json] = {}
     for name in planned.models.values():
         model = models.loaded.get(name)
-        if model is not None and hasattr(model, "heard"):
-            notes.update(model.heard(planned.cell.params))
+        if model is not None and hasattr(model, "prompt_notes"):
+            notes.update(model.prompt_notes(planned.cell.params))
     return {"words": notes} if notes else {}
 
 

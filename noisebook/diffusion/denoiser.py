@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 from torch import Tensor
 
 Prompt = Any
-"""What a picture is asked to be. The denoiser decides what it understands: text (stage I), :class:`Enlarge`
+"""What a picture should show. The denoiser decides what it understands: text (stage I), :class:`Enlarge`
 (stage II), a digit or None (MNIST)."""
 
 Conditioning = Any
@@ -30,7 +30,7 @@ class Denoiser(Protocol):
     alphas_cumprod: Tensor
 
     def embed(self, prompts: Sequence[Prompt]) -> Conditioning:
-        """Conditioning for a batch of len(prompts). Called once per step: worth caching by prompt."""
+        """Conditioning for a batch of B prompts. Called at every step: worth caching by prompt."""
 
     def predict(self, x_t: Tensor, t: int, conditioning: Conditioning) -> tuple[Tensor, Tensor | None]:
         """Estimate the noise in ``x_t``.
@@ -46,10 +46,18 @@ class Denoiser(Protocol):
             What is predicted for one row does not depend on the other rows.
         """
 
+    def unconditional(self, prompts: Sequence[Prompt], negative_prompt: str = "") -> Sequence[Prompt]:
+        """What ``prompts`` are compared with in guidance, one for each: their null prompts.
+
+        A closed form, whose null prompt covers only a part of all pictures, makes it cover those of each
+        prompt too.
+        """
+        return [null_prompt(prompt, negative_prompt) for prompt in prompts]
+
 
 @dataclass(frozen=True, eq=False)
 class Enlarge:
-    """What a second stage is asked: the text, and the small picture that it is to enlarge.
+    """A second stage's prompt: the text, and the small picture that it is to enlarge.
 
     Attributes:
         text: the prompt; "" is unconditional.
@@ -65,29 +73,11 @@ class Enlarge:
     level: int = 250
 
 
-class Unasked(str):
-    """The empty text that stands beside a prompt in guidance.
+def null_prompt(prompt: Prompt, negative_prompt: str = "") -> Prompt:
+    """The same request without its subject: "" for text (never zeros), None for a class.
 
-    To a network it is "" and nothing else; a closed form, which can weigh only a part of all pictures, has to
-    have those of ``beside`` among them.
-    """
-
-    beside: str
-
-    def __new__(cls, beside: str) -> Unasked:
-        """The empty prompt, remembering ``beside``."""
-        text = super().__new__(cls, "")
-        text.beside = str(beside)
-        return text
-
-
-def unconditional(prompt: Prompt, beside: bool = True) -> Prompt:
-    """The same request without its subject: "" for text, None for a class.
-
-    The text remembers the prompt that it stands ``beside`` (see :class:`Unasked`).
+    ``negative_prompt`` stands in place of the empty text.
     """
     if isinstance(prompt, Enlarge):
-        return replace(prompt, text=unconditional(prompt.text, beside))
-    if isinstance(prompt, str):
-        return Unasked(prompt) if beside else ""
-    return None
+        return replace(prompt, text=negative_prompt)
+    return negative_prompt if isinstance(prompt, str) else None

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from noisebook.diffusion.denoiser import Prompt
+from noisebook.diffusion.denoiser import Denoiser, Prompt
 from noisebook.diffusion.schedules import squared_cosine
 
 
-class GaussianDenoiser:
+class GaussianDenoiser(Denoiser):
     """The exact posterior mean for x_0 ~ N(μ_prompt, s² I).
 
     E[ε | x_t] = √(1-ᾱ) (x_t - √ᾱ μ) / (ᾱ s² + 1-ᾱ), so a sample ends distributed as N(μ, s²) up to the

@@ -6,13 +6,17 @@ differ in what the reference is, and at which t they are on. A velocity (flow ma
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from noisebook.diffusion.denoiser import Denoiser
+from noisebook.diffusion.denoiser import Denoiser, Prompt, null_prompt
+
+Estimated = tuple[Tensor, Tensor | None]
+"""ε (B, C, H, W), and the raw variance v in [-1, 1] of the same shape for a model that has one."""
 
 
 class Guidance(Protocol):
@@ -20,6 +24,9 @@ class Guidance(Protocol):
 
     def scale(self, t: float) -> float:
         """γ at ``t``: 1 is plainly conditional, 0 the reference alone."""
+
+    def estimate(self, denoiser: Denoiser, prompts: Sequence[Prompt], x_t: Tensor, t: int) -> Estimated:
+        """ε for x_t (B, C, H, W) and B prompts, with the conditional branch's variance."""
 
 
 def extrapolate(reference: Tensor, conditional: Tensor, guidance_scale: float) -> Tensor:
@@ -43,6 +50,17 @@ class ClassifierFreeGuidance:
     def scale(self, t: float) -> float:
         """γ, always."""
         return self.guidance_scale
+
+    def estimate(self, denoiser: Denoiser, prompts: Sequence[Prompt], x_t: Tensor, t: int) -> Estimated:
+        """B rows through the network where γ is 0 or 1, else 2 B in one call."""
+        scale = self.scale(t)
+        if scale in (0, 1):
+            alone = prompts if scale else [null_prompt(prompt, self.negative_prompt) for prompt in prompts]
+            return denoiser.predict(x_t, t, denoiser.embed(alone))
+        both = [*denoiser.unconditional(prompts, self.negative_prompt), *prompts]
+        epsilon, v = denoiser.predict(torch.cat([x_t, x_t]), t, denoiser.embed(both))
+        unconditional, conditional = epsilon.chunk(2)
+        return extrapolate(unconditional, conditional, scale), None if v is None else v.chunk(2)[1]
 
 
 @dataclass(frozen=True)
@@ -75,3 +93,9 @@ class Autoguidance:
     def scale(self, t: float) -> float:
         """γ, always."""
         return self.guidance_scale
+
+    def estimate(self, denoiser: Denoiser, prompts: Sequence[Prompt], x_t: Tensor, t: int) -> Estimated:
+        """B rows through each of the two models."""
+        conditional, v = denoiser.predict(x_t, t, denoiser.embed(prompts))
+        reference, _ = self.bad.predict(x_t, t, self.bad.embed(prompts))
+        return extrapolate(reference, conditional, self.scale(t)), v

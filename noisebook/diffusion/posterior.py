@@ -1,13 +1,14 @@
 """One reverse step: where x_s lies, given x_t and an estimate of the clean picture.
 
 t and s are any two timesteps of a strided sequence, t the noisier, given by their ᾱ. Everything here is a
-pure function of (ᾱ_t, ᾱ_s, v): nothing remembers an earlier call. Coefficients are Python floats (float64).
+pure function of its arguments: nothing remembers an earlier call. Coefficients are Python floats (float64).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -18,8 +19,31 @@ from noisebook.diffusion.schedules import forward, implied_noise
 Draw = Callable[[], Tensor]
 """Standard normal noise of the batch's shape; each call draws anew."""
 
-Step = Callable[[Tensor, Tensor, Tensor | None, float, float, Draw], Tensor]
-"""(x_t, x̂_0, v or None, ᾱ_t, ᾱ_s, draw) -> x_s."""
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """All that a step rule may know of one step, from t to s. Pictures are (B, C, H, W).
+
+    Attributes:
+        x_t: the noisy pictures.
+        x_0: x̂_0, the estimate of the clean ones.
+        v: the model's raw variance in [-1, 1] (see :func:`log_variance`); None for a model without one.
+        alpha_t, alpha_s: ᾱ of the two timesteps; ᾱ_s is 1 in the last step.
+        draw: fresh noise.
+        before: (ᾱ, x̂_0) of the step before; None in the first.
+    """
+
+    x_t: Tensor
+    x_0: Tensor
+    v: Tensor | None
+    alpha_t: float
+    alpha_s: float
+    draw: Draw
+    before: tuple[float, Tensor] | None = None
+
+
+Step = Callable[[Transition], Tensor]
+"""A step rule: x_s."""
 
 
 def betas(alpha_t: float, alpha_s: float) -> tuple[float, float]:
@@ -45,37 +69,33 @@ def log_variance(v: Tensor, alpha_t: float, alpha_s: float) -> Tensor:
 
 
 def ancestral(variance: Literal["learned", "small", "large"] = "learned") -> Step:
-    """Sample from the posterior. ``small`` is β̃, ``large`` is β; ``learned`` is the model's own, or β̃
-    where it has none. The last step, to ᾱ_s = 1, is the mean, x̂_0, without noise."""
+    """Sample the posterior (Ho and others 2020, eq. 6 and 7). ``small`` is β̃, ``large`` is β; ``learned``
+    is the model's own, or β̃ where it has none. The last step, to ᾱ_s = 1, is the mean, x̂_0, without noise."""
 
-    def step(
-        x_t: Tensor, x_0: Tensor, v: Tensor | None, alpha_t: float, alpha_s: float, draw: Draw
-    ) -> Tensor:
-        if alpha_s >= 1:
-            return x_0
-        centre = mean(x_t, x_0, alpha_t, alpha_s)
-        if variance == "learned" and v is not None:
-            return centre + torch.exp(0.5 * log_variance(v, alpha_t, alpha_s)) * draw()
-        large, small = betas(alpha_t, alpha_s)
-        return centre + math.sqrt(large if variance == "large" else small) * draw()
+    def step(now: Transition) -> Tensor:
+        if now.alpha_s >= 1:
+            return now.x_0
+        centre = mean(now.x_t, now.x_0, now.alpha_t, now.alpha_s)
+        if variance == "learned" and now.v is not None:
+            return centre + torch.exp(0.5 * log_variance(now.v, now.alpha_t, now.alpha_s)) * now.draw()
+        large, small = betas(now.alpha_t, now.alpha_s)
+        return centre + math.sqrt(large if variance == "large" else small) * now.draw()
 
     return step
 
 
 def ddim(eta: float = 0.0) -> Step:
-    """Song and others' implicit step: deterministic at eta = 0, ancestral with β̃ at eta = 1."""
+    """The implicit step (Song and others 2021, eq. 12): deterministic at η = 0, ancestral with β̃ at η = 1."""
 
-    def step(
-        x_t: Tensor, x_0: Tensor, v: Tensor | None, alpha_t: float, alpha_s: float, draw: Draw
-    ) -> Tensor:
-        if alpha_s >= 1:
-            return x_0
-        variance = eta**2 * betas(alpha_t, alpha_s)[1]
+    def step(now: Transition) -> Tensor:
+        if now.alpha_s >= 1:
+            return now.x_0
+        variance = eta**2 * betas(now.alpha_t, now.alpha_s)[1]
         # The noise that still points from x̂_0 to x_t, after thresholding.
-        epsilon = implied_noise(x_t, x_0, alpha_t)
+        epsilon = implied_noise(now.x_t, now.x_0, now.alpha_t)
         # Leave room for the fresh noise: the total stays 1-ᾱ_s.
-        kept = math.sqrt((1 - alpha_s - variance) / (1 - alpha_s))
-        x_s = forward(x_0, alpha_s, kept * epsilon)
-        return x_s + math.sqrt(variance) * draw() if variance else x_s
+        kept = math.sqrt((1 - now.alpha_s - variance) / (1 - now.alpha_s))
+        x_s = forward(now.x_0, now.alpha_s, kept * epsilon)
+        return x_s + math.sqrt(variance) * now.draw() if variance else x_s
 
     return step

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from noisebook.diffusion.estimates import Estimate, Rows
-from noisebook.diffusion.posterior import Draw, Step, ancestral
+from noisebook.diffusion.estimates import Estimate
+from noisebook.diffusion.posterior import Draw, Step, Transition, ancestral
 from noisebook.diffusion.schedules import alphas_at, clean, forward
 from noisebook.diffusion.thresholding import Threshold, dynamic
 
-After = Callable[[Tensor, float, Rows, Draw], Tensor]
-"""(x_s, ᾱ_s, rows, draw) -> x_s: what is done to the samples ``rows`` once they have arrived at s."""
+After = Callable[[Tensor, float, Draw], Tensor]
+"""(x_s, ᾱ_s, draw) -> x_s: what is done to a batch (B, C, H, W) that has arrived at s."""
 
 
 @dataclass(frozen=True)
@@ -27,49 +27,14 @@ class State:
     """The batch after one step.
 
     Attributes:
-        index: steps of the whole sequence that lie behind: 1 … len(timesteps).
         t: the timestep whose noise ``x`` now has; -1 is none.
-        x: (B, C, H, W). A sample that has not begun stands at its start.
-        clean: (len(rows), C, H, W): x̂_0 of this step, after thresholding.
-        rows: the samples that took this step.
+        x: (B, C, H, W).
+        clean: (B, C, H, W): x̂_0 of this step, after thresholding.
     """
 
-    index: int
     t: int
     x: Tensor
     clean: Tensor
-    rows: Rows
-
-
-def generators(seeds: Sequence[int]) -> list[torch.Generator]:
-    """One CPU generator per sample: a sample stays the same in any batch, in any order, on any device."""
-    return [torch.Generator().manual_seed(seed) for seed in seeds]
-
-
-def draw_noise(each: Sequence[torch.Generator], shape: Sequence[int]) -> Tensor:
-    """Standard normal noise (len(each), *shape), each sample from its own generator."""
-    return torch.stack([torch.randn(tuple(shape), generator=generator) for generator in each])
-
-
-def noised(x_0: Tensor, alphas: Sequence[float], noise: Tensor) -> Tensor:
-    """Each picture with the noise of its own ᾱ: where an edit starts. A picture at ᾱ = 1 is unchanged."""
-    return torch.cat([forward(x_0[k : k + 1], a, noise[k : k + 1]) for k, a in enumerate(alphas)])
-
-
-def paste(originals: Tensor, masks: Tensor) -> After:
-    """Inpainting: outside the mask, put back the original with the noise of the timestep just reached.
-
-    Args:
-        originals: (B, C, H, W) in [-1, 1].
-        masks: (B, 1, H, W): 1 generates, 0 keeps.
-    """
-
-    def after(x_s: Tensor, alpha_s: float, rows: Rows, draw: Draw) -> Tensor:
-        index = list(rows)
-        known = originals[index] if alpha_s >= 1 else forward(originals[index], alpha_s, draw())
-        return torch.where(masks[index] > 0.5, x_s, known)
-
-    return after
 
 
 @torch.inference_mode()
@@ -78,59 +43,79 @@ def reverse(
     timesteps: Sequence[int],
     alphas_cumprod: Tensor,
     estimate: Estimate,
-    each: Sequence[torch.Generator],
+    generators: Sequence[torch.Generator],
     *,
-    starts: Sequence[int] | None = None,
     threshold: Threshold | None = None,
     step: Step | None = None,
     after: After | None = None,
 ) -> Iterator[State]:
     """Remove noise step by step, and yield the state after every step.
 
-    The last step goes from the last timestep to ᾱ = 1, where x is x̂_0: as many model calls as timesteps.
+    At each timestep t: x̂_0 = (x_t - √(1-ᾱ_t) ε) / √ᾱ_t, then x_s from x_t and x̂_0 by the step rule. The last
+    step goes to ᾱ = 1, where x is x̂_0: as many steps as timesteps.
 
     Args:
-        x: (B, C, H, W) float32: noise, or pictures noised to where they start.
+        x: (B, C, H, W) float32: noise, or pictures with the noise of the first timestep.
         timesteps: falling, e.g. 990, 960, … 0.
         alphas_cumprod: the model's ᾱ, float64.
-        estimate: (x_t, t, rows) -> (ε, v).
-        each: one generator per sample, for the noise of its steps.
-        starts: for each sample the index into ``timesteps`` at which it joins; 0 for all if left out. A
-            bigger index is less noise.
+        estimate: (x_t, t) -> (ε, v).
+        generators: one for each sample, for the noise of its steps.
         threshold: applied to x̂_0; DeepFloyd's dynamic one if left out.
         step: the step rule; ancestral with the model's variance if left out.
         after: applied to x after each step.
 
     Raises:
-        ValueError: timesteps that do not fall, or a start beyond them.
+        ValueError: timesteps that do not fall.
     """
     alphas = alphas_at(alphas_cumprod, timesteps)
-    starts = [0] * len(x) if starts is None else starts
-    if not all(0 <= start < len(timesteps) for start in starts):
-        raise ValueError(f"a start must lie between 0 and {len(timesteps) - 1}, not {list(starts)}")
     threshold, step = threshold or dynamic(), step or ancestral()
-    shape, device = x.shape[1:], x.device
-    for index, t in enumerate(timesteps):
-        rows = tuple(row for row, start in enumerate(starts) if start <= index)
-        if not rows:
-            continue
+    before: tuple[float, Tensor] | None = None
 
-        def draw(rows: Rows = rows) -> Tensor:
-            return draw_noise([each[row] for row in rows], shape).to(device)
+    def draw() -> Tensor:
+        return draw_noise(generators, x.shape[1:]).to(x.device)
 
-        x_t = x[list(rows)]
-        epsilon, v = estimate(x_t, t, rows)
-        x_0 = threshold(clean(x_t, epsilon, alphas[index]))
-        x_s = step(x_t, x_0, v, alphas[index], alphas[index + 1], draw)
+    def predict(x_t: Tensor, i: int) -> tuple[Tensor, Tensor | None]:
+        epsilon, v = estimate(x_t, timesteps[i])
+        return threshold(clean(x_t, epsilon, alphas[i])), v
+
+    for i in range(len(timesteps)):
+        x_0, v = predict(x, i)
+        x = step(Transition(x, x_0, v, alphas[i], alphas[i + 1], draw, before))
         if after:
-            x_s = after(x_s, alphas[index + 1], rows, draw)
-        x = x.index_copy(0, torch.tensor(rows, device=device), x_s)
-        yield State(index + 1, timesteps[index + 1] if index + 1 < len(timesteps) else -1, x, x_0, rows)
+            x = after(x, alphas[i + 1], draw)
+        before = alphas[i], x_0
+        yield State(timesteps[i + 1] if i + 1 < len(timesteps) else -1, x, x_0)
 
 
 def finish(states: Iterator[State]) -> Tensor:
-    """Run a reverse process to its end and keep only that."""
+    """Run a reverse process to its end, (B, C, H, W), and keep only that."""
     last = collections.deque(states, maxlen=1)
     if not last:
         raise ValueError("a reverse process needs at least one timestep")
     return last[0].x
+
+
+def generators(seeds: Sequence[int]) -> list[torch.Generator]:
+    """One CPU generator per sample: a sample stays the same in any batch, in any order, on any device."""
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
+def draw_noise(generators: Sequence[torch.Generator], shape: Sequence[int]) -> Tensor:
+    """Standard normal noise (B, *shape), each sample from its own generator."""
+    return torch.stack([torch.randn(tuple(shape), generator=each) for each in generators])
+
+
+def paste(originals: Tensor, masks: Tensor) -> After:
+    """Inpainting: outside the mask, put back the original with the noise of the timestep just reached
+    (Lugmayr and others 2022, "RePaint", eq. 8, without its resampling).
+
+    Args:
+        originals: (B, C, H, W) in [-1, 1].
+        masks: (B, 1, H, W): 1 generates, 0 keeps.
+    """
+
+    def after(x_s: Tensor, alpha_s: float, draw: Draw) -> Tensor:
+        known = originals if alpha_s >= 1 else forward(originals, alpha_s, draw())
+        return torch.where(masks > 0.5, x_s, known)
+
+    return after

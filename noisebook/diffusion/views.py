@@ -1,37 +1,86 @@
-"""Ways to look at a picture anew. A view must be orthogonal to be used in sampling: it may move pixels and
-change signs, so that noise seen through it is the same kind of noise."""
+"""Ways to see a picture anew. A view that is used in sampling must be orthogonal: it may move pixels and
+change signs, so that noise seen through it is such noise still (Geng and others 2024, "Visual anagrams").
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 Transform = Callable[[Tensor], Tensor]
+Frame = Callable[[Tensor, float], Tensor]
 
 
-@dataclass(frozen=True)
 class View:
-    """A picture seen another way. All functions take and give (..., H, W) with H = W.
+    """A picture seen another way. All methods take and give (..., H, W) with H = W.
 
     Attributes:
         name: what an author calls it.
-        apply: the picture through the view.
-        invert: back again.
-        move: the inverse for values that belong to pixels but have no sign, such as a variance.
-        frame: (picture, progress in 0 … 1) -> the picture on its way to ``apply(picture)``, for an animation.
         is_orthogonal: whether noise stays noise.
     """
 
-    name: str
-    apply: Transform
-    invert: Transform
-    move: Transform
-    frame: Callable[[Tensor, float], Tensor]
-    is_orthogonal: bool = True
+    is_orthogonal = True
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def apply(self, x: Tensor) -> Tensor:
+        """The picture through the view."""
+        raise NotImplementedError
+
+    def invert(self, x: Tensor) -> Tensor:
+        """Back again: ``invert(apply(x))`` is x."""
+        raise NotImplementedError
+
+    def frame(self, x: Tensor, progress: float) -> Tensor:
+        """``x`` (C, H, W) on its way to ``apply(x)``, for an animation; ``progress`` from 0 to 1."""
+        return (1 - progress) * x + progress * self.apply(x)
+
+    def invert_variance(self, v: Tensor) -> Tensor:
+        """The inverse for what belongs to pixels but has no sign."""
+        return self.invert(v)
+
+
+class Permutation(View):
+    """A view that moves pixels: one function of a picture of any size, of which all else follows."""
+
+    def __init__(self, name: str, move: Transform, frame: Frame | None = None) -> None:
+        super().__init__(name)
+        self._move, self._frame = move, frame
+
+    def apply(self, x: Tensor) -> Tensor:
+        """The pixels moved."""
+        return self._move(x)
+
+    def frame(self, x: Tensor, progress: float) -> Tensor:
+        """The pixels on their way, or one picture fading into the other."""
+        return self._frame(x, progress) if self._frame else super().frame(x, progress)
+
+    def invert(self, x: Tensor) -> Tensor:
+        """Each pixel back to where it came from."""
+        height, width = x.shape[-2:]
+        places = torch.arange(height * width, device=x.device).view(height, width)
+        return x.flatten(-2)[..., self.apply(places).flatten().argsort()].view(x.shape)
+
+
+class Negative(View):
+    """Colours turn into their opposites. A variance keeps its sign."""
+
+    def __init__(self) -> None:
+        super().__init__("negative")
+
+    def apply(self, x: Tensor) -> Tensor:
+        """-x."""
+        return -x
+
+    invert = apply
+
+    def invert_variance(self, v: Tensor) -> Tensor:
+        """v."""
+        return v
 
 
 def turned(x: Tensor, degrees: float, squash: tuple[float, float] = (1.0, 1.0)) -> Tensor:
@@ -46,21 +95,9 @@ def turned(x: Tensor, degrees: float, squash: tuple[float, float] = (1.0, 1.0)) 
     return functional.grid_sample(x[None] - 1, grid, align_corners=False)[0] + 1
 
 
-def _moving(name: str, apply: Transform, invert: Transform, frame: Callable[[Tensor, float], Tensor]) -> View:
-    return View(name, apply, invert, invert, frame)
-
-
-def _blend(apply: Transform) -> Callable[[Tensor, float], Tensor]:
-    return lambda x, progress: (1 - progress) * x + progress * apply(x)
-
-
-def _quarter(turns: int) -> View:
-    name = {1: "quarter turn", 2: "half turn", 3: "three-quarter turn"}[turns]
-    return _moving(
-        name,
-        lambda x: torch.rot90(x, turns, (-2, -1)),
-        lambda x: torch.rot90(x, -turns, (-2, -1)),
-        lambda x, progress: turned(x, 90.0 * turns * progress),
+def _quarters(name: str, turns: int) -> View:
+    return Permutation(
+        name, lambda x: torch.rot90(x, turns, (-2, -1)), lambda x, progress: turned(x, 90 * turns * progress)
     )
 
 
@@ -70,37 +107,35 @@ def _inner_turn() -> View:
         axis = torch.arange(size, dtype=torch.float32) - (size - 1) / 2
         return (axis[:, None] ** 2 + axis[None] ** 2) < (0.375 * size) ** 2
 
-    def half(x: Tensor) -> Tensor:
-        return torch.where(disc(x), torch.rot90(x, 2, (-2, -1)), x)
-
-    return _moving("inner circle", half, half, lambda x, p: torch.where(disc(x), turned(x, 180.0 * p), x))
+    return Permutation(
+        "inner circle",
+        lambda x: torch.where(disc(x), torch.rot90(x, 2, (-2, -1)), x),
+        lambda x, progress: torch.where(disc(x), turned(x, 180.0 * progress), x),
+    )
 
 
 def _jigsaw(seed: int = 42, pieces: int = 4) -> View:
     order = torch.randperm(pieces * pieces, generator=torch.Generator().manual_seed(seed))
 
-    def permute(x: Tensor, order: Tensor) -> Tensor:
+    def move(x: Tensor) -> Tensor:
         size = x.shape[-1] // pieces
         tiles = x.reshape(*x.shape[:-2], pieces, size, pieces, size).movedim(-2, -3).flatten(-4, -3)
         moved = tiles[..., order, :, :].reshape(*x.shape[:-2], pieces, pieces, size, size)
         return moved.movedim(-2, -3).reshape(x.shape)
 
-    def apply(x: Tensor) -> Tensor:
-        return permute(x, order)
-
-    return _moving("jigsaw", apply, lambda x: permute(x, order.argsort()), _blend(apply))
+    return Permutation("jigsaw", move)
 
 
 _ALL = [
-    _moving("identity", lambda x: x, lambda x: x, lambda x, progress: x),
-    _moving("flip", lambda x: x.flip(-2), lambda x: x.flip(-2), lambda x, p: turned(x, 0, (1 - 2 * p, 1.0))),
-    _moving(
-        "mirror", lambda x: x.flip(-1), lambda x: x.flip(-1), lambda x, p: turned(x, 0, (1.0, 1 - 2 * p))
-    ),
-    *(_quarter(turns) for turns in (1, 2, 3)),
+    Permutation("identity", lambda x: x),
+    Permutation("flip", lambda x: x.flip(-2), lambda x, progress: turned(x, 0, (1 - 2 * progress, 1.0))),
+    Permutation("mirror", lambda x: x.flip(-1), lambda x, progress: turned(x, 0, (1.0, 1 - 2 * progress))),
+    _quarters("quarter turn", 1),
+    _quarters("half turn", 2),
+    _quarters("three-quarter turn", 3),
     _inner_turn(),
     _jigsaw(),
-    View("negative", lambda x: -x, lambda x: -x, lambda x: x, lambda x, progress: (1 - 2 * progress) * x),
+    Negative(),
 ]
 VIEWS: dict[str, View] = {view.name: view for view in _ALL}
 """Every view by its name."""

@@ -33,7 +33,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from noisebook.diffusion.denoiser import Enlarge, Prompt
+from noisebook.diffusion.denoiser import Denoiser, Enlarge, Prompt
 from noisebook.diffusion.schedules import forward, linear, squared_cosine
 from noisebook.models.lock import Entry, MissingModel, pin, verify
 
@@ -130,7 +130,7 @@ def prepared(text: str) -> str:
     return text.lower().strip()
 
 
-class DeepFloyd:
+class DeepFloyd(Denoiser):
     """A stage of DeepFloyd IF as a :class:`noisebook.diffusion.denoiser.Denoiser`.
 
     Stage II takes :class:`noisebook.diffusion.denoiser.Enlarge` as its prompts.

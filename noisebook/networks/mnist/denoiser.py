@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from noisebook.diffusion.denoiser import Denoiser
 from noisebook.networks.mnist.kernels import accelerate
 from noisebook.networks.mnist.schedule import alphas_cumprod
 from noisebook.networks.mnist.unet import UNet
@@ -22,7 +23,7 @@ def load_unet(weights: Mapping[str, Tensor], width: int, *, timed: bool = False,
     return network.eval().requires_grad_(False)
 
 
-class MnistDenoiser:
+class MnistDenoiser(Denoiser):
     """ε of noisy digits, by a time-conditioned network; a prompt is a class, 0 … 9, or None.
 
     Pixels are in [0, 1]; timesteps run from T to 1, and ᾱ_0 = 1 is the clean digit. The network is told t/T,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from noisebook.diffusion.denoiser import Enlarge, Prompt
+from noisebook.diffusion.denoiser import Denoiser, Enlarge, Prompt
 from noisebook.diffusion.schedules import forward, squared_cosine
 from noisebook.networks.mnist.kernels import accelerate_fixed
 from noisebook.networks.text.network import Network, Shape
@@ -31,7 +31,7 @@ def load_network(weights: Mapping[str, Tensor], shape: Shape) -> Network:
     return network.eval().requires_grad_(False)
 
 
-class NetDenoiser:
+class NetDenoiser(Denoiser):
     """The embedded network, stage I or II, as a :class:`noisebook.diffusion.denoiser.Denoiser`.
 
     The network answers with v; ε = σ x_t + α v. Unconditional is what the text encoder makes of "". Stage II

@@ -1,0 +1,215 @@
+"""Cells that are reverse processes: what each one is, and how they are drawn in batches.
+
+Heavy: imported by ``run`` alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from noisebook.cells.contract import Cell, Context, Output
+from noisebook.cells.outputs import animation, arrays
+from noisebook.diffusion.denoiser import Denoiser as Denoiser
+from noisebook.diffusion.denoiser import Prompt
+from noisebook.diffusion.estimates import Estimate, guided
+from noisebook.diffusion.guidance import ClassifierFreeGuidance, Guidance
+from noisebook.diffusion.joining import joining
+from noisebook.diffusion.posterior import ancestral
+from noisebook.diffusion.sampling import draw_noise, generators, paste
+from noisebook.diffusion.schedules import leading, strided
+from noisebook.diffusion.thresholding import Kind, thresholding
+from noisebook.models.pictures import read_picture, to_bytes
+
+from ._sampling import BATCH
+
+Combine = Callable[[Sequence[Estimate]], Estimate]
+"""From one guided estimate for each prompt to that of the process."""
+
+
+def only(estimates: Sequence[Estimate]) -> Estimate:
+    """The estimate of a process with one prompt."""
+    (estimate,) = estimates
+    return estimate
+
+
+@dataclass(frozen=True)
+class Loop:
+    """How a process goes. Processes with equal loops can share a batch.
+
+    Attributes:
+        timesteps: falling.
+        guidance: of each prompt's estimate.
+        combine: the prompts' estimates, one function object for all that should share a batch.
+        variance, threshold: names of what :func:`ancestral` and :func:`thresholding` know.
+    """
+
+    timesteps: tuple[int, ...]
+    guidance: Guidance
+    combine: Combine = only
+    variance: Any = "learned"
+    threshold: Kind = "dynamic"
+
+    @classmethod
+    def of(cls, cell: Cell, context: Context, combine: Combine = only) -> Loop:
+        """The loop that parameters of :class:`._sampling.Process`, or a number of inference steps, ask for.
+
+        A draft takes every fourth timestep.
+        """
+        params = cell.params
+        if "num_inference_steps" in params:
+            timesteps = leading(params["num_inference_steps"])
+        else:
+            timesteps = strided(params["first_timestep"], params["stride"])
+        return cls(
+            tuple(timesteps[:: 4 if context.draft and len(timesteps) > 8 else 1]),
+            ClassifierFreeGuidance(params["guidance"]),
+            combine,
+            params.get("variance", "learned"),
+            params["thresholding"],
+        )
+
+    def index(self, t: int) -> int:
+        """The index of timestep ``t``, or of the last one above it in a draft."""
+        return max(i for i, each in enumerate(self.timesteps) if each >= t)
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One process.
+
+    Attributes:
+        loop: how it goes.
+        x: (3, H, W): where it starts, with the noise of timestep ``loop.timesteps[start]``.
+        generator: of the noise of its steps.
+        prompts: one, or as many as ``loop.combine`` combines.
+        start: index into the loop's timesteps. A bigger one is less noise.
+        original: (3, H, W) in [-1, 1]: what is put back outside ``hole`` after every step.
+        hole: (1, H, W), 1 where the process may draw; None for everywhere.
+    """
+
+    loop: Loop
+    x: Tensor
+    generator: torch.Generator
+    prompts: tuple[Prompt, ...]
+    start: int = 0
+    original: Tensor | None = None
+    hole: Tensor | None = None
+
+
+def noise_of(seed: int, denoiser: Denoiser) -> tuple[Tensor, torch.Generator]:
+    """A sample's first noise, (3, H, W), and the generator of what follows."""
+    (generator,) = generators([seed])
+    return draw_noise([generator], (3, denoiser.image_size, denoiser.image_size))[0], generator
+
+
+def picture_of(cell: Cell, context: Context, size: int, name: str = "picture") -> Tensor:
+    """An input picture of a cell, (3, size, size) in [-1, 1]."""
+    return torch.from_numpy(read_picture(context.input(cell, name), size))
+
+
+@dataclass
+class Drawn:
+    """A process, from its start to its end.
+
+    Attributes:
+        timesteps: of each state; -1 is clean.
+        states: (N, 3, H, W) float32, the noisy pictures.
+        estimates: (N - 1, 3, H, W) float32: x̂_0 from each state but the last.
+        seconds: of the whole batch, divided by its size.
+    """
+
+    timesteps: list[int]
+    states: list[NDArray[np.float32]]
+    estimates: list[NDArray[np.float32]] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def end(self) -> NDArray[np.float32]:
+        """(3, H, W): the finished picture."""
+        return self.states[-1]
+
+    def film(self, name: str = "process") -> Output:
+        """The noisy pictures one after another, as an animation."""
+        stride = -(-len(self.states) // 22)
+        frames = [*self.states[:-1:stride], self.end]
+        return animation(name, to_bytes(np.stack(frames + [self.end] * 2)), fps=8)
+
+    def outputs(self) -> list[Output]:
+        """The film of the process, and its states for this machine alone."""
+        states = {"timesteps": np.array(self.timesteps), "x": np.stack(self.states)}
+        return [self.film(), arrays("states", states, keep="local")]
+
+
+def drawn(
+    cells: Sequence[Cell],
+    context: Context,
+    task: Callable[[Cell, Denoiser], Task],
+    role: str = "stage1",
+    size: int = BATCH,
+) -> Iterator[tuple[Cell, Drawn]]:
+    """Run the process of every cell, up to ``size`` of them at once, and give each as it ends.
+
+    ``task`` says what a cell's process is, given the model in the role ``role``.
+    """
+    groups: dict[Any, list[tuple[Cell, Task]]] = {}
+    for cell in cells:
+        denoiser = context.model(cell, role)
+        each = task(cell, denoiser)
+        alike = (id(denoiser), each.loop, len(each.prompts), each.hole is None)
+        groups.setdefault(alike, []).append((cell, each))
+    batches = [group[k : k + size] for group in groups.values() for k in range(0, len(group), size)]
+    # Every prompt is read before the first step: one that is too long costs no time, and a large text encoder
+    # comes and goes once.
+    for batch in batches:
+        context.model(batch[0][0], role).embed([prompt for _, each in batch for prompt in each.prompts])
+    for batch in batches:
+        yield from zip(
+            [cell for cell, _ in batch], _run(batch, context.model(batch[0][0], role), context), strict=True
+        )
+
+
+def _run(batch: Sequence[tuple[Cell, Task]], denoiser: Denoiser, context: Context) -> list[Drawn]:
+    """One batch: processes whose loops are equal."""
+    tasks = [task for _, task in batch]
+    loop = tasks[0].loop
+    drawn = [Drawn([loop.timesteps[task.start]], [task.x.numpy()]) for task in tasks]
+    began = time.perf_counter()
+
+    def estimate(rows: list[int]) -> Estimate:
+        prompts = zip(*(tasks[row].prompts for row in rows), strict=True)
+        return loop.combine([guided(denoiser, each, loop.guidance) for each in prompts])
+
+    def options(rows: list[int]) -> dict[str, Any]:
+        found = {"threshold": thresholding(loop.threshold), "step": ancestral(loop.variance)}
+        if tasks[0].hole is None:
+            return found
+        originals, holes = zip(*((tasks[row].original, tasks[row].hole) for row in rows), strict=True)
+        return found | {"after": paste(torch.stack(originals), torch.stack(holes))}
+
+    steps = joining(
+        torch.stack([task.x for task in tasks]),
+        [task.start for task in tasks],
+        loop.timesteps,
+        denoiser.alphas_cumprod,
+        estimate,
+        [task.generator for task in tasks],
+        options,
+    )
+    for step, (rows, state) in enumerate(steps, 1 + min(task.start for task in tasks)):
+        for row, x, clean in zip(rows, state.x, state.clean, strict=True):
+            drawn[row].timesteps.append(state.t)
+            drawn[row].states.append(x.numpy())
+            drawn[row].estimates.append(clean.numpy())
+        for cell, _ in batch:
+            context.progress(cell, step, len(loop.timesteps))
+    for each in drawn:
+        each.seconds = (time.perf_counter() - began) / len(tasks)
+    return drawn

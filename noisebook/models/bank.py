@@ -1,0 +1,268 @@
+"""The pictures that a prompt stands for: a few hundred variants (places, sizes, mirror images, backdrops) of
+the pictures whose names are nearest to its words, treated as its style word says, each with a prior."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from noisebook.cells.contract import derive_seed
+from noisebook.diffusion import exact
+from noisebook.diffusion.exact import Windows
+from noisebook.models.library import Library
+from noisebook.models.prompts import Request, understand
+from noisebook.models.styles import TREATMENTS, backdrop
+from noisebook.models.text import Text
+
+WINDOWS = Windows(base=12.0, slope=8.0, whole=4.0, keep=64)
+ENLARGING = Windows(base=9.0, slope=9.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that determines the pictures besides library, prompt and noise.
+
+    Attributes:
+        variants: pictures in a prompt's bank.
+        sample: pictures in the bank without words, drawn from the whole library.
+        names: how many names a prompt may reach.
+        margin: names that are less similar to the prompt than the nearest one by more than this are left out.
+        similarity_scale: log prior per unit of cosine similarity between the prompt and a picture's name.
+        share: in guidance, the least part that a prompt's own bank has in the unconditional estimate. A
+            closed form's estimates differ far more than a network's, and γ multiplies the difference: at
+            γ = 7 and a share of 0 a place that fits other pictures better would move six times as far away.
+        evidence_temperature: divides the evidence, in nats, for the prompt's own bank against the library.
+        far: similarity below which a prompt counts as far from anything known.
+        windows, enlarging: around each place, in stage I and in stage II.
+        small_sigma: standard deviation that stage II allows the small picture's channels.
+        candidates: pictures of 256 pixels that stage II considers for one small picture.
+    """
+
+    variants: int = 720
+    sample: int = 1000
+    names: int = 10
+    margin: float = 0.15
+    similarity_scale: float = 40.0
+    share: float = 0.9
+    evidence_temperature: float = 8.0
+    far: float = 0.57
+    windows: Windows = WINDOWS
+    enlarging: Windows = ENLARGING
+    small_sigma: float = 0.15
+    candidates: int = 40
+
+
+MOST_BANKS = 24
+"""Banks kept in memory; each takes some 35 MB once it is drawn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One picture of a bank: which, how large, where (pixels of 64 from the centre), on what."""
+
+    picture: int
+    scale: float
+    right: float
+    down: float
+    mirror: bool
+    ground: str
+    seed: int
+    style: str
+    mood: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """Gain of red, green and blue before the style's treatment: the light that the picture stands in."""
+
+
+@dataclass(eq=False)
+class Bank:
+    """Pictures with priors. Tensors are made on first use, for each size."""
+
+    library: Library
+    variants: list[Variant]
+    prior: Tensor
+    """log p_i, (N,); sums to 1."""
+
+    nearest: float = 1.0
+    """Cosine similarity of the prompt to the nearest name."""
+
+    _drawn: dict[int, Tensor] = field(default_factory=dict)
+
+    def pictures(self, size: int) -> Tensor:
+        """(N, 3, size, size) in [-1, 1]."""
+        if size not in self._drawn:
+            self._drawn[size] = render(self.library, self.variants, size) * 2 - 1
+        return self._drawn[size]
+
+    @cached_property
+    def norms(self) -> Tensor:
+        """Squared lengths at 64 pixels, (N,)."""
+        return self.pictures(64).flatten(1).square().sum(1)
+
+    @cached_property
+    def coarse(self) -> Tensor:
+        """Means over cells of 8 × 8, (N, 3, 8, 8)."""
+        return exact.pooled(self.pictures(64), 8)
+
+
+def render(library: Library, variants: Sequence[Variant], size: int) -> Tensor:
+    """The variants' pictures, (N, 3, size, size) in [0, 1]."""
+    wanted = sorted({variant.picture for variant in variants})
+    # Twice the size is sharp enough, and costs a quarter of 256 where pictures are small.
+    sources = dict(zip(wanted, library.rgba(wanted, min(256, 2 * size)), strict=True))
+    out = torch.empty(len(variants), 3, size, size)
+    for row, variant in enumerate(variants):
+        out[row] = _placed(variant, sources[variant.picture], library.pictures[variant.picture].kind, size)
+    for style in {variant.style for variant in variants}:
+        rows = [row for row, variant in enumerate(variants) if variant.style == style]
+        for start in range(0, len(rows), 64):
+            part = rows[start : start + 64]
+            out[part] = TREATMENTS.get(style, TREATMENTS["plain"])(out[part])
+    return out.clamp(0, 1)
+
+
+def _placed(variant: Variant, source: Tensor, kind: str, size: int) -> Tensor:
+    """A picture (4, S, S) as its variant has it, before the style's treatment, (3, size, size)."""
+    source = source.flip(2) if variant.mirror else source
+    piece = kind == "piece"
+    # Whole pixels of 64, so that the small picture is the large one, shrunk.
+    unit = size // 64
+    side = unit * max(4, round(64 * variant.scale))
+    small = functional.interpolate(source[None], size=(side, side), mode="bilinear", antialias=True)[0]
+    top = unit * round((64 - side / unit) / 2 + variant.down)
+    left = unit * round((64 - side / unit) / 2 + variant.right)
+    if not piece:
+        # A scene always fills its frame: what would leave a gap is moved back.
+        top, left = min(0, max(size - side, top)), min(0, max(size - side, left))
+    ground = backdrop(variant.ground if piece else "white", size, variant.seed).clone()
+    y0, x0, y1, x1 = max(0, top), max(0, left), min(size, top + side), min(size, left + side)
+    cut = small[:, y0 - top : y1 - top, x0 - left : x1 - left]
+    if piece and variant.ground in ("soft", "dark"):
+        shadow = torch.zeros(1, 1, size, size)
+        shadow[0, 0, y0:y1, x0:x1] = cut[3]
+        reach = max(1, round(2.5 * size / 64))
+        shadow = functional.avg_pool2d(shadow, 2 * reach + 1, 1, reach)
+        ground *= 1 - 0.35 * torch.roll(shadow[0], (reach, reach // 2), (1, 2))
+    ground[:, y0:y1, x0:x1] = ground[:, y0:y1, x0:x1] * (1 - cut[3]) + cut[:3]
+    return ground * torch.tensor(variant.mood)[:, None, None]
+
+
+class Banks:
+    """From prompts to banks: the names nearest to a prompt's words, and variants of their pictures."""
+
+    def __init__(self, library: Library, text: Text, settings: Settings) -> None:
+        self.library, self.text, self.settings = library, text, settings
+        self._known: dict[Request, Bank] = {}
+
+    @cached_property
+    def _names(self) -> Tensor:
+        return torch.from_numpy(self.text.vectors(self.library.names))
+
+    def similarities(self, subject: str) -> Tensor:
+        """Cosine similarity of a subject to each known name, (names,)."""
+        return self._names @ torch.from_numpy(self.text.vectors([subject]))[0]
+
+    def of(self, prompt: str) -> Bank:
+        """The pictures that a prompt describes; without a subject, a sample of the whole library."""
+        request = understand(prompt)
+        bank = self._known.pop(request, None)
+        if bank is None:
+            bank = self._named(request) if request.subject else self._anything(request)
+        self._known[request] = bank  # last used, last forgotten
+        while len(self._known) > MOST_BANKS:
+            del self._known[next(iter(self._known))]
+        return bank
+
+    def _anything(self, request: Request) -> Bank:
+        generator = torch.Generator().manual_seed(derive_seed(0, "anything", request.style))
+        count = min(self.settings.sample, 4 * len(self.library.pictures))
+        order = torch.randperm(len(self.library.pictures), generator=generator).tolist()
+        variants = [self._variant(order[i % len(order)], request, generator) for i in range(count)]
+        return Bank(self.library, variants, torch.full((count,), -math.log(count)))
+
+    def _named(self, request: Request) -> Bank:
+        settings = self.settings
+        similar = self.similarities(request.subject)
+        best = similar.topk(min(settings.names, len(similar)))
+        count = int((best.values >= best.values[0] - settings.margin).sum())
+        indices, values = best.indices[:count], best.values[:count]
+        log_prior = torch.log_softmax(values * settings.similarity_scale, 0)
+        # Names that are unlikely get few variants, but keep their prior.
+        effort = torch.softmax(values * settings.similarity_scale * 0.7, 0)
+        generator = torch.Generator().manual_seed(derive_seed(0, "bank", request.style, request.subject))
+        variants: list[Variant] = []
+        prior: list[float] = []
+        for index, log_p, part in zip(indices.tolist(), log_prior.tolist(), effort.tolist(), strict=True):
+            pictures = self.library.by_name[self.library.names[index]]
+            weights = [self._fits(i, request.style) for i in pictures]
+            count = round(part * settings.variants)
+            if count == 0:
+                continue
+            for k in range(count):
+                chosen = _quantile(weights, (k + 0.5) / count)
+                variants.append(self._variant(pictures[chosen], request, generator))
+            prior += [log_p - math.log(count)] * count
+        logs = torch.tensor(prior)
+        return Bank(self.library, variants, logs - logs.logsumexp(0), values[0].item())
+
+    def _fits(self, picture: int, style: str) -> float:
+        """How much of a style's variants come from this picture, beside the others of its name."""
+        drawn = self.library.pictures[picture].style
+        if style == "plain":
+            return 1.0
+        if style in ("photo", "render"):
+            return {"3d": 1.0, "drawn": 2.0, "own": 2.0}.get(drawn, 1e-3)
+        return 1.0 if drawn in (style, "drawn", "own") else 0.1
+
+    def _variant(self, picture: int, request: Request, generator: torch.Generator) -> Variant:
+        a, b, c, d, e, f, g = torch.rand(7, generator=generator).tolist()
+        seed = int(e * 24)
+        mood = (1.0, 1.0, 1.0)
+        if request.style in ("oil", "photo"):  # from full daylight to the glow of a fire
+            dark = f * f * (0.18 if request.style == "oil" else 0.10)
+            mood = (1 - dark * 0.6, 1 - dark * (0.9 + 0.5 * g), 1 - dark * (0.9 + 1.0 * g))
+        if self.library.pictures[picture].kind == "scene":
+            return Variant(
+                picture,
+                1 + 0.4 * a * a,
+                20 * (b - 0.5),
+                20 * (c - 0.5),
+                d < 0.5,
+                "white",
+                seed,
+                request.style,
+                mood,
+            )
+        drawn = self.library.pictures[picture].style == "drawn"
+        ground = {"photo": "soft", "render": "soft", "oil": "dark"}.get(request.style, "white")
+        if request.sky and request.style not in ("lithograph", "pencil"):
+            ground = request.sky
+        if drawn:  # head and shoulders stand on the lower edge
+            scale = 0.8 + 0.45 * a
+            down = 32 * abs(scale - 1) * (2 * c - 1 if scale > 1 else 1)
+            return Variant(picture, scale, 8 * (b - 0.5), down, d < 0.5, ground, seed, request.style, mood)
+        return Variant(
+            picture,
+            0.72 + 0.28 * a,
+            10 * (b - 0.5),
+            10 * (c - 0.5),
+            d < 0.5,
+            ground,
+            seed,
+            request.style,
+            mood,
+        )
+
+
+def _quantile(weights: Sequence[float], place: float) -> int:
+    """The index at which the running share of ``weights`` passes ``place`` in 0 … 1."""
+    total, so_far = sum(weights), 0.0
+    for index, weight in enumerate(weights):
+        so_far += weight / total
+        if place <= so_far:
+            return index
+    return len(weights) - 1
