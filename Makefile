@@ -2,7 +2,13 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# The parts $(1) of constraints.txt, every file by its digest.
+PINNED = sed -n $(foreach part,$(1),-e '/^\# $(part)$$/,/^\# /p') constraints.txt > $(VENV)/pinned.txt && $(PIP) --require-hashes --requirement $(VENV)/pinned.txt
+# Linux without an NVIDIA card takes PyTorch's build for processors, a tenth of the size, if its index answers; it is
+# pinned by version, since the digests are PyPI's. TORCH_INDEX= takes PyPI's build, TORCH_INDEX=URL another one.
+TORCH_INDEX ?= $(if $(wildcard /proc/driver/nvidia),,$(if $(filter Linux,$(shell uname -s)),https://download.pytorch.org/whl/cpu))
+TORCH := $(shell sed -n 's/^\(torch\|torchvision\)==\([^ ;]*\).*/\1==\2/p' constraints.txt)
 
 .PHONY: site pages fresh serve test check soak bench dataset clean help
 .DEFAULT_GOAL := help
@@ -15,17 +21,19 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 # Planning and rendering: no torch.
-$(VENV)/.pages: $(VENV)/bin/python constraints.txt pyproject.toml
-	$(PIP) .
+$(VENV)/.pages: $(VENV)/bin/python constraints.txt pyproject.toml setup.py
+	@$(call PINNED,pages)
+	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # Computing.
 $(VENV)/.compute: $(VENV)/.pages
-	$(PIP) '.[compute]'
+	@[ -z "$(TORCH_INDEX)" ] || $(PIP) --no-deps --retries 0 --timeout 15 --index-url "$(TORCH_INDEX)" $(TORCH) 2>/dev/null || true
+	@if $(BIN)/python -m pip freeze | grep -q '^torch==.*+'; then $(call PINNED,compute); else $(call PINNED,compute torch); fi
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.compute
-	$(PIP) '.[cluster,compute,dataset,test]'
+	@$(call PINNED,test)
 	$(BIN)/python tests/ensure_browser.py
 	$(BIN)/python tests/ensure_sshd.py
 	@touch $@

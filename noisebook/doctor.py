@@ -84,7 +84,7 @@ def _packages(book: Project) -> Iterator[Finding]:
     ]
     if others:
         found_text = f"{len(others)} differ from constraints.txt: " + ", ".join(others[:5])
-        mend = "pip install -c constraints.txt noisebook, or make site, which does it"
+        mend = "make site installs what it has, where there is a Makefile"
         yield Finding("note", "packages", found_text + (", …" if len(others) > 5 else ""), mend)
     elif not missing:
         yield Finding("ok", "packages", "as constraints.txt has them")
@@ -92,7 +92,7 @@ def _packages(book: Project) -> Iterator[Finding]:
 
 def _torch(book: Project) -> Iterator[Finding]:
     if _installed("torch") is None:
-        mend = "to compute: pip install -c constraints.txt 'noisebook[compute]'"
+        mend = "to compute: pip install 'PLACE[compute]', with PLACE where Noisebook is from (docs/start.md)"
         yield Finding("note", "device", "torch is not installed: this machine can only publish", mend)
         return
     try:

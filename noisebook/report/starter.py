@@ -137,18 +137,20 @@ jobs:
       name: github-pages
       url: ${{ steps.deployment.outputs.page_url }}
     steps:
-      - uses: actions/checkout@v4
-      - uses: actions/setup-python@v5
+      - uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1
+      - uses: actions/setup-python@5fda3b95a4ea91299a34e894583c3862153e4b97 # v7.0.0
         with:
           python-version: "3.12"
+          cache: pip
+          cache-dependency-path: requirements.txt
       - run: pip install -r requirements.txt
       - run: noisebook build --frozen
-      - uses: actions/configure-pages@v5
-      - uses: actions/upload-pages-artifact@v3
+      - uses: actions/configure-pages@45bfe0192ca1faeb007ade9deae92b16b8254a0d # v6.0.0
+      - uses: actions/upload-pages-artifact@fc324d3547104276b827a68afc52ff2a11cc49c9 # v5.0.0
         with:
           path: site
       - id: deployment
-        uses: actions/deploy-pages@v4
+        uses: actions/deploy-pages@368f82528645a54fb793d4d04e342629a3f51346 # v5.0.1
 """
 
 
@@ -174,15 +176,18 @@ def new_report(root: Path, title: str) -> list[Path]:
 
 
 def requirement() -> str:
-    """How another machine gets this very Noisebook: from where it was installed, else by its version."""
+    """How another machine gets this very Noisebook: from where it was installed.
+
+    A folder of this machine has no address, and a bare name might be another's package at an index: then the
+    line holds words in capitals that pip refuses until they are replaced.
+    """
     package = metadata.distribution("noisebook")
-    version = f"noisebook=={package.version}"
     source = json.loads(package.read_text("direct_url.json") or "{}")
     if vcs := source.get("vcs_info"):
         return f"noisebook @ {vcs['vcs']}+{source['url']}@{vcs['commit_id']}"
     if source:
         return (
-            "# Noisebook was installed from a folder of one machine. For others, name its repository:\n"
-            f"# noisebook @ git+https://HOST/OWNER/REPOSITORY@COMMIT\n{version}"
+            "# Noisebook was installed from a folder of one machine. Name its repository, for others:\n"
+            "noisebook @ git+https://HOST/OWNER/REPOSITORY@COMMIT"
         )
-    return version
+    return f"noisebook=={package.version}"
