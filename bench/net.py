@@ -1,6 +1,6 @@
 """How fast the embedded network trains and draws.
 
-``python bench/net.py`` times steps of training on lessons of the library, and 33 steps at γ = 7 in a batch of
+``python bench/net.py`` times steps of training on captioned pictures, and 33 steps at γ = 7 in a batch of
 six, for both stages, with untrained weights, which are as fast. Rates are by processor time: other work on
 the machine does not count; drawing is timed by the clock too. THREADS in the environment sets the number of
 threads.
@@ -20,7 +20,7 @@ from noisebook.diffusion import sampling
 from noisebook.diffusion.denoiser import Enlarge, Prompt
 from noisebook.diffusion.estimates import guided
 from noisebook.diffusion.schedules import strided
-from noisebook.models.lessons import Lessons
+from noisebook.models.captions import CaptionedPictures
 from noisebook.models.library import shipped
 from noisebook.networks.text.denoiser import NetDenoiser, load_network
 from noisebook.networks.text.network import Network, Shape, shape_of
@@ -33,17 +33,17 @@ STAGE2 = {
 }
 
 
-def train(shape: Shape, size: int, batch: int, lessons: Lessons, optimizer: str) -> float:
+def train(shape: Shape, size: int, batch: int, pictures: CaptionedPictures, optimizer: str) -> float:
     """Pictures a processor second, best of a few steps."""
     run = Training(
         Recipe(shape=shape, batch=batch, optimizer=optimizer),  # type: ignore[arg-type]
         lambda *purpose: derive_seed(42, *purpose),
     )
-    tokens = torch.randn(len(lessons.captions), 16, 384).half()
+    tokens = torch.randn(len(pictures.captions), 16, 384).half()
     rates = []
     for _ in range(STEPS):
         begun = time.process_time()
-        run.learn(lessons, tokens, 1e-3)
+        run.train_step(pictures, tokens, 1e-3)
         rates.append(batch / (time.process_time() - begun))
     return max(rates)
 
@@ -82,14 +82,14 @@ def main() -> None:
             f"{processor:.2f} s of processor time, {clock:.2f} s by the clock"
         )
     for shape, size, batch in ((first, 32, 64), (first, 64, 64), (second, 256, 8)):
-        lessons = Lessons(library, names, size)
+        pictures = CaptionedPictures(library, names, size)
         begun = time.process_time()
-        lessons.draw(batch, torch.Generator().manual_seed(0))
+        pictures.draw(batch, torch.Generator().manual_seed(0))
         making = time.process_time() - begun
-        rates = ", ".join(f"{how} {train(shape, size, batch, lessons, how):.1f}" for how in ("adam", "muon"))
+        rates = ", ".join(f"{how} {train(shape, size, batch, pictures, how):.1f}" for how in ("adam", "muon"))
         print(
             f"training at {size} pixels: {rates} pictures/s; "
-            f"a lesson takes {making / batch * 1e3:.1f} ms of that"
+            f"a picture takes {making / batch * 1e3:.1f} ms of that"
         )
 
 

@@ -153,7 +153,7 @@ def sampling(kind: str) -> Callable[[], int]:
     if "ours" in kind:
         from noisebook.generators._mnist_sampling import draw as states
 
-        network = load_unet(net.state_dict(), RECIPE.width, timed=True, classes=10)
+        network = load_unet(net.state_dict(), RECIPE.width, RECIPE.objective)
         schedule = (RECIPE.timesteps, RECIPE.beta_first, RECIPE.beta_last)
         denoiser = MnistDenoiser(network, *schedule, "fp32" if "fp32" in kind else "bf16")
 

@@ -68,10 +68,7 @@ def network(trained: Stored, params: dict[str, Json], weights: str = "weights") 
     from noisebook.networks.mnist.denoiser import load_unet
 
     tensors = {name: torch.tensor(value) for name, value in trained.arrays(weights).items()}
-    timed = params["objective"] != "denoise"
-    return load_unet(
-        tensors, params["width"], timed=timed, classes=10 if params["objective"] == "class" else 0
-    )
+    return load_unet(tensors, params["width"], params["objective"])
 
 
 def greys(digits: Tensor) -> NDArray[np.uint8]:

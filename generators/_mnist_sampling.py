@@ -72,7 +72,7 @@ class Sampled(Drawn):
 
 
 def run_complaints(params: Any, objective: str) -> Iterator[Complaint]:
-    """The training run must be of the right kind and keep what is asked of it."""
+    """The training run must be of the right kind and keep the epochs that are shown."""
     training: Training = params.training
     if training.objective != objective:
         yield Complaint(("training", "objective"), f"this generator draws with objective `{objective}`")
@@ -100,7 +100,7 @@ def network_params(training: Training) -> dict[str, Json]:
 
 
 def denoiser_of(cell: Cell, context: Context) -> MnistDenoiser:
-    """The network that a cell needs, as a denoiser. A moving average may be asked for."""
+    """The network that a cell needs, as a denoiser."""
     from noisebook.networks.mnist.denoiser import MnistDenoiser
 
     from ._mnist import network

@@ -41,7 +41,7 @@ class Params(Base):
         description="the whole network, or what its blocks are made of"
     )
     conditioning: Literal["none", "time", "class"] = Field(
-        "none", description="what the network is told besides the noisy digit; class implies time"
+        "none", description="what the network is conditioned on; class implies time"
     )
     width: int = Field(64, ge=4, le=512, multiple_of=4, description="channels at full resolution, D")
 
@@ -51,12 +51,12 @@ def cells(params: Params) -> list[Cell]:
     if params.show == "blocks":
         alt = "Each block as a chain of the operations and blocks that it consists of."
         return [Cell("blocks", "blocks", alt, {"show": "blocks"}, seed=None)]
-    told = {"none": "", "time": ", told the time", "class": ", told time and class"}[params.conditioning]
+    given = {"none": "", "time": " given the time", "class": " given time and class"}[params.conditioning]
     return [
         Cell(
             "network",
             f"the network at D = {params.width}",
-            f"Block diagram of the UNet{told}: from 28×28 digits down to one vector and up again, with skip "
+            f"Block diagram of the UNet{given}: from 28×28 digits down to one vector and up again, with skip "
             "connections between blocks of the same resolution.",
             {"show": "network", "conditioning": params.conditioning, "width": params.width},
             seed=None,
@@ -193,9 +193,9 @@ def _network_svg(nodes: list[Node]) -> tuple[str, int, int]:
             x = centre + half
     lowest = max(y for _, y in place.values())
     given = [node for node in nodes if node.kind == "input" and node.side]
-    for row, told in enumerate(reversed(given), start=1):
-        place[id(told)] = (GAP + BOX[0] / 2, lowest + ROW * row)
-        for block in (node for node in nodes if told in node.inputs):
+    for row, input_ in enumerate(reversed(given), start=1):
+        place[id(input_)] = (GAP + BOX[0] / 2, lowest + ROW * row)
+        for block in (node for node in nodes if input_ in node.inputs):
             target = next(node for node in nodes if block in node.inputs)
             place[id(block)] = (place[id(target)][0], lowest + ROW * row)
     parts: list[str] = []

@@ -1,4 +1,4 @@
-"""The digit that is asked for, by the network that is told time and class, with guidance."""
+"""Digits of a class, by the network conditioned on time and class, with guidance."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def cells(params: Params) -> list[Cell]:
                 Cell(
                     name,
                     label,
-                    f"Digits coming out of noise, a column for each class asked for: {label}.",
+                    f"Digits coming out of noise, a column for each class: {label}.",
                     {
                         **shared,
                         "classes": [digit for _, digit in grid],

@@ -1,4 +1,4 @@
-"""How good the digits are that were asked for: over epochs, and over γ."""
+"""How good samples of a class are: over epochs, and over γ."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Score the digits that were asked for: are they recognised, do they differ, are they like real ones?"""
+"""Score samples of each class: are they recognised, do they differ, are they like real ones?"""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def _recognition(
 
 
 def _samples(cell: Cell, context: Context) -> tuple[Tensor, Tensor]:
-    """Digits (N, 1, 28, 28) and the classes asked for; finished batches are kept in the scratch folder."""
+    """Digits (N, 1, 28, 28) and their classes; finished batches are kept in the scratch folder."""
     import torch
     from safetensors.torch import load_file, save
 

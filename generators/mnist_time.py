@@ -1,4 +1,4 @@
-"""Digits out of noise, by the network that is told the time alone."""
+"""Digits out of noise, by the network conditioned on time alone."""
 
 from __future__ import annotations
 

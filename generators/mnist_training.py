@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +14,8 @@ from noisebook.cells import contract
 from noisebook.cells.contract import Cell, Context, Json, Need, Output, Result, Stored
 from noisebook.cells.outputs import arrays, number, table
 
+from ._training import SAFETENSORS, STEPS_REPLAYED, repeat
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_CHECKPOINTS = 180
 DRAFT_DIGITS = 1_000
-STEPS_REPLAYED = 20
 STATE, NEAR_END = "state.safetensors", "near_end.safetensors"
-SAFETENSORS = "application/x-safetensors"
 REPLAY_TOLERANCE = 1e-4
 """Largest relative difference of a loss, for another processor's rounding; on the same one there is none."""
 
@@ -51,7 +50,7 @@ class Params(contract.Params):
     timesteps: int = Field(300, ge=1, le=10_000, description="T, for `time` and `class`")
     beta_first: float = Field(1e-4, gt=0, lt=1, description="β_1")
     beta_last: float = Field(0.02, gt=0, lt=1, description="β_T")
-    drop: float = Field(0.1, ge=0, le=1, description="probability of withholding the class")
+    drop: float = Field(0.1, ge=0, le=1, description="probability of dropping the class")
     average: float = Field(0.0, ge=0, lt=1, description="decay of the weights' moving average; 0 for none")
     precision: Literal["fp32", "bf16"] = Field(
         "fp32", description="what the network computes in while training; weights and Adam stay fp32"
@@ -106,7 +105,7 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     for cell in sorted(cells, key=lambda cell: int(cell.params["epoch"])):
         folder = context.scratch(cell)
         if cell.needs and not (folder / STATE).exists():
-            _write(folder / STATE, context.needed(cell, "previous").data("state"))
+            contract.write_atomically(folder / STATE, context.needed(cell, "previous").data("state"))
         context.launch(_train, cell)
         yield cell, _outputs(cell, folder)
 
@@ -131,9 +130,9 @@ def _train(cell: Cell, context: Context) -> None:
             continue
         context.progress(cell, training.step, steps, f"loss {loss:.4f}")
         if training.step == steps - STEPS_REPLAYED:
-            _write(folder / NEAR_END, save(training.state(), made))
+            contract.write_atomically(folder / NEAR_END, save(training.state(), made))
         if training.step == steps or monotonic() - written > SECONDS_BETWEEN_CHECKPOINTS:
-            _write(folder / STATE, save(training.state(), made))
+            contract.write_atomically(folder / STATE, save(training.state(), made))
             written = monotonic()
     training.accelerator.wait_for_everyone()
 
@@ -214,31 +213,8 @@ def replay(cell: Cell, old: Stored | Path, context: Context) -> dict[str, Json]:
         with suppress(KeyError, OSError):
             near_end = load(old.data("near end"))
     training, _ = _prepared(cell, context)
-    evidence = {"first steps": _repeat(training, recorded)}
+    evidence = {"first steps": repeat(training.train_step, 0, recorded, REPLAY_TOLERANCE)}
     if near_end is not None:
         training.restore(near_end)
-        evidence["last steps"] = _repeat(training, recorded)
+        evidence["last steps"] = repeat(training.train_step, training.step, recorded, REPLAY_TOLERANCE)
     return evidence
-
-
-def _repeat(training: Training, recorded: list[float]) -> str:
-    """Take the next steps and hold their losses against the recorded ones."""
-    worst = 0.0
-    expected = recorded[training.step :][:STEPS_REPLAYED]
-    for loss in expected:
-        step = training.step
-        now = training.train_step()
-        worst = max(worst, abs(now - loss) / max(abs(loss), 1e-12))
-        if not worst <= REPLAY_TOLERANCE:
-            raise contract.Disagreement(f"the loss of step {step + 1} was {loss:.6g} and is now {now:.6g}")
-    return f"{len(expected)}, largest relative difference of a loss {worst:.1g}"
-
-
-def _write(path: Path, data: bytes) -> None:
-    """All or nothing, whatever happens meanwhile."""
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

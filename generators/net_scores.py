@@ -1,4 +1,4 @@
-"""Score what the embedded network draws at a checkpoint: are the things that it was taught recognised?"""
+"""Score what the embedded network draws at a checkpoint: are the subjects that it was trained on recognised?"""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Score(contract.Params):
 
 
 class Params(contract.Params):
-    """Sets of pictures, one of each subject that was taught and that the judge knows."""
+    """Sets of pictures, one of each subject that was trained on and that the judge knows."""
 
     training: Training = Field(description="the training run, of stage I")
     scores: list[Score] = Field(
@@ -108,13 +108,13 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
 
     for cell in cells:
         model = _model(cell, context)
-        names = _asked(cell, context, model.names)[: BATCH if context.draft else None]
+        names = _known(cell, context, model.names)[: BATCH if context.draft else None]
         drawn: list[Tensor] = []
         for first in range(0, len(names), BATCH):
             drawn += _drawn(model, names[first : first + BATCH], cell, context)
             context.progress(cell, len(drawn), len(names), "pictures")
         pictures = torch.stack(drawn)
-        shown, count = picture("picture", sheet(pictures, COLUMNS)), number("subjects", len(names))
+        shown, count = picture("picture", sheet(pictures, COLUMNS), "local"), number("subjects", len(names))
         yield cell, [shown, count, *_recognised(pictures, names, cell, context)]
 
 
@@ -130,9 +130,9 @@ def _model(cell: Cell, context: Context) -> PublishedNet:
     return model
 
 
-def _asked(cell: Cell, context: Context, taught: Sequence[str]) -> list[str]:
-    """The subjects that the judge knows, of those that were taught."""
-    return [subject for subject in subjects(context.model(cell, "pictures")) if subject in taught]
+def _known(cell: Cell, context: Context, trained_on: Sequence[str]) -> list[str]:
+    """The subjects that the judge knows, of those that were trained on."""
+    return [subject for subject in subjects(context.model(cell, "pictures")) if subject in trained_on]
 
 
 def _drawn(model: PublishedNet, names: Sequence[str], cell: Cell, context: Context) -> Tensor:
@@ -161,15 +161,22 @@ def replay(cell: Cell, old: Stored, context: Context) -> dict[str, Json]:
     """
     import math
 
-    from noisebook.models import lessons
+    from noisebook.models import captions
     from noisebook.models.library import shipped
     from noisebook.models.tokens import commonness
 
     training = Training.model_validate(cell.needs["trained"].params)
     wanted = training.phases[-1].subjects
-    taught = lessons.subjects(shipped(Path(training.library)), wanted, tuple(training.always), commonness)
-    names = _asked(cell, context, taught)
-    pictures = unsheet(old.data("picture"), len(names))
+    trained_on = captions.subjects(
+        shipped(Path(training.library)), wanted, tuple(training.always), commonness
+    )
+    names = _known(cell, context, trained_on)
+    try:
+        pictures = unsheet(old.data("picture"), len(names))
+    except KeyError as absent:
+        raise contract.Disagreement(
+            f"the recorded pictures are not on this machine ({absent.args[0]}): build the cell again"
+        ) from absent
     evidence: dict[str, Json] = {}
     for output in _recognised(pictures, names, cell, context):
         now, then = (json.loads(data)["value"] for data in (output.data, old.data(output.name)))

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -17,29 +16,23 @@ from noisebook.cells import contract
 from noisebook.cells.contract import Cell, Context, InputFile, Json, Need, Output, Result, Stored
 from noisebook.cells.outputs import arrays, number, picture, table
 
+from ._net_sheet import captioned
+from ._training import SAFETENSORS, repeat
+
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from torch import Tensor
 
-    from noisebook.models.lessons import Lessons
-    from noisebook.networks.text.denoiser import NetDenoiser
+    from noisebook.models.captions import CaptionedPictures
     from noisebook.networks.text.training import Training
 
 SECONDS_BETWEEN_STATES = 300
 SECONDS_BETWEEN_SHEETS = 900
-STEPS_REPLAYED = 20
 DRAFT_STEPS = 2
-JUDGED = {1: 512, 2: 48}
-"""Pictures on which a checkpoint of each stage is judged."""
-ENLARGED = 6
-"""Pictures on a contact sheet of stage II."""
-NOISE_LEVEL = 250
-"""Timestep of the noise on the small picture, on such a sheet."""
+TESTED = {1: 512, 2: 48}
+"""Pictures on which a checkpoint of each stage is tested."""
 STATE, SHEET, LOG = "state.safetensors", "sheet.png", "losses.csv"
 RESTART = "averaged"
 """What a cell that begins with averaged weights calls the cell that has them."""
-SAFETENSORS = "application/x-safetensors"
 REPLAY_TOLERANCE = 2e-3
 """Largest relative difference of a loss, for another processor's rounding; on the same one there is none."""
 PROMPTS = [
@@ -63,10 +56,12 @@ PROMPTS = [
 
 
 class Phase(contract.Params):
-    """A stretch of training with the same lessons."""
+    """A stretch of training on the same pictures."""
 
     size: Literal[32, 64, 256] = Field(64, description="side of the pictures: 32 then 64; 256 for stage II")
-    subjects: int = Field(150, ge=1, le=2000, description="how many names are taught, the commonest first")
+    subjects: int = Field(
+        150, ge=1, le=2000, description="how many names are trained on, the commonest first"
+    )
     pictures: int = Field(ge=1, le=100_000_000, description="pictures seen in this phase")
     learning_rate: float = Field(1e-3, gt=0, le=1, description="the optimizer's, after the first 200 steps")
     fall: float = Field(
@@ -76,8 +71,8 @@ class Phase(contract.Params):
         False, description="begin with the averaged weights and a new optimizer: all that publishing keeps"
     )
 
-    def told(self) -> dict[str, Json]:
-        """What a cell is told of it: a restart only where there is one."""
+    def recorded(self) -> dict[str, Json]:
+        """What stands of it in a cell: a restart only where there is one."""
         return self.model_dump(exclude=set() if self.restart else {"restart"})
 
 
@@ -95,7 +90,7 @@ class Params(contract.Params):
     )
     every: int = Field(128_000, ge=1, description="pictures between checkpoints, counted in each phase")
     library: Annotated[str, InputFile("file")] = Field(
-        "models/library.zip", description="the pictures that are taught, relative to the report's folder"
+        "models/library.zip", description="the pictures to train on, relative to the report's folder"
     )
     always: list[str] = Field(
         [
@@ -119,12 +114,12 @@ class Params(contract.Params):
         [1, 1, 1, 1], description="residual blocks of each level, down and again up"
     )
     patch: int = Field(2, ge=1, le=8, description="side of the squares of pixels that are folded")
-    reads: int = Field(1, ge=0, le=5, description="the first level that reads the words of the text")
-    looks: int = Field(2, ge=0, le=5, description="the first level whose places look at each other")
+    reads: int = Field(1, ge=0, le=5, description="the first level with cross-attention to the text")
+    looks: int = Field(2, ge=0, le=5, description="the first level with self-attention")
     batch: int = Field(64, ge=2, le=4096, description="pictures in a step")
     optimizer: Literal["adam", "muon"] = Field("adam", description="AdamW for all, or Muon inside")
     weight_decay: float = Field(0.01, ge=0, le=1, description="of matrices and kernels")
-    drop: float = Field(0.1, ge=0, le=1, description="probability of withholding the caption")
+    drop: float = Field(0.1, ge=0, le=1, description="probability of dropping the caption")
     weighting: Literal["velocity", "truncated", "min-snr", "sigmoid"] = Field(
         "truncated", description="of noise levels, see noisebook/networks/text/training.py"
     )
@@ -167,10 +162,10 @@ def cells(params: Params) -> list[Cell]:
     result: list[Cell] = []
     begun = 0
     for place, phase in enumerate(params.phases):
-        done = [each.told() for each in params.phases[:place]]
+        done = [each.recorded() for each in params.phases[:place]]
         for here in [*range(params.every, phase.pictures, params.every), phase.pictures]:
             # A phase whose learning rate stays may be made longer without touching what stands.
-            now = {**phase.told(), "pictures": phase.pictures if phase.fall != 1 else here}
+            now = {**phase.recorded(), "pictures": phase.pictures if phase.fall != 1 else here}
             anew = phase.restart and here == min(params.every, phase.pictures)
             result.append(
                 Cell(
@@ -208,6 +203,7 @@ def _before(cell: Cell, context: Context) -> bytes:
     from safetensors.torch import load, save
 
     from noisebook.models.lock import MissingModel
+    from noisebook.networks.text.network import current_names
 
     if RESTART not in cell.needs:
         return context.needed(cell, "previous").data("state")
@@ -220,8 +216,8 @@ def _before(cell: Cell, context: Context) -> bytes:
             "python -m tools.checkpoints restore FILE puts the weights back"
         ) from error
     recorded = before.arrays("loss")
-    state = School(cell, context).training.state()
-    for name, value in weights.items():
+    state = TrainingRun(cell, context).training.state()
+    for name, value in current_names(weights).items():
         for part in ("weights", "average"):
             state[f"{part}/{name}"] = value.float()
     state |= {name: torch.from_numpy(recorded[name]).double() for name in ("loss", "bands")}
@@ -234,15 +230,15 @@ def _before(cell: Cell, context: Context) -> bytes:
 def _train(cell: Cell, context: Context, folder: Path) -> list[Output]:
     from safetensors.torch import load_file, save
 
-    school = School(cell, context)
-    training = school.training
+    run = TrainingRun(cell, context)
+    training = run.training
     if (folder / STATE).exists():
         training.restore(load_file(folder / STATE))
     goal = min(cell.params["seen"], DRAFT_STEPS * cell.params["batch"] if context.draft else 10**12)
     first, begun = training.seen, monotonic()
     written = drawn = begun
     while training.seen < goal:
-        loss = school.step()
+        loss = run.step()
         now = monotonic()
         rate = (training.seen - first) / (now - begun)
         left = (goal - training.seen) / rate / 60
@@ -254,13 +250,13 @@ def _train(cell: Cell, context: Context, folder: Path) -> list[Output]:
             contract.write_atomically(folder / LOG, _log(training))
             written = monotonic()
         if training.seen < goal and now - drawn > SECONDS_BETWEEN_SHEETS:
-            contract.write_atomically(folder / SHEET, picture("picture", school.sheet()).data)
+            contract.write_atomically(folder / SHEET, run.sheet().data)
             drawn = monotonic()
-    return school.outputs((folder / STATE).read_bytes())
+    return run.outputs((folder / STATE).read_bytes())
 
 
-class School:
-    """A run and its lessons."""
+class TrainingRun:
+    """A run, and the pictures that each of its phases trains on."""
 
     def __init__(self, cell: Cell, context: Context) -> None:
         from noisebook.networks.text.network import shape_of
@@ -278,16 +274,18 @@ class School:
         """One step of the phase that the run is in; returns its loss."""
         phase, share = self._phase(self.training.seen)
         rate = phase["learning_rate"] * (1 - (1 - phase["fall"]) * share)
-        return self.training.learn(*self._lessons(phase["size"], phase["subjects"], False), rate)
+        return self.training.train_step(*self._pictures(phase, unseen=False), rate)
 
-    def sheet(self) -> NDArray[np.uint8]:
-        """What the averaged network draws now, (H, W, 3)."""
+    def sheet(self) -> Output:
+        """What the averaged network draws now."""
+        from ._net_sheet import ContactSheet
+
         phase, _ = self._phase(self.training.seen - 1)
+        contact = ContactSheet(self.training.averaged(), phase["size"], self.cell, self.context)
         if self.params["stage"] == 1:
-            return self._from_text(phase["size"])
-        unseen = self._lessons(phase["size"], phase["subjects"], True)
-        taught = self._lessons(phase["size"], phase["subjects"], False)
-        return self._enlarged(unseen[0] if unseen[0].names else taught[0])
+            return picture("picture", contact.from_text(self.params["prompts"]))
+        seen, unseen = (self._pictures(phase, unseen=side)[0] for side in (False, True))
+        return picture("picture", contact.enlarged(unseen if unseen.names else seen))
 
     def outputs(self, state: bytes) -> list[Output]:
         """Weights and state stay on this machine; :mod:`tools.checkpoints` publishes weights."""
@@ -295,42 +293,37 @@ class School:
 
         training, params = self.training, self.params
         phase, _ = self._phase(training.seen - 1)
-        taught = {
-            side: self._lessons(phase["size"], phase["subjects"], side == "unseen")
-            for side in ("seen", "unseen")
-        }
-        judged = {
-            side: training.judge(*each, JUDGED[params["stage"]])
-            for side, each in taught.items()
+        sources = {side: self._pictures(phase, unseen=side == "unseen") for side in ("seen", "unseen")}
+        errors = {
+            side: training.test(*each, TESTED[params["stage"]])
+            for side, each in sources.items()
             if each[0].names  # a small library has no picture to spare
         }
         rows = [
-            [f"{100 * k} to {100 * k + 99}", *(round(each[k], 5) for each in judged.values())]
-            for k in range(len(judged["seen"]))
+            [f"{100 * k} to {100 * k + 99}", *(round(each[k], 5) for each in errors.values())]
+            for k in range(len(errors["seen"]))
         ]
         # safetensors takes an array's bytes as they lie: channels last must not be saved as channels first.
         weights = {name: value.half().contiguous().numpy() for name, value in training.average.items()}
         about = {
             "shape": json.dumps(params["shape"]),
-            "names": json.dumps(taught["seen"][0].names, ensure_ascii=False),
+            "names": json.dumps(sources["seen"][0].names, ensure_ascii=False),
             "pictures": str(training.seen),
         }
-        speed = training.seen / max(training.seconds, 1e-9)
+        losses = {
+            "loss": np.array(training.loss, np.float32),
+            "bands": np.array(training.bands, np.float32).reshape(-1, len(rows) + 1),
+            **{side: np.array(each, np.float32) for side, each in errors.items()},
+        }
+        computed = [[str(training.dtype).removeprefix("torch."), training.kernels]]
         return [
-            picture("picture", self.sheet()),
-            table("error of v by noise level", ["t", *judged], rows),
-            number("error of v", float(np.mean(judged["seen"]))),
-            arrays(
-                "loss",
-                {
-                    "loss": np.array(training.loss, np.float32),
-                    "bands": np.array(training.bands, np.float32).reshape(-1, len(rows) + 1),
-                    **{side: np.array(each, np.float32) for side, each in judged.items()},
-                },
-            ),
+            self.sheet(),
+            table("error of v by noise level", ["t", *errors], rows),
+            number("error of v", float(np.mean(errors["seen"]))),
+            arrays("loss", losses),
             number("training time", training.seconds, "s", measured=True),
-            number("speed", speed, "pictures/s", measured=True),
-            table("computed in", ["type", "kernels"], [[training.fast, training.kernels]], measured=True),
+            number("speed", training.seen / max(training.seconds, 1e-9), "pictures/s", measured=True),
+            table("computed in", ["type", "kernels"], computed, measured=True),
             arrays("weights", weights, "local", about),
             Output("state", SAFETENSORS, state, keep="local"),
         ]
@@ -343,107 +336,10 @@ class School:
             seen -= phase["pictures"]
         return phase, 1.0
 
-    def _lessons(self, size: int, subjects: int, unseen: bool) -> tuple[Lessons, Tensor]:
-        return _lessons(
-            str(self.context.input(self.cell, "library")),
-            size,
-            subjects,
-            unseen,
-            tuple(self.params["always"]),
-        )
-
-    def _denoiser(self, size: int) -> NetDenoiser:
-        from noisebook.networks.text.denoiser import NetDenoiser
-
-        denoiser = NetDenoiser(self.training.averaged(), _read)
-        denoiser.image_size = size
-        return denoiser
-
-    def _from_text(self, size: int) -> NDArray[np.uint8]:
-        prompts = self.params["prompts"]
-        pictures = self._drawn(self._denoiser(size), prompts, dynamic=True)
-        columns = next(n for n in range(min(8, len(prompts)), 0, -1) if len(prompts) % n == 0)
-        return _tiled(pictures, columns, 64 // size)
-
-    def _enlarged(self, lessons: Lessons) -> NDArray[np.uint8]:
-        """Small pictures; what the network makes of them; what they were."""
-        import torch
-        from torch.nn import functional
-
-        from noisebook.diffusion.denoiser import Enlarge
-        from noisebook.diffusion.sampling import draw_noise
-
-        originals, captions = lessons.draw(ENLARGED, self._generator("lessons"))
-        small = functional.avg_pool2d(originals, 4)
-        noise = draw_noise(self._generators("augmentation", ENLARGED), originals.shape[1:])
-        prompts = [
-            Enlarge(lessons.captions[caption], picture, each, NOISE_LEVEL)
-            for caption, picture, each in zip(captions.tolist(), small, noise, strict=True)
-        ]
-        drawn = self._drawn(self._denoiser(lessons.size), prompts, dynamic=False)
-        shown = functional.interpolate(small, scale_factor=4.0)
-        return _tiled(torch.cat([shown, drawn, originals]), ENLARGED, 1)
-
-    def _drawn(self, denoiser: NetDenoiser, prompts: Sequence[Any], dynamic: bool) -> Tensor:
-        from noisebook.diffusion.estimates import guided
-        from noisebook.diffusion.sampling import draw_noise, finish, reverse
-        from noisebook.diffusion.schedules import strided
-        from noisebook.diffusion.thresholding import thresholding
-
-        each = self._generators("sheet", len(prompts))
-        x = draw_noise(each, (3, denoiser.image_size, denoiser.image_size))
-        timesteps = strided(990, 330 if self.context.draft else 30)
-        estimate = guided(denoiser, prompts, self.params["guidance"])
-        threshold = thresholding("dynamic" if dynamic else "static")
-        return finish(reverse(x, timesteps, denoiser.alphas_cumprod, estimate, each, threshold=threshold))
-
-    def _generators(self, purpose: str, count: int) -> list[Any]:
-        return [self._generator(purpose, k) for k in range(count)]
-
-    def _generator(self, *purpose: Json) -> Any:
-        import torch
-
-        return torch.Generator().manual_seed(self.context.seed(self.cell, *purpose))
-
-
-@lru_cache(maxsize=4)
-def _lessons(
-    library: str, size: int, subjects: int, unseen: bool, always: tuple[str, ...]
-) -> tuple[Lessons, Tensor]:
-    """Lessons, and the tokens of their captions in half precision."""
-    import torch
-
-    from noisebook.models import lessons
-    from noisebook.models.library import shipped
-    from noisebook.models.tokens import commonness
-
-    pictures = shipped(Path(library))
-    names = lessons.subjects(pictures, subjects, always, commonness)
-    made = lessons.Lessons(pictures, names, size, unseen=unseen)
-    return made, torch.from_numpy(_tokens().states(made.captions))
-
-
-@lru_cache(maxsize=1)
-def _tokens() -> Any:
-    from noisebook.models.tokens import Tokens
-
-    return Tokens()
-
-
-def _read(texts: Sequence[str]) -> Tensor:
-    import torch
-
-    return torch.from_numpy(_tokens().states(texts)).float()
-
-
-def _tiled(pictures: Tensor, columns: int, scale: int) -> NDArray[np.uint8]:
-    """(N, 3, S, S) in [-1, 1] as one picture, row by row."""
-    from noisebook.models.pictures import to_bytes
-
-    pixels = to_bytes(pictures).repeat(scale, 1).repeat(scale, 2)
-    side = pixels.shape[1]
-    rows = pixels.reshape(-1, columns, side, side, 3).swapaxes(1, 2)
-    return rows.reshape(-1, columns * side, 3)
+    def _pictures(self, phase: dict[str, Any], *, unseen: bool) -> tuple[CaptionedPictures, Tensor]:
+        """Those of a phase, or those that are kept out of training, with what their captions say."""
+        library = str(self.context.input(self.cell, "library"))
+        return captioned(library, phase["size"], phase["subjects"], unseen, tuple(self.params["always"]))
 
 
 def _log(training: Training) -> bytes:
@@ -474,22 +370,11 @@ def replay(cell: Cell, old: Stored | Path, context: Context) -> dict[str, Json]:
         recorded = load_file(old / STATE)["loss"].tolist()
     else:
         recorded = old.arrays("loss")["loss"].tolist()
-    evidence: dict[str, Json] = {"first steps": _repeat(School(cell, context), recorded)}
+    first = TrainingRun(cell, context)
+    evidence: dict[str, Json] = {"first steps": repeat(first.step, 0, recorded, REPLAY_TOLERANCE)}
     if cell.needs:
         with suppress(KeyError, OSError, MissingModel):
-            school = School(cell, context)
-            school.training.restore(load(_before(cell, context)))
-            evidence["later steps"] = _repeat(school, recorded)
+            later = TrainingRun(cell, context)
+            later.training.restore(load(_before(cell, context)))
+            evidence["later steps"] = repeat(later.step, later.training.step, recorded, REPLAY_TOLERANCE)
     return evidence
-
-
-def _repeat(school: School, recorded: list[float]) -> str:
-    """Take the next steps and hold their losses against the recorded ones."""
-    worst, step = 0.0, school.training.step
-    expected = recorded[step:][:STEPS_REPLAYED]
-    for k, loss in enumerate(expected, step + 1):
-        now = school.step()
-        worst = max(worst, abs(now - loss) / max(abs(loss), 1e-12))
-        if not worst <= REPLAY_TOLERANCE:
-            raise contract.Disagreement(f"the loss of step {k} was {loss:.6g} and is now {now:.6g}")
-    return f"{len(expected)}, largest relative difference of a loss {worst:.1g}"

@@ -22,7 +22,7 @@ from noisebook.generators import (
 
 from noisebook.cells.contract import Disagreement
 from noisebook.cells.outputs import arrays, number, picture
-from noisebook.models import lessons
+from noisebook.models import captions
 from noisebook.models.library import Library
 from noisebook.models.lock import MissingModel, read_lock
 from tests.fake_context import FakeContext, FakeStored, run
@@ -182,7 +182,7 @@ def test_scores_of_a_checkpoint_are_of_what_it_was_taught(
         return pictures[:, :, :: 64 // size, :: 64 // size]
 
     monkeypatch.setattr(net_scores, "draw", drawn)
-    monkeypatch.setattr(lessons, "subjects", lambda *what: [*names[12:], "moa"])
+    monkeypatch.setattr(captions, "subjects", lambda *what: [*names[12:], "moa"])
     models = {"pictures": library, "features": network}
     needed = {"judge": FakeStored([judge["weights"]]), "trained": trained}
     tops = {}

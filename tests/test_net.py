@@ -1,4 +1,4 @@
-"""The embedded network: its shape, lessons, a training run that may be killed, and published weights."""
+"""The embedded network: its shape, its pictures, a training run that may be killed, and published weights."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from noisebook.generators import net_training
+from noisebook.generators import _net_sheet, net_training
 from PIL import Image
 from pydantic import ValidationError
 from torch import Tensor
@@ -28,17 +28,18 @@ from noisebook.cells.store import Store
 from noisebook.diffusion.denoiser import Denoiser, Enlarge
 from noisebook.diffusion.schedules import clean, forward, squared_cosine
 from noisebook.kernels import native
-from noisebook.models import lessons as teaching
+from noisebook.models import captions as teaching
 from noisebook.models import net, tokens
 from noisebook.models.library import Library, Picture, write
 from noisebook.models.lock import MissingModel, read_lock
 from noisebook.models.lock import load as load_model
 from noisebook.models.text import WEIGHTS
+from noisebook.networks.precision import fastest_dtype
 from noisebook.networks.text import training as net_training_module
 from noisebook.networks.text.denoiser import NetDenoiser, load_network
 from noisebook.networks.text.muon import orthogonal
-from noisebook.networks.text.network import WORDS, Network, Shape, halved, shape_of
-from noisebook.networks.text.training import BANDS, Recipe, Training, ask, fast_type, log_noise, weight
+from noisebook.networks.text.network import TEXT_WIDTH, Network, Shape, halved, shape_of
+from noisebook.networks.text.training import BANDS, Recipe, Training, draw_batch, log_noise, weight
 from tests.fake_context import FakeContext, FakeStored, run
 from tools import checkpoints
 
@@ -63,10 +64,10 @@ def generator(number: int = 0) -> torch.Generator:
 
 def said(texts: Sequence[str]) -> np.ndarray:
     """Tokens of a text without an encoder: as many as it has words, and two."""
-    out = np.zeros((len(texts), tokens.LENGTH, WORDS), np.float16)
+    out = np.zeros((len(texts), tokens.LENGTH, TEXT_WIDTH), np.float16)
     for row, text in zip(out, texts, strict=True):
         count = min(tokens.LENGTH, 2 + len(text.split()))
-        row[:count] = np.random.default_rng(derive_seed(0, text)).standard_normal((count, WORDS))
+        row[:count] = np.random.default_rng(derive_seed(0, text)).standard_normal((count, TEXT_WIDTH))
     return out
 
 
@@ -79,8 +80,8 @@ def no_encoder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("NOISEBOOK_CACHE_DIR", str(tmp_path / "user"))
     monkeypatch.setattr(tokens, "encode", said)
     monkeypatch.setattr(tokens, "commonness", plainly)
-    monkeypatch.setattr(net_training, "JUDGED", {1: 16, 2: 4})
-    for cached in (net_training._tokens, net_training._lessons):
+    monkeypatch.setattr(net_training, "TESTED", {1: 16, 2: 4})
+    for cached in (_net_sheet.tokens, _net_sheet.captioned):
         cached.cache_clear()
 
 
@@ -121,7 +122,7 @@ def teaching_library(path: Path) -> Library:
 
 
 class Colours:
-    """Lessons without files: a flat colour and its name."""
+    """Captioned pictures without files: a flat colour and its name."""
 
     def __init__(self, size: int = 64) -> None:
         self.size = size
@@ -133,7 +134,7 @@ class Colours:
         ).clone(), which + 1
 
 
-TOLD = torch.from_numpy(said(["", "red", "green", "blue"]))
+TOKENS = torch.from_numpy(said(["", "red", "green", "blue"]))
 
 
 def lively(shape: Shape, number: int = 1) -> Network:
@@ -247,22 +248,22 @@ def test_epsilon_is_what_v_says() -> None:
 
 
 def test_a_batch_has_every_noise_level_and_v_for_its_target() -> None:
-    question = ask(replace(RECIPE, drop=0.5), Colours(), 100, generator())
-    assert question.t.sort().values.diff().unique().tolist() == [10]
-    alphas = squared_cosine()[question.t].view(-1, 1, 1, 1).float()
-    picture = alphas.sqrt() * question.x - (1 - alphas).sqrt() * question.target
+    batch = draw_batch(replace(RECIPE, drop=0.5), Colours(), 100, generator())
+    assert batch.t.sort().values.diff().unique().tolist() == [10]
+    alphas = squared_cosine()[batch.t].view(-1, 1, 1, 1).float()
+    picture = alphas.sqrt() * batch.x - (1 - alphas).sqrt() * batch.target
     assert torch.allclose(picture.amax((1, 2, 3)), torch.tensor(0.8), atol=1e-4)
-    assert 0.35 < float((question.captions == 0).double().mean()) < 0.65
-    told = question.captions > 0
-    assert (picture[told, :, 0, 0].argmax(1) == question.captions[told] - 1).all()
+    assert 0.35 < float((batch.captions == 0).double().mean()) < 0.65
+    told = batch.captions > 0
+    assert (picture[told, :, 0, 0].argmax(1) == batch.captions[told] - 1).all()
 
 
 def test_stage_two_is_shown_the_small_picture_with_noise_of_the_level_that_it_is_told() -> None:
-    question = ask(Recipe(shape=LARGE, batch=8), Colours(256), 40, generator())
-    assert question.beside is not None and question.level is not None
-    assert question.level.unique().numel() > 20 and int(question.level.max()) <= 500
-    noise = 1 - squared_cosine()[question.level]
-    assert torch.allclose(question.beside.var((2, 3)).mean(1).double(), noise, rtol=0.05, atol=1e-4)
+    batch = draw_batch(Recipe(shape=LARGE, batch=8), Colours(256), 40, generator())
+    assert batch.low_res is not None and batch.level is not None
+    assert batch.level.unique().numel() > 20 and int(batch.level.max()) <= 500
+    noise = 1 - squared_cosine()[batch.level]
+    assert torch.allclose(batch.low_res.var((2, 3)).mean(1).double(), noise, rtol=0.05, atol=1e-4)
 
 
 def test_weights_of_noise_levels() -> None:
@@ -288,28 +289,28 @@ def test_a_run_learns_logs_every_noise_level_and_resumes_bit_for_bit(
     recipe = replace(RECIPE, optimizer=optimizer, average=0.5)
     whole, first = Training(recipe, seed), Training(recipe, seed)
     for _ in range(12):
-        whole.learn(Colours(32), TOLD, 3e-3)
+        whole.train_step(Colours(32), TOKENS, 3e-3)
     for _ in range(7):
-        first.learn(Colours(32), TOLD, 3e-3)
+        first.train_step(Colours(32), TOKENS, 3e-3)
     resumed = Training(recipe, seed)
     resumed.restore(first.state())
     for _ in range(5):
-        resumed.learn(Colours(32), TOLD, 3e-3)
+        resumed.train_step(Colours(32), TOKENS, 3e-3)
     for run_ in (whole, resumed):
         for _ in range(3):
-            run_.learn(Colours(64), TOLD, 3e-3)
+            run_.train_step(Colours(64), TOKENS, 3e-3)
     again = Training(recipe, seed)
     again.restore(resumed.state())
     for run_ in (whole, again):
-        run_.learn(Colours(64), TOLD, 3e-3)
+        run_.train_step(Colours(64), TOKENS, 3e-3)
     a, b = whole.state(), again.state()
     assert a.keys() == b.keys()
     assert [name for name in a if name != "seconds" and not torch.equal(a[name], b[name])] == []
     assert whole.step == 16 and whole.seen == 128
     assert np.isfinite(whole.bands).all() and np.shape(whole.bands) == (2, BANDS + 1)
     assert sum(whole.loss[9:12]) < 0.9 * sum(whole.loss[:3])
-    judged = whole.judge(Colours(64), TOLD, 16)
-    assert np.isfinite(judged).all() and judged == again.judge(Colours(64), TOLD, 16)
+    judged = whole.test(Colours(64), TOKENS, 16)
+    assert np.isfinite(judged).all() and judged == again.test(Colours(64), TOKENS, 16)
 
 
 def test_the_average_follows_the_weights() -> None:
@@ -317,7 +318,7 @@ def test_the_average_follows_the_weights() -> None:
     name = "gates.1.leave.weight"
     expected = run_.average[name].clone()
     for step in range(3):
-        run_.learn(Colours(32), TOLD, 1e-2)
+        run_.train_step(Colours(32), TOKENS, 1e-2)
         decay = min(0.75, (2 + step) / (11 + step))
         expected = decay * expected + (1 - decay) * dict(run_.network.named_parameters())[name].detach()
     assert torch.allclose(run_.average[name], expected, atol=1e-7) and expected.abs().max() > 0
@@ -325,12 +326,12 @@ def test_the_average_follows_the_weights() -> None:
     # What a phase of larger pictures adds is young again: random weights do not linger.
     first = "gates.0.enter.weight"
     begun = run_.average[first].clone()
-    run_.learn(Colours(64), TOLD, 1e-2)
+    run_.train_step(Colours(64), TOKENS, 1e-2)
     value = dict(run_.network.named_parameters())[first]
     assert torch.allclose(run_.average[first], 2 / 11 * begun + 9 / 11 * value, atol=1e-7)
 
 
-# Lessons
+# Captioned pictures
 
 
 def test_subjects_are_the_projects_own_those_asked_for_and_the_commonest(library: Library) -> None:
@@ -341,9 +342,9 @@ def test_subjects_are_the_projects_own_those_asked_for_and_the_commonest(library
         teaching.subjects(library, 3, ["dragon"], plainly)
 
 
-def test_lessons_show_what_their_captions_say(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures_show_what_their_captions_say(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(teaching, "HELD_OUT", 5)
-    made = teaching.Lessons(library, ["apple", "sea", "meadow"], 32)
+    made = teaching.CaptionedPictures(library, ["apple", "sea", "meadow"], 32)
     pictures, captions = made.draw(300, generator())
     assert pictures.shape == (300, 3, 32, 32) and pictures.abs().max() <= 1
     texts = [made.captions[caption] for caption in captions.tolist()]
@@ -362,10 +363,10 @@ def test_lessons_show_what_their_captions_say(library: Library, monkeypatch: pyt
 def test_a_part_of_the_pictures_is_kept_out(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(teaching, "HELD_OUT", 5)
     names = list(COLOURS)
-    seen, unseen = (teaching.Lessons(library, names, 32, unseen=side) for side in (False, True))
+    seen, unseen = (teaching.CaptionedPictures(library, names, 32, unseen=side) for side in (False, True))
     files = [{piece.file for piece in each._pieces} for each in (seen, unseen)]
     assert files[1] and not files[0] & files[1] and len(files[0] | files[1]) == 20
-    alone = teaching.Lessons(library, ["meadow"], 32)  # the only picture of a name is taught
+    alone = teaching.CaptionedPictures(library, ["meadow"], 32)  # the only picture of a name is taught
     assert len(alone._pieces) == 1
 
 
@@ -389,7 +390,7 @@ def test_names_as_people_say_them(name: str, phrase: str) -> None:
 def test_texts_are_encoded_once_and_kept(no_encoder: None, monkeypatch: pytest.MonkeyPatch) -> None:
     known = tokens.Tokens()
     states = known.states(["a cat", "", "a cat"])
-    assert states.shape == (3, tokens.LENGTH, WORDS) and states.dtype == np.float16
+    assert states.shape == (3, tokens.LENGTH, TEXT_WIDTH) and states.dtype == np.float16
     assert (states[1] != 0).any(-1).sum() == 2  # a beginning and an end
     monkeypatch.setattr(tokens, "encode", lambda texts: pytest.fail("encoded again"))
     assert np.array_equal(tokens.Tokens().states(["a cat", ""])[0], states[0])
@@ -527,13 +528,13 @@ def test_stage_two_trains_and_shows_small_drawn_and_true(
     context = FakeContext(root=tmp_path, scratch=tmp_path, draft=True)
     [(_, outputs)] = net_training.run(cells, context)
     sheet = outputs[0]
-    assert (sheet.width, sheet.height) == (net_training.ENLARGED * 256, 3 * 256)
+    assert (sheet.width, sheet.height) == (_net_sheet.ENLARGED * 256, 3 * 256)
 
 
 KILLED = """
     import sys, torch
     from pathlib import Path
-    from noisebook.generators import net_training
+    from noisebook.generators import _net_sheet, net_training
     from noisebook.models import tokens
     from tests import test_net
     from tests.fake_context import FakeContext, run
@@ -594,9 +595,9 @@ def test_a_loaded_network_keeps_its_transformed_weights_and_answers_as_before() 
             value.add_(0.02 * torch.randn_like(value))
     loaded = load_network(plain.state_dict(), TINY)
     kinds = {type(layer) for layer in loaded.modules() if getattr(layer, "kernel_size", ()) == (3, 3)}
-    fast = fast_type() == "float32" and not native.unavailable()
+    fast = fastest_dtype() == torch.float32 and not native.unavailable()
     assert native.FixedConv2d in kinds if fast else kinds == {torch.nn.Conv2d}
-    x, noise, read = torch.randn(4, 3, 64, 64), torch.zeros(4), torch.randn(4, 16, WORDS)
+    x, noise, read = torch.randn(4, 3, 64, 64), torch.zeros(4), torch.randn(4, 16, TEXT_WIDTH)
     with torch.no_grad():
         assert torch.allclose(loaded(x, noise, read), plain(x, noise, read), atol=1e-4)
 

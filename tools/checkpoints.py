@@ -19,7 +19,7 @@ from pathlib import Path
 from noisebook.cells.folders import write_atomically
 from noisebook.cells.record import Record
 from noisebook.cells.store import Store
-from noisebook.models.lessons import NEUTRAL
+from noisebook.models.captions import NEUTRAL
 from noisebook.models.lock import MissingModel, pin
 from noisebook.models.net import TEXT, weights_of
 from noisebook.models.tokens import Tokens, write

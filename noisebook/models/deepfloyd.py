@@ -24,8 +24,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from importlib import import_module
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -214,8 +213,10 @@ class DeepFloyd(Denoiser):
         """The network, loaded once."""
         if self._unet is None:
             self._unet = load_unet(self.folder, self.device, self.dtype, self.offload)
-            # Looked up at run time: how layers are computed is no part of a key.
-            import_module("noisebook.kernels.deepfloyd_unet").accelerate(self._unet)
+            with suppress(ImportError):  # kernels are optional
+                from noisebook.kernels import deepfloyd_unet
+
+                deepfloyd_unet.accelerate(self._unet)
         return self._unet
 
 

@@ -22,7 +22,7 @@ TEXT = "models/net-text.safetensors"
 
 
 class Reader:
-    """Texts to tokens (B, n, 384) float32, each text asked for once."""
+    """Texts to tokens (B, n, 384) float32, each text encoded once."""
 
     def __init__(self, tokens: Tokens) -> None:
         self.tokens = tokens
@@ -39,7 +39,7 @@ class PublishedNet(NetDenoiser):
     """A network from published weights.
 
     Attributes:
-        names: the subjects that it was taught.
+        names: the subjects that it was trained on.
     """
 
     def __init__(self, network: Network, reader: Reader, names: Sequence[str]) -> None:

@@ -1,6 +1,6 @@
 """Texts as tokens: all-MiniLM-L6-v2's last hidden states, for a network that reads word by word.
 
-What the report's own prompts say ships with the network's weights; what else was asked on this machine is
+Those of the report's own prompts ship with the network's weights; those of other texts are
 kept in the user's cache folder. All of it is in half precision, so that a kept text is the one that the
 encoder would give.
 """

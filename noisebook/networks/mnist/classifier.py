@@ -38,7 +38,7 @@ class Classifier(nn.Module):
 
 
 def load_classifier(weights: Mapping[str, Tensor]) -> Classifier:
-    """A classifier with these weights, ready to be asked."""
+    """A classifier with these weights, for inference."""
     classifier = Classifier()
     classifier.load_state_dict(dict(weights))
     return classifier.eval().requires_grad_(False)

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from noisebook.diffusion.denoiser import Denoiser
-from noisebook.networks.mnist.kernels import accelerate
 from noisebook.networks.mnist.schedule import alphas_cumprod
-from noisebook.networks.mnist.unet import UNet
+from noisebook.networks.mnist.unet import Objective, UNet, unet_for
+from noisebook.networks.precision import accelerate
 
 
-def load_unet(weights: Mapping[str, Tensor], width: int, *, timed: bool = False, classes: int = 0) -> UNet:
-    """A network with these weights (any float type; computed in fp32), ready to be asked: BatchNorm fixed."""
-    network = UNet(width, timed=timed, classes=classes)
+def load_unet(weights: Mapping[str, Tensor], width: int, objective: Objective) -> UNet:
+    """A network with these weights (any float type; computed in fp32), for inference: BatchNorm fixed."""
+    network = unet_for(objective, width)
     network.load_state_dict(dict(weights))
     network.to(memory_format=torch.channels_last)
     accelerate(network)
@@ -26,9 +26,9 @@ def load_unet(weights: Mapping[str, Tensor], width: int, *, timed: bool = False,
 class MnistDenoiser(Denoiser):
     """ε of noisy digits, by a time-conditioned network; a prompt is a class, 0 … 9, or None.
 
-    Pixels are in [0, 1]; timesteps run from T to 1, and ᾱ_0 = 1 is the clean digit. The network is told t/T,
-    as in training. It may compute in bfloat16, by autocast: ε is then off by less than 1% of its size, as
-    measured on a trained network, beside which a step's own noise is large. x_t and ε are fp32 always.
+    Pixels are in [0, 1]; timesteps run from T to 1, and ᾱ_0 = 1 is the clean digit. The network's time is
+    t/T, as in training. It may compute in bfloat16, by autocast: ε is then off by less than 1% of its size (on
+    a trained network), little against a step's own noise. x_t and ε are fp32 always.
     """
 
     image_size = 28
@@ -42,7 +42,7 @@ class MnistDenoiser(Denoiser):
         precision: Literal["fp32", "bf16"] = "fp32",
     ) -> None:
         if not network.timed:
-            raise ValueError("a network that is not told the time cannot sample")
+            raise ValueError("a network that is not conditioned on time cannot sample")
         self.network = network
         self.timesteps = timesteps
         self.precision = precision

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from noisebook.diffusion import flow
-from noisebook.networks.mnist.kernels import accelerate
 from noisebook.networks.mnist.schedule import alphas_cumprod
 from noisebook.networks.mnist.unet import Objective, UNet, unet_for
+from noisebook.networks.precision import DTYPES, accelerate
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -126,7 +126,7 @@ class Training:
             torch.manual_seed(seed("weights"))
             network = recipe.network()
         self.network = network.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.kernels = accelerate(self.network, recipe.precision)
+        self.kernels = accelerate(self.network, DTYPES[recipe.precision])
         self.optimizer = torch.optim.Adam(self.network.parameters(), recipe.learning_rate, fused=True)
         self.prepared: tuple[Any, Any] = accelerator.prepare(self.network, self.optimizer)
         self.average: dict[str, Tensor] = {}

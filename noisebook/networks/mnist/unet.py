@@ -1,4 +1,4 @@
-"""The UNet for 28×28 digits, out of its named blocks; optionally told the time and the class."""
+"""The UNet for 28×28 digits, out of its named blocks; optionally conditioned on time and class."""
 
 from __future__ import annotations
 

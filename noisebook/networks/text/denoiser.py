@@ -10,31 +10,31 @@ from torch import Tensor
 
 from noisebook.diffusion.denoiser import Denoiser, Enlarge, Prompt
 from noisebook.diffusion.schedules import forward, squared_cosine
-from noisebook.networks.mnist.kernels import accelerate_fixed
-from noisebook.networks.text.network import Network, Shape
-from noisebook.networks.text.training import enlarged, fast_type, log_noise, quick
+from noisebook.networks.precision import accelerate, autocast, fastest_dtype
+from noisebook.networks.text.network import Network, Shape, current_names
+from noisebook.networks.text.training import enlarged, log_noise
 
 Read = Callable[[Sequence[str]], Tensor]
 """Texts to tokens, (B, n, 384); padding is zero."""
 
-Told = tuple[Tensor, Tensor | None, Tensor | None]
-"""Tokens; for stage II also the noised enlarged pictures and ln(σ/α) of their noise."""
+Conditioning = tuple[Tensor, Tensor | None, Tensor | None]
+"""Tokens; for stage II also the enlarged pictures with noise, and ln(σ/α) of that."""
 
 
 def load_network(weights: Mapping[str, Tensor], shape: Shape) -> Network:
-    """A network with these weights (any float type; kept in float32), ready to be asked."""
+    """A network with these weights (any float type; kept in float32), for inference."""
     network = Network(shape)
-    network.load_state_dict(dict(weights))
+    network.load_state_dict(current_names(weights))
     network.to(memory_format=torch.channels_last)
-    if fast_type() == "float32":  # in bfloat16 these kernels are less exact than PyTorch's own
-        accelerate_fixed(network)
+    if fastest_dtype() == torch.float32:  # in bfloat16 the kernels are less exact than PyTorch's own
+        accelerate(network, fixed=True)
     return network.eval().requires_grad_(False)
 
 
 class NetDenoiser(Denoiser):
     """The embedded network, stage I or II, as a :class:`noisebook.diffusion.denoiser.Denoiser`.
 
-    The network answers with v; ε = σ x_t + α v. Unconditional is what the text encoder makes of "". Stage II
+    The network predicts v; ε = σ x_t + α v. Unconditional is what the text encoder makes of "". Stage II
     takes :class:`noisebook.diffusion.denoiser.Enlarge` as its prompts.
 
     Attributes:
@@ -46,9 +46,9 @@ class NetDenoiser(Denoiser):
         self.network, self.read = network, read
         self.image_size = network.shape.size
         self.alphas_cumprod = squared_cosine()
-        self.fast = fast_type()
+        self.dtype = fastest_dtype()
 
-    def embed(self, prompts: Sequence[Prompt]) -> Told:
+    def embed(self, prompts: Sequence[Prompt]) -> Conditioning:
         """See :class:`noisebook.diffusion.denoiser.Denoiser`."""
         texts = [str(prompt.text if isinstance(prompt, Enlarge) else prompt) for prompt in prompts]
         tokens = self.read(texts)
@@ -64,11 +64,11 @@ class NetDenoiser(Denoiser):
         return tokens, torch.stack(pictures), log_noise(torch.tensor(levels, dtype=torch.float64))
 
     @torch.inference_mode()
-    def predict(self, x_t: Tensor, t: int, conditioning: Told) -> tuple[Tensor, None]:
+    def predict(self, x_t: Tensor, t: int, conditioning: Conditioning) -> tuple[Tensor, None]:
         """See :class:`noisebook.diffusion.denoiser.Denoiser`."""
-        tokens, beside, level = conditioning
+        tokens, low_res, low_res_noise = conditioning
         alpha = float(self.alphas_cumprod[t])
         noise = log_noise(self.alphas_cumprod[t]).expand(len(x_t))
-        with quick(self.fast):
-            v = self.network(x_t.float(), noise, tokens, beside, level).float()
+        with autocast(self.dtype):
+            v = self.network(x_t.float(), noise, tokens, low_res, low_res_noise).float()
         return math.sqrt(1 - alpha) * x_t + math.sqrt(alpha) * v, None

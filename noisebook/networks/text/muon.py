@@ -1,4 +1,4 @@
-"""Muon (Jordan and others, 2024) for matrices and kernels, AdamW for everything else.
+"""Muon (Jordan and others, 2024) for matrices and convolutions, where torch.optim.Muon takes matrices alone.
 
 Muon replaces the step of a matrix by the nearest orthogonal one, so that rare directions are learnt as fast
 as common ones; a kernel is taken as the matrix (outputs, inputs × places).
@@ -11,6 +11,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from noisebook.networks.precision import fastest_dtype
+
 MOMENTUM = 0.95
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of the quintic iteration x ← a x + b x³ + c x⁵ on singular values."""
@@ -20,7 +22,7 @@ def orthogonal(matrix: Tensor, steps: int = 5) -> Tensor:
     """The nearest matrix with singular values of about 1 (.7 to 1.2), by Newton and Schulz's iteration."""
     a, b, c = COEFFICIENTS
     # Half the digits do, but a processor that has no such arithmetic takes thirty times as long over them.
-    x = matrix.to(torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32)
+    x = matrix.to(fastest_dtype())
     x = x if matrix.shape[0] <= matrix.shape[1] else x.T
     x = x / (x.norm() + 1e-7)
     for _ in range(steps):

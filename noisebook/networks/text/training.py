@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from noisebook.diffusion.schedules import squared_cosine
-from noisebook.networks.mnist.kernels import accelerate
+from noisebook.networks.precision import accelerate, autocast, fastest_dtype
 from noisebook.networks.text.muon import Muon
 from noisebook.networks.text.network import Network, Shape
 
@@ -25,31 +25,19 @@ Seed = Callable[..., int]
 """From what a draw is for, such as ``("step", 7)``, to its seed."""
 
 BANDS = 10
-"""Noise levels that losses are told by: t in 0 … 99, 100 … 199, and so on."""
+"""Noise levels over which losses are logged: t in 0 … 99, 100 … 199, and so on."""
 STEPS_LOGGED = 100
 """Steps of which one row of losses is kept."""
 WARM_UP = 200
 """Steps over which the learning rate rises from 0."""
 LARGEST_GRADIENT = 1.0
 """Norm at which the gradient is cut."""
-LOUDEST_AUGMENTATION = 500
+LARGEST_AUGMENTATION = 500
 """Largest timestep of the noise on the small picture, stage II."""
 
-Fast = Literal["bfloat16", "float32"]
 
-
-def fast_type() -> Fast:
-    """What a network is computed in here: bfloat16 where the processor has it, else float32."""
-    return "bfloat16" if torch.cpu._is_avx512_bf16_supported() else "float32"
-
-
-def quick(kind: Fast) -> torch.autocast:
-    """Compute what stands inside in that type; weights stay float32."""
-    return torch.autocast("cpu", torch.bfloat16, enabled=kind == "bfloat16")
-
-
-class Draws(Protocol):
-    """Where lessons come from."""
+class Pictures(Protocol):
+    """A source of captioned pictures, as :class:`noisebook.models.captions.CaptionedPictures`."""
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Pictures (count, 3, S, S) in [-1, 1], and the places of their captions (count,)."""
@@ -57,14 +45,14 @@ class Draws(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """How the network learns, whatever the lessons.
+    """How the network learns, whatever the pictures.
 
     Attributes:
         shape: of the network.
         batch: pictures in a step.
         optimizer: ``adam`` is AdamW for all; ``muon`` is Muon for matrices and kernels inside.
         weight_decay: of matrices and kernels, times the learning rate.
-        drop: probability with which a caption is withheld: "" in its place.
+        drop: probability with which a caption is dropped: "" in its place.
         weighting: of the squared error of v, by SNR = α²/σ²: ``velocity`` 1; ``truncated``
             min(1, γ/(1+SNR)), the error of x̂_0 with a weight of 1 + SNR up to γ (compare Salimans and Ho,
             2022); ``min-snr`` min(SNR, γ)/(1+SNR) (Hang and others, 2023); ``sigmoid``
@@ -106,23 +94,23 @@ def enlarged(small: Tensor, size: int) -> Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """What the network is asked in a step, and what it should answer."""
+class Batch:
+    """What the network is trained on in a step: its inputs, and v, its target."""
 
     x: Tensor
     t: Tensor
     captions: Tensor
     target: Tensor
-    beside: Tensor | None = None
+    low_res: Tensor | None = None
     level: Tensor | None = None
 
 
-def ask(recipe: Recipe, lessons: Draws, count: int, generator: torch.Generator) -> Question:
-    """Draw lessons and noise. The timesteps of a batch are spread evenly, so that no step lacks a level."""
+def draw_batch(recipe: Recipe, source: Pictures, count: int, generator: torch.Generator) -> Batch:
+    """Draw pictures and noise. The timesteps of a batch are spread evenly, so that no step lacks a level."""
     alphas = squared_cosine()
-    pictures, captions = lessons.draw(count, generator)
-    start, withheld = torch.rand((), generator=generator), torch.rand(count, generator=generator)
-    captions = torch.where(withheld < recipe.drop, 0, captions)
+    pictures, captions = source.draw(count, generator)
+    start, dropped = torch.rand((), generator=generator), torch.rand(count, generator=generator)
+    captions = torch.where(dropped < recipe.drop, 0, captions)
     spread = (start + torch.arange(count) / count) % 1
     t = (spread * len(alphas)).long().clamp(max=len(alphas) - 1)
     t = t[torch.randperm(count, generator=generator)]
@@ -131,13 +119,13 @@ def ask(recipe: Recipe, lessons: Draws, count: int, generator: torch.Generator) 
     alpha, sigma = kept.sqrt().float(), (1 - kept).sqrt().float()
     x, target = alpha * pictures + sigma * noise, alpha * noise - sigma * pictures
     if not recipe.shape.enlarges:
-        return Question(x, t, captions, target)
+        return Batch(x, t, captions, target)
     size = pictures.shape[-1]
-    level = torch.randint(0, LOUDEST_AUGMENTATION + 1, (count,), generator=generator)
+    level = torch.randint(0, LARGEST_AUGMENTATION + 1, (count,), generator=generator)
     kept = alphas[level].view(-1, 1, 1, 1)
-    beside = enlarged(functional.avg_pool2d(pictures, 4), size) * kept.sqrt().float()
-    beside += (1 - kept).sqrt().float() * torch.randn(pictures.shape, generator=generator)
-    return Question(x, t, captions, target, beside, level)
+    low_res = enlarged(functional.avg_pool2d(pictures, 4), size) * kept.sqrt().float()
+    low_res += (1 - kept).sqrt().float() * torch.randn(pictures.shape, generator=generator)
+    return Batch(x, t, captions, target, low_res, level)
 
 
 class Training:
@@ -156,17 +144,17 @@ class Training:
             torch.manual_seed(seed("weights"))
             network = Network(recipe.shape)
         self.network = network.to(memory_format=torch.channels_last)
-        self.fast = fast_type()
-        self.kernels = accelerate(self.network, "bf16" if self.fast == "bfloat16" else "fp32")
+        self.dtype = fastest_dtype()
+        self.kernels = accelerate(self.network, self.dtype)
         named = dict(self.network.named_parameters())
-        # What comes in, goes out or tells the blocks something is no map between like spaces: not Muon's.
+        # What comes in, goes out or modulates the blocks is no map between like spaces: not Muon's.
         inside = {
             name
             for name, value in named.items()
             if recipe.optimizer == "muon"
             and value.ndim > 1
             and name.startswith("levels")
-            and ".told." not in name
+            and ".modulation." not in name
         }
         self._inside = [named[name] for name in sorted(inside)]
         decayed = [value for name, value in named.items() if name not in inside and value.ndim > 1]
@@ -197,22 +185,22 @@ class Training:
         """Steps done."""
         return len(self.loss)
 
-    def learn(self, lessons: Draws, tokens: Tensor, learning_rate: float) -> float:
+    def train_step(self, source: Pictures, tokens: Tensor, learning_rate: float) -> float:
         """One step; returns its loss.
 
         Args:
-            tokens: (captions, n, 384), what each caption of the lessons says.
+            tokens: (captions, n, 384), the text encoder's states of each caption of the source.
         """
         begun = monotonic()
         recipe = self.recipe
-        question = ask(recipe, lessons, recipe.batch, self._generator("step", self.step))
+        batch = draw_batch(recipe, source, recipe.batch, self._generator("step", self.step))
         rate = learning_rate * min(1.0, (self.step + 1) / WARM_UP)
         for optimizer in self.optimizers:
             optimizer.zero_grad()
             for group in optimizer.param_groups:
                 group["lr"] = rate
-        errors = self._errors(self.network, question, tokens)
-        weights = weight(recipe.weighting, recipe.gamma, squared_cosine()[question.t]).float()
+        errors = self._errors(self.network, batch, tokens)
+        weights = weight(recipe.weighting, recipe.gamma, squared_cosine()[batch.t]).float()
         loss = (errors * weights).mean()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
@@ -221,12 +209,12 @@ class Training:
         self.loss.append(float(loss.detach()))
         self.seen += recipe.batch
         self._update_average()
-        self._log(question.t, errors.detach())
+        self._log(batch.t, errors.detach())
         self.seconds += monotonic() - begun
         return self.loss[-1]
 
     @torch.no_grad()
-    def judge(self, lessons: Draws, tokens: Tensor, count: int) -> list[float]:
+    def test(self, source: Pictures, tokens: Tensor, count: int) -> list[float]:
         """The averaged network's mean square error of v in each of BANDS noise levels.
 
         The same pictures and the same noise at every call.
@@ -234,32 +222,31 @@ class Training:
         network = self.averaged()
         sums = torch.zeros(2, BANDS, dtype=torch.float64)
         for start in range(0, count, self.recipe.batch):
-            question = ask(
-                self.recipe, lessons, min(self.recipe.batch, count - start), self._generator("judge", start)
-            )
-            _add(sums, question.t, self._errors(network, question, tokens))
+            size = min(self.recipe.batch, count - start)
+            batch = draw_batch(self.recipe, source, size, self._generator("judge", start))
+            _add(sums, batch.t, self._errors(network, batch, tokens))
         return (sums[0] / sums[1].clamp(min=1)).tolist()
 
     def averaged(self) -> Network:
-        """The network with the moving average of its weights, ready to be asked."""
+        """The network with the moving average of its weights, for inference."""
         network = Network(self.recipe.shape)
         network.load_state_dict(self.average)
         network.to(memory_format=torch.channels_last)
         return network.eval().requires_grad_(False)
 
-    def _errors(self, network: Network, question: Question, tokens: Tensor) -> Tensor:
+    def _errors(self, network: Network, batch: Batch, tokens: Tensor) -> Tensor:
         """Mean square error of v of each picture, (B,)."""
         alphas = squared_cosine()
-        level = None if question.level is None else log_noise(alphas[question.level])
-        with quick(self.fast):
+        level = None if batch.level is None else log_noise(alphas[batch.level])
+        with autocast(self.dtype):
             v = network(
-                question.x,
-                log_noise(alphas[question.t]),
-                tokens[question.captions].float(),
-                question.beside,
+                batch.x,
+                log_noise(alphas[batch.t]),
+                tokens[batch.captions].float(),
+                batch.low_res,
                 level,
             )
-        errors: Tensor = (v.float() - question.target).square().mean((1, 2, 3))
+        errors: Tensor = (v.float() - batch.target).square().mean((1, 2, 3))
         return errors
 
     def state(self) -> dict[str, Tensor]:

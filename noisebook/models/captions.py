@@ -1,6 +1,6 @@
-"""What the embedded network is taught: pictures of the library beside captions, made anew for every step.
+"""What the embedded network is trained on: pictures of the library with captions, made anew for every step.
 
-A lesson is a subject in a style: one of the subject's pictures, moved, scaled and mirrored, set on the
+Each shows a subject in a style: one of the subject's pictures, moved, scaled and mirrored, set on the
 style's ground and treated as the style's word says (:mod:`noisebook.models.styles`), with a caption such as
 "an oil painting of a castle". Everything stays in tensors, so that a batch costs a small part of a step.
 """
@@ -30,10 +30,10 @@ GROUNDS = 24
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """A way to draw, and what it is called.
+    """A way to draw, and its captions.
 
     Attributes:
-        share: of all lessons.
+        share: of all pictures.
         captions: with ``{}`` for the subject.
         ground: kind of backdrop behind a piece.
         treatment: of the finished picture.
@@ -63,7 +63,7 @@ STYLES = {
     "icon": Style(0.02, ("an icon of {}",), drawn=("icon",)),
     "drawing": Style(0.02, ("a drawing of {}",), drawn=("drawing",)),
 }
-"""The report's own words have most of the lessons."""
+"""The report's own words have the largest shares."""
 
 BARE = {"people around a campfire", "waterfalls", "mountains", "amalfi coast"}
 """Names that take no "a"."""
@@ -122,8 +122,8 @@ def subjects(
     return chosen
 
 
-class Lessons:
-    """Lessons about some subjects, in pictures of one size.
+class CaptionedPictures:
+    """Pictures of some subjects, of one size, with their captions.
 
     Attributes:
         names: the subjects, those without a picture left out.
