@@ -17,7 +17,7 @@ def repeat(train_step: Callable[[], float], done: int, recorded: Sequence[float]
         train_step: takes a step and returns its loss.
         done: steps that the run has behind it.
         recorded: the loss of every step.
-        tolerance: largest relative difference, for another processor's rounding; on the same one there is none.
+        tolerance: largest relative difference, for another processor's rounding: on the same one it is 0.
 
     Returns:
         The evidence. Raises :class:`noisebook.cells.contract.Disagreement`.

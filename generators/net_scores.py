@@ -1,4 +1,4 @@
-"""Score what the embedded network draws at a checkpoint: are the subjects that it was trained on recognised?"""
+"""Score what the embedded network draws at a checkpoint: is what it was trained on recognised?"""
 
 from __future__ import annotations
 

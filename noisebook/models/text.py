@@ -1,8 +1,8 @@
 """Words as vectors: all-MiniLM-L6-v2, loaded only for texts that no cache knows.
 
-The report's own prompts and the library's names ship with their vectors (``models/text.safetensors``); those of
-other texts are kept in the user's cache folder. Vectors are kept in half precision
-everywhere, so that a cached one is the one the encoder would give.
+The report's own prompts and the library's names ship with their vectors (``models/text.safetensors``); those
+of other texts are kept in the user's cache folder. Vectors are kept in half precision everywhere, so that a
+cached one is the one the encoder would give.
 """
 
 from __future__ import annotations

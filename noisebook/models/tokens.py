@@ -1,8 +1,7 @@
 """Texts as tokens: all-MiniLM-L6-v2's last hidden states, for a network that reads word by word.
 
-Those of the report's own prompts ship with the network's weights; those of other texts are
-kept in the user's cache folder. All of it is in half precision, so that a kept text is the one that the
-encoder would give.
+Those of the report's own prompts ship with the network's weights; those of other texts are kept in the user's
+cache folder. All are in half precision, so that a kept text is the one that the encoder would give.
 """
 
 from __future__ import annotations

@@ -27,8 +27,8 @@ class MnistDenoiser(Denoiser):
     """ε of noisy digits, by a time-conditioned network; a prompt is a class, 0 … 9, or None.
 
     Pixels are in [0, 1]; timesteps run from T to 1, and ᾱ_0 = 1 is the clean digit. The network's time is
-    t/T, as in training. It may compute in bfloat16, by autocast: ε is then off by less than 1% of its size (on
-    a trained network), little against a step's own noise. x_t and ε are fp32 always.
+    t/T, as in training. It may compute in bfloat16, by autocast: ε is then off by less than 1% of its size
+    (on a trained network), little against a step's own noise. x_t and ε are fp32 always.
     """
 
     image_size = 28
