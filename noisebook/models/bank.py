@@ -15,6 +15,7 @@ from torch.nn import functional
 from noisebook.cells.contract import derive_seed
 from noisebook.diffusion import exact
 from noisebook.diffusion.exact import Windows
+from noisebook.diffusion.relit import Light
 from noisebook.models.library import Library
 from noisebook.models.prompts import Request, understand
 from noisebook.models.styles import TREATMENTS, backdrop
@@ -22,6 +23,11 @@ from noisebook.models.text import Text
 
 WINDOWS = Windows(base=12.0, slope=8.0, whole=4.0, keep=64)
 ENLARGING = Windows(base=9.0, slope=9.0)
+PHOTOGRAPHS = Windows(base=5.0, slope=12.0, whole=2.2, keep=160)
+"""For photographs of anything: narrower without noise, so that they are joined from many."""
+
+
+LIGHT = Light(grey=0.2, colour=0.06)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +36,9 @@ class Settings:
 
     Attributes:
         variants: pictures in a prompt's bank.
-        sample: pictures in the bank without words, drawn from the whole library.
+        sample: pictures in the bank without words: half of them photographs, where the library has some.
+        photographs: pictures in the bank of a photo of anything.
+        light: how far the light may differ in which such a photograph stands.
         names: how many names a prompt may reach.
         margin: names that are less similar to the prompt than the nearest one by more than this are left out.
         similarity_scale: log prior per unit of cosine similarity between the prompt and a picture's name.
@@ -39,13 +47,16 @@ class Settings:
             γ = 7 and a share of 0 a place that fits other pictures better would move six times as far away.
         evidence_temperature: divides the evidence, in nats, for the prompt's own bank against the library.
         far: similarity below which a prompt counts as far from anything known.
-        windows, enlarging: around each place, in stage I and in stage II.
+        windows, photograph_windows, enlarging: around each place, in stage I, for a photo of anything, and in
+            stage II.
         small_sigma: standard deviation that stage II allows the small picture's channels.
         candidates: pictures of 256 pixels that stage II considers for one small picture.
     """
 
     variants: int = 720
     sample: int = 1000
+    photographs: int = 2000
+    light: Light = LIGHT
     names: int = 10
     margin: float = 0.15
     similarity_scale: float = 40.0
@@ -53,6 +64,7 @@ class Settings:
     evidence_temperature: float = 8.0
     far: float = 0.57
     windows: Windows = WINDOWS
+    photograph_windows: Windows = PHOTOGRAPHS
     enlarging: Windows = ENLARGING
     small_sigma: float = 0.15
     candidates: int = 40
@@ -60,6 +72,10 @@ class Settings:
 
 MOST_BANKS = 24
 """Banks kept in memory; each takes some 35 MB once it is drawn."""
+
+
+IN_STYLE = ("photo", "oil", "lithograph")
+"""Styles in which the library has scenes of their own, that no treatment may change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +102,10 @@ class Bank:
     variants: list[Variant]
     prior: Tensor
     """log p_i, (N,); sums to 1."""
+
+    windows: Windows = WINDOWS
+    light: Light | None = None
+    """In which other light its pictures may stand; None for none but their own."""
 
     nearest: float = 1.0
     """Cosine similarity of the prompt to the nearest name."""
@@ -178,11 +198,24 @@ class Banks:
         return bank
 
     def _anything(self, request: Request) -> Bank:
+        """A sample of the library: of its photographs for a photo, of those and all others for no words."""
+        settings = self.settings
         generator = torch.Generator().manual_seed(derive_seed(0, "anything", request.style))
-        count = min(self.settings.sample, 4 * len(self.library.pictures))
-        order = torch.randperm(len(self.library.pictures), generator=generator).tolist()
-        variants = [self._variant(order[i % len(order)], request, generator) for i in range(count)]
-        return Bank(self.library, variants, torch.full((count,), -math.log(count)))
+        groups: list[list[int]] = [[], []]
+        for index, picture in enumerate(self.library.pictures):
+            groups[picture.style != "photograph"].append(index)
+        photo = request.style == "photo" and bool(groups[0])
+        groups = groups[:1] if photo else [group for group in groups if group]
+        count = min(settings.photographs if photo else settings.sample, 4 * len(self.library.pictures))
+        variants = []
+        for group in groups:
+            order = torch.randperm(len(group), generator=generator).tolist()
+            for k in range(count // len(groups)):
+                variants.append(self._variant(group[order[k % len(order)]], request, generator))
+        prior = torch.full((len(variants),), -math.log(len(variants)))
+        if photo:
+            return Bank(self.library, variants, prior, settings.photograph_windows, settings.light)
+        return Bank(self.library, variants, prior, settings.windows)
 
     def _named(self, request: Request) -> Bank:
         settings = self.settings
@@ -198,7 +231,7 @@ class Banks:
         prior: list[float] = []
         for index, log_p, part in zip(indices.tolist(), log_prior.tolist(), effort.tolist(), strict=True):
             pictures = self.library.by_name[self.library.names[index]]
-            weights = [self._fits(i, request.style) for i in pictures]
+            weights = self._fits(pictures, request.style)
             count = round(part * settings.variants)
             if count == 0:
                 continue
@@ -207,16 +240,19 @@ class Banks:
                 variants.append(self._variant(pictures[chosen], request, generator))
             prior += [log_p - math.log(count)] * count
         logs = torch.tensor(prior)
-        return Bank(self.library, variants, logs - logs.logsumexp(0), values[0].item())
+        log_priors = logs - logs.logsumexp(0)
+        return Bank(self.library, variants, log_priors, settings.windows, nearest=values[0].item())
 
-    def _fits(self, picture: int, style: str) -> float:
-        """How much of a style's variants come from this picture, beside the others of its name."""
-        drawn = self.library.pictures[picture].style
-        if style == "plain":
-            return 1.0
-        if style in ("photo", "render"):
-            return {"3d": 1.0, "drawn": 2.0, "own": 2.0}.get(drawn, 1e-3)
-        return 1.0 if drawn in (style, "drawn", "own") else 0.1
+    def _fits(self, pictures: Sequence[int], style: str) -> list[float]:
+        """How much of a style's variants come from each of the pictures of one name.
+
+        Pictures made in the style come before all others.
+        """
+        drawn = [self.library.pictures[i].style for i in pictures]
+        made = {style, "photograph"} if style == "photo" else {style}
+        if style in IN_STYLE and made & set(drawn):
+            return [1.0 if each in made else 1e-4 for each in drawn]
+        return [_likeness(each, style) for each in drawn]
 
     def _variant(self, picture: int, request: Request, generator: torch.Generator) -> Variant:
         a, b, c, d, e, f, g = torch.rand(7, generator=generator).tolist()
@@ -225,7 +261,14 @@ class Banks:
         if request.style in ("oil", "photo"):  # from full daylight to the glow of a fire
             dark = f * f * (0.18 if request.style == "oil" else 0.10)
             mood = (1 - dark * 0.6, 1 - dark * (0.9 + 0.5 * g), 1 - dark * (0.9 + 1.0 * g))
+        made = self.library.pictures[picture].style
         if self.library.pictures[picture].kind == "scene":
+            style = request.style
+            if made == "photograph" and style in ("photo", "render", "plain"):
+                style, light = "plain", 0.8 + 0.4 * f
+                mood = (light * (0.93 + 0.14 * g), light, light * (1.07 - 0.14 * g))
+            elif made == style and style in IN_STYLE:
+                style, mood = "plain", (1.0, 1.0, 1.0)
             return Variant(
                 picture,
                 1 + 0.4 * a * a,
@@ -234,10 +277,10 @@ class Banks:
                 d < 0.5,
                 "white",
                 seed,
-                request.style,
+                style,
                 mood,
             )
-        drawn = self.library.pictures[picture].style == "drawn"
+        drawn = made == "drawn"
         ground = {"photo": "soft", "render": "soft", "oil": "dark"}.get(request.style, "white")
         if request.sky and request.style not in ("lithograph", "pencil"):
             ground = request.sky
@@ -256,6 +299,17 @@ class Banks:
             request.style,
             mood,
         )
+
+
+def _likeness(drawn: str, style: str) -> float:
+    """How well a picture drawn in one style stands in for another."""
+    if drawn in (*IN_STYLE, "photograph"):
+        return 1e-4
+    if style == "plain":
+        return 1.0
+    if style in ("photo", "render"):
+        return {"3d": 1.0, "drawn": 2.0, "own": 2.0}.get(drawn, 1e-3)
+    return 1.0 if drawn in (style, "drawn", "own") else 0.1
 
 
 def _quantile(weights: Sequence[float], place: float) -> int:

@@ -18,9 +18,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from noisebook.cells.folders import find
-from noisebook.diffusion import exact
+from noisebook.diffusion import exact, relit
 from noisebook.diffusion.denoiser import Denoiser, Enlarge, Prompt
-from noisebook.diffusion.exact import Windows
 from noisebook.diffusion.schedules import implied_noise, squared_cosine
 from noisebook.models.bank import Bank, Banks, Settings, render
 from noisebook.models.library import Library, open_library
@@ -117,8 +116,10 @@ class Exact(Denoiser):
         self._answers.append((prompt, y, answer))
         return answer
 
-    def _posterior(self, y: Tensor, sigma: float, text: str) -> Tensor:
-        return self._once(text, y, lambda: posterior(y, sigma, self.bank(text), self.settings.windows))
+    def _posterior(self, y: Tensor, sigma: float, text: str, like: Bank | None = None) -> Tensor:
+        """With the windows and the light of ``like``, where two banks are compared."""
+        like = like or self.bank(text)
+        return self._once((text, like.light), y, lambda: posterior(y, sigma, self.bank(text), like))
 
     def _estimate(self, y: Tensor, sigma: float, prompt: Prompt) -> Tensor:
         """Stage I: the posterior mean of the prompt's bank.
@@ -127,12 +128,12 @@ class Exact(Denoiser):
         """
         if not isinstance(prompt, Against):
             return self._posterior(y, sigma, str(prompt))
-        here = self._posterior(y, sigma, prompt.text)
         if not prompt.prompt:
-            return here
+            return self._posterior(y, sigma, prompt.text)
         settings = self.settings
         own, every = self.bank(prompt.prompt), self.bank(prompt.text)
-        odds = evidence(y, sigma, own, settings.windows) - evidence(y, sigma, every, settings.windows)
+        here = self._posterior(y, sigma, prompt.text, own)
+        odds = evidence(y, sigma, own) - evidence(y, sigma, every)
         likely = 1 / (1 + math.exp(-max(-500.0, odds / settings.evidence_temperature)))
         share = settings.share + (1 - settings.share) * likely
         return torch.lerp(here, self._posterior(y, sigma, prompt.prompt), share)
@@ -177,16 +178,20 @@ class Exact(Denoiser):
         return found
 
 
-def evidence(y: Tensor, sigma: float, bank: Bank, windows: Windows) -> float:
+def evidence(y: Tensor, sigma: float, bank: Bank) -> float:
     """Log evidence of a bank for the whole picture, judged at low resolution, up to a constant of ``y``."""
     cell = y.shape[-1] // bank.coarse.shape[-1]
     distance = (bank.coarse - exact.pooled(y[None], cell)).square().sum((1, 2, 3)) * cell**2
-    return (bank.prior - distance / (2 * sigma**2 * windows.temperature)).logsumexp(0).item()
+    return (bank.prior - distance / (2 * sigma**2 * bank.windows.temperature)).logsumexp(0).item()
 
 
-def posterior(y: Tensor, sigma: float, bank: Bank, windows: Windows) -> Tensor:
-    """x̂_0 of one picture (3, 64, 64) under a bank."""
-    size = y.shape[-1]
+def posterior(y: Tensor, sigma: float, bank: Bank, like: Bank) -> Tensor:
+    """x̂_0 of one picture (3, 64, 64) under a bank, with the windows and in the light of ``like``."""
+    size, windows = y.shape[-1], like.windows
+    if like.light:
+        return relit.posterior_mean(
+            y, bank.pictures(size), bank.coarse, bank.norms, bank.prior, like.light, sigma, windows
+        )
     width = windows.width(sigma, size)
     if width >= size:
         pictures = bank.pictures(size)
