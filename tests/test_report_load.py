@@ -530,6 +530,18 @@ def test_pictures_are_decoded_once(tmp_path, monkeypatch):
     assert "not a whole picture" in complaints(root)[0]
 
 
+def test_what_is_remembered_of_pictures_is_right_or_learnt_again(tmp_path):
+    root = make_report(tmp_path, one=figure("masks: [images/tower.png]"))
+    memory = root / ".noisebook/pictures.json"
+    assert InputFiles(root).image_size("images/tower.png") == (8, 8) and load(root)
+    kept = memory.read_bytes()
+    spoilt = [b"[]", b"{}", b"[" * 100_000, b"\xff", b"", kept[:-5]]
+    spoilt += [kept[:at] + bytes([kept[at] ^ 1]) + kept[at + 1 :] for at in range(len(kept))]
+    for content in spoilt:
+        memory.write_bytes(content)
+        assert InputFiles(root).image_size("images/tower.png") == (8, 8)
+
+
 def test_pictures_are_measured_as_they_are_looked_at(tmp_path):
     root = make_report(tmp_path, one=figure("{picture: images/turned.jpg, masks: [images/small.png]}"))
     exif = Image.Exif()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import astuple
 from pathlib import Path
 
 from noisebook.cells.contract import InputFile
-from noisebook.cells.folders import write_note
+from noisebook.cells.folders import read_memo, write_memo
 from noisebook.report.model import Position, Problem
 from noisebook.report.reader import LARGEST_FILE, BadFile, Picture, decode, inside, read_bytes
 
@@ -80,31 +79,28 @@ class InputFiles:
                 stat = file.stat()
                 lines.append(f"{file}\0{stat.st_size} {stat.st_mtime_ns} {stat.st_ino}")
         seen = hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
-        with suppress(OSError, ValueError):  # never looked, or the memory is spoilt
-            if memory.read_text() == seen:
-                return []
+        if read_memo(memory) == seen:
+            return []
         try:
             check(path)
         except ValueError as error:
             wrong = str(error).replace(f"{self.root}/", "").splitlines()
             return [Problem(at, each, "docs/sections.md says what a library holds") for each in wrong]
-        write_note(memory, seen.encode())
+        write_memo(memory, seen)
         return []
 
     def save(self) -> None:
         """Remember what was learnt about pictures, where that is possible."""
         if self._learnt and self._known is not None:
-            known = {digest: astuple(picture) for digest, picture in self._known.items()}
-            write_note(self._memory, json.dumps(known).encode())
+            write_memo(self._memory, {sha: astuple(picture) for sha, picture in self._known.items()})
 
     def _look(self, data: bytes, name: str, at: Position) -> Picture:
         if self._known is None:
             self._known = {}
-            try:
-                for digest, (mime, *numbers) in json.loads(self._memory.read_bytes()).items():
-                    self._known[digest] = Picture(str(mime), *map(int, numbers))
-            except (OSError, ValueError, TypeError, AttributeError, RecursionError):
-                self._known = {}  # not there, or damaged: learn again
+            with suppress(TypeError, AttributeError):  # what another version kept
+                self._known = {
+                    sha: Picture(*values) for sha, values in (read_memo(self._memory) or {}).items()
+                }
         digest = hashlib.sha256(data).hexdigest()
         if digest not in self._known:
             self._known[digest] = decode(data, name, at)
