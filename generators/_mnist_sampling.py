@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from noisebook.networks.mnist.denoiser import MnistDenoiser
+
+Process = Callable[[Sequence[int], Sequence[int | None]], Iterator["Tensor"]]
+"""From the seed and the class (or None) of each sample: what sampling starts from, and x after each step."""
+Sampler = Callable[[Cell, Context], Process]
 
 BATCH = 100
 FRAMES = 24
@@ -153,7 +157,14 @@ def draw(
         yield state.x
 
 
-def sampled(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
+def ddpm(cell: Cell, context: Context) -> Process:
+    """How a cell draws from a network that has learnt noise."""
+    denoiser, params = denoiser_of(cell, context), cell.params
+    stride = 10 if context.draft else 1
+    return lambda seeds, classes: draw(denoiser, seeds, classes, params["gamma"], params["variance"], stride)
+
+
+def sampled(cells: Sequence[Cell], context: Context, sampler: Sampler = ddpm) -> Iterator[Result]:
     """Cells of one sample each; those that share a network are drawn together."""
     from noisebook.cells.contract import canonical
 
@@ -162,22 +173,19 @@ def sampled(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
         shared = {name: value for name, value in cell.params.items() if name not in ("class", "sample")}
         groups.setdefault(canonical([shared, cell.needs["trained"].cell]), []).append(cell)
     for group in groups.values():
-        denoiser = denoiser_of(group[0], context)
+        process = sampler(group[0], context)
+        total = int(group[0].params.get("steps") or group[0].params["timesteps"])
         for start in range(0, len(group), BATCH):
             batch = group[start : start + BATCH]
             x = None
-            states = draw(
-                denoiser,
+            states = process(
                 [sample_seed(cell, context, cell.params["class"], cell.params["sample"]) for cell in batch],
                 [cell.params["class"] for cell in batch],
-                batch[0].params["gamma"],
-                batch[0].params["variance"],
-                10 if context.draft else 1,
             )
             for step, state in enumerate(states):
                 x = state
                 for cell in batch:
-                    context.progress(cell, step, denoiser.timesteps)
+                    context.progress(cell, step, total)
             assert x is not None
             for cell, digit in zip(batch, x[:, 0], strict=True):
                 yield cell, [picture("picture", greys(digit))]
@@ -188,21 +196,19 @@ def sample_seed(cell: Cell, context: Context, label: int | None, sample: int) ->
     return context.seed(cell, "mnist sample", label, sample)
 
 
-def animated(cell: Cell, context: Context) -> Result:
+def animated(cell: Cell, context: Context, sampler: Sampler = ddpm) -> Result:
     """How a grid of samples comes out of noise: as a film, as a heavier GIF, and its last frame."""
     import numpy as np
 
     from ._mnist import sheet
 
     params = cell.params
-    denoiser = denoiser_of(cell, context)
     labels = [None if label is None else int(label) for label in params["classes"]]
     seeds = [
         sample_seed(cell, context, label, sample)
         for label, sample in zip(labels, params["samples"], strict=True)
     ]
-    stride = 10 if context.draft else 1
-    states = list(draw(denoiser, seeds, labels, params["gamma"], params["variance"], stride))
+    states = list(sampler(cell, context)(seeds, labels))
     # As many frames as an eye needs, more of them near the end, where the digit appears.
     progress = 1 - (1 - np.linspace(0, 1, FRAMES)) ** 2
     chosen = [states[i] for i in sorted({round(p * (len(states) - 1)) for p in progress})]
