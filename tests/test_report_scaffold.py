@@ -1,6 +1,7 @@
 """What `noisebook new` writes, and that the documentation shows what works."""
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from noisebook.report.model import BadInput
 from noisebook.report.scaffold import GENERATOR, new_generator, new_section
 from noisebook.report.schema import FigureEntry, Layout, ReportFile, SectionFile
 from noisebook.report.starter import new_report
-from tests.test_report_load import load, make_report
+from tests.test_report_load import SHORT, load, make_report
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -210,6 +211,25 @@ def test_nothing_is_overwritten(tmp_path):
     with pytest.raises(BadInput, match="exists already"):
         new_generator(root, "waves")
     assert path.read_text() == "mine" and not (root / "generators/waves.py").exists()
+
+
+def test_what_stands_in_the_way_is_told(tmp_path):
+    root = make_report(tmp_path)
+    (root / "sections/one.md").symlink_to("nowhere.md")
+    with pytest.raises(BadInput, match="exists already"):
+        new_section(root, "one", None, Registry(root))
+    (root / "tests").write_text("no folder")
+    with pytest.raises(BadInput, match="tests is not a folder"):
+        new_generator(root, "rings")
+    assert not (root / "generators/rings.py").exists()
+
+
+def test_generators_that_are_no_files_are_not_opened(tmp_path):
+    root = make_report(tmp_path, one=SHORT)
+    os.mkfifo(root / "generators/pipe.py")  # opening it would wait for ever
+    (root / "generators/lost.py").symlink_to("nowhere.py")
+    (root / "generators/folder.py").mkdir()
+    assert not {"pipe", "lost", "folder"} & set(Registry(root).names()) and load(root)
 
 
 def test_an_unknown_generator_is_told(tmp_path):

@@ -107,7 +107,7 @@ def _modules(*folders: Path) -> dict[str, Path]:
         for folder in folders
         if folder.is_dir()
         for path in folder.glob("*.py")
-        if NAME.fullmatch(path.stem)
+        if NAME.fullmatch(path.stem) and path.is_file()
     }
 
 
@@ -120,7 +120,7 @@ def _package(folder: Path) -> str:
 
     Two reports in one process do not meet, an edited module is read again, ``from . import`` works.
     """
-    stats = [(str(path), path.stat()) for path in sorted(folder.rglob("*.py"))]
+    stats = [(str(path), path.stat()) for path in sorted(folder.rglob("*.py")) if path.is_file()]
     state = repr((str(folder.resolve()), [(path, stat.st_mtime_ns, stat.st_size) for path, stat in stats]))
     name = "noisebook_report_" + hashlib.sha256(state.encode()).hexdigest()[:12]
     if name not in sys.modules:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import typing
 from collections.abc import Iterable, Iterator, Sequence
@@ -170,8 +171,12 @@ def draw_picture(size: int = 256) -> bytes:
 def write_new(root: Path, files: dict[Path, str | bytes]) -> None:
     """Write files that must not be there yet: all of them, or none and :class:`BadInput`."""
     for path in files:
-        if path.exists():
+        if os.path.lexists(path):
             _refuse(path.relative_to(root).as_posix(), "this file exists already", "choose another name")
+        for folder in path.parents:
+            if os.path.lexists(folder) and not folder.is_dir():
+                name = folder.relative_to(root).as_posix()
+                _refuse(path.relative_to(root).as_posix(), f"{name} is not a folder", "move it away")
     for path, content in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("xb") as file:
