@@ -24,8 +24,8 @@ from noisebook.models.text import Text
 WINDOWS = Windows(base=12.0, slope=8.0, whole=4.0, keep=64)
 ENLARGING = Windows(base=9.0, slope=9.0)
 PHOTOGRAPHS = Windows(base=5.0, slope=18.0, whole=1.5, keep=160)
-"""For a photo of anything: whole sooner, so that it is of one place; narrower without noise, so that an edit keeps
-more of its original."""
+"""For a photo of anything: whole sooner, so that it is of one place; narrower without noise, so that an edit
+keeps more of its original."""
 
 
 LIGHT = Light(grey=0.15, colour=0.03)
