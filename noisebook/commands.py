@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import re
-import sys
-import traceback
-import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from noisebook.cells.plan import Planned, everything, work
-from noisebook.cells.registry import GeneratorError
+from noisebook.guard import Guarded
 from noisebook.progress import forecast
 from noisebook.project import Project, Request, Unfinished, find_root
 from noisebook.project import build as build_project
 from noisebook.render.formats import duration, size
-from noisebook.report.model import BadInput
 
-UNFINISHED, BAD_INPUT = 1, 2
+if TYPE_CHECKING:
+    from noisebook.doctor import Finding
+
 DAYS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 BYTES = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
 
@@ -42,68 +39,6 @@ class Quantity(click.ParamType):  # type: ignore[type-arg]
         if found is None or found[2] not in self.units:
             self.fail(f"{value!r} is not a number with one of {', '.join(self.units)}", param, ctx)
         return float(found[1]) * self.units[found[2]]
-
-
-class Guarded(click.Group):
-    """Commands whose errors are for people: a message and an exit status, and the traceback with --debug."""
-
-    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
-        """Every command takes --debug."""
-        cmd.params.append(
-            click.Option(
-                ["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error.",
-                callback=lambda ctx, _, value: ctx.meta.update(debug=value),
-            )
-        )  # fmt: skip
-        super().add_command(cmd, name)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        warnings.showwarning = lambda message, *_: click.echo(f"warning: {message}", err=True)
-        try:
-            return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
-        except KeyboardInterrupt:
-            status, message = UNFINISHED, "stopped; everything that was finished is kept"
-        except Exception as error:
-            if ctx.meta.get("debug"):
-                traceback.print_exc()
-            status, message = explained(error)
-        click.echo(message, err=True)
-        sys.exit(status)
-
-
-def explained(error: Exception) -> tuple[int, str]:
-    """The exit status and the message for a person of whatever went wrong."""
-    if isinstance(error, BadInput):
-        count = len(error.problems)
-        last = f"{count} problem{'s' if count > 1 else ''}; nothing was computed"
-        return BAD_INPUT, f"{error}\n{last}"
-    if isinstance(error, GeneratorError):
-        return BAD_INPUT, str(error)
-    if isinstance(error, OSError):
-        return UNFINISHED, f"Error: {_of_system(error)}"
-    if type(error).__module__.partition(".")[0] == "noisebook":  # its message was written for a person
-        return UNFINISHED, f"Error: {error}"
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"  from {frame.filename}:{frame.lineno}; --debug shows the way there"
-    return UNFINISHED, f"Error: {type(error).__name__}: {error}\n{where}"
-
-
-def _of_system(error: OSError) -> str:
-    """What the system refused, of which file, and what to do."""
-    try:
-        Path.cwd()
-    except FileNotFoundError:
-        return "the working folder is gone: cd to another one"
-    what = f"{error.filename or ''}: {error.strerror or error}".removeprefix(": ")
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return f"cannot write {what}: make room"
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"{what}: give yourself the right to read and write it"
-    if error.errno in (errno.EMFILE, errno.ENFILE):
-        return f"{what}: allow more, such as ulimit -n 1024"
-    return what
 
 
 @click.group(cls=Guarded, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -316,12 +251,17 @@ def doctor() -> None:
     """Say what is wrong with this installation, and how to mend it."""
     from noisebook.doctor import examine
 
+    tell(examine(opened()), "a build")
+
+
+def tell(findings: Iterable[Finding], aim: str) -> None:
+    """Say each, and fail if one stands in the way of ``aim``."""
     wrong = 0
-    for finding in examine(opened()):
+    for finding in findings:
         click.echo(str(finding))
         wrong += finding.level == "wrong"
     if wrong:
-        raise Unfinished(f"{wrong} things stand in the way of a build")
+        raise Unfinished(f"{wrong} things stand in the way of {aim}")
 
 
 @cli.command()
@@ -387,3 +327,47 @@ def serve(host: str, port: int) -> None:
     root = here()
     request = Request(keep_stale=True, beyond="leave out")
     serve_site(root, lambda: build_project(Project(root), request).check(), host, port)
+
+
+@cli.command()
+@click.option("--check", is_flag=True, required=True, help="Only look: a push publishes.")
+def publish(check: bool) -> None:
+    """Say what stands between this report and its published page."""
+    from noisebook.publish import examine
+
+    tell(examine(opened()), "a published page")
+
+
+@cli.group()
+def models() -> None:
+    """Which models and data sets there are; pin DeepFloyd, or forget it."""
+
+
+@models.command("list")
+def list_models() -> None:
+    """Name them: what each can do, its size and memory, its licence, whether it is here."""
+    from noisebook.models.catalogue import listed
+
+    for each in listed(here()):
+        facts = [each.state, size(each.bytes) if each.bytes else "", each.memory, each.licence]
+        click.echo(f"{each.name}: {each.about}\n  " + "; ".join(filter(None, facts)))
+
+
+@models.command("add")
+@click.argument("name")
+@click.option("--folder", type=click.Path(path_type=Path), help="Where the weights lie already.")
+def add_model(name: str, folder: Path | None) -> None:
+    """Get a model or data set, and pin it if it is not."""
+    from noisebook.models.catalogue import add
+
+    for line in add(here(), name, folder):
+        click.echo(line)
+
+
+@models.command("remove")
+@click.argument("name")
+def remove_model(name: str) -> None:
+    """Unpin a model of this report."""
+    from noisebook.models.catalogue import remove
+
+    click.echo("unpinned " + ", ".join(remove(here(), name)))

@@ -370,22 +370,24 @@ def _summary(book: Project, built: Built, seconds: float) -> str:
         pending = sum(not c.cached for _, f in book.figures() if f.pending for c in book.planned[f.id])
         line += f"\n{missing} cells are missing ({pending} of them pending): their figures say so"
     if computed and not book.draft:
-        added = _untracked(book.store.place)
+        added = untracked(book.store.place)
         line += f"\na commit would add {size(added)} under {book.store.place.name}/" if added else ""
     return line
 
 
-def _untracked(folder: Path) -> int:
+def untracked(folder: Path) -> int:
     """Bytes under ``folder`` that git does not have yet; 0 outside a repository."""
-    try:
-        listed = subprocess.run(
-            ["git", "ls-files", "--others", "--exclude-standard", "-z", "--", "."],
-            cwd=folder, capture_output=True, check=True,
-        )  # fmt: skip
-    except (OSError, subprocess.CalledProcessError):
-        return 0
     total = 0
-    for name in filter(None, listed.stdout.decode(errors="surrogateescape").split("\0")):
+    for name in git(folder, "ls-files", "--others", "--exclude-standard", "-z", "--", ".") or ():
         with suppress(FileNotFoundError):  # another builder's temporary file has its own name by now
             total += (folder / name).stat().st_size
     return total
+
+
+def git(folder: Path, *arguments: str) -> list[str] | None:
+    """The entries that git lists with -z; None outside a repository."""
+    try:
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return [name for name in done.stdout.decode(errors="surrogateescape").split("\0") if name]

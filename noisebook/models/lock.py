@@ -150,6 +150,11 @@ def pin(root: Path, name: str, files: Mapping[str, Path] | Iterable[str], **fiel
     """
     where = files if isinstance(files, Mapping) else {file: root / file for file in files}
     entry = {**fields, "files": {file: digest(path) for file, path in sorted(where.items())}}
-    lock = {"format": FORMAT, "entries": dict(sorted({**read_lock(root), name: entry}.items()))}
-    write_atomically(_place(root), (json.dumps(lock, indent=1, ensure_ascii=False) + "\n").encode())
+    write_lock(root, {**read_lock(root), name: entry})
     return entry
+
+
+def write_lock(root: Path, entries: Mapping[str, Entry]) -> None:
+    """Let the report's own lock file have these entries and no others."""
+    lock = {"format": FORMAT, "entries": dict(sorted(entries.items()))}
+    write_atomically(_place(root), (json.dumps(lock, indent=1, ensure_ascii=False) + "\n").encode())

