@@ -22,7 +22,7 @@ from noisebook.diffusion.denoiser import Prompt
 from noisebook.diffusion.estimates import Estimate, guided
 from noisebook.diffusion.guidance import ClassifierFreeGuidance, Guidance
 from noisebook.diffusion.joining import joining
-from noisebook.diffusion.posterior import ancestral
+from noisebook.diffusion.posterior import MULTISTEP, Sampler, Variance, step_rule
 from noisebook.diffusion.sampling import draw_noise, generators, paste
 from noisebook.diffusion.schedules import leading, strided
 from noisebook.diffusion.thresholding import Kind, thresholding
@@ -48,13 +48,14 @@ class Loop:
         timesteps: falling.
         guidance: of each prompt's estimate.
         combine: the prompts' estimates, one function object for all that should share a batch.
-        variance, threshold: names of what :func:`ancestral` and :func:`thresholding` know.
+        sampler, variance, threshold: names that :func:`step_rule` and :func:`thresholding` know.
     """
 
     timesteps: tuple[int, ...]
     guidance: Guidance
     combine: Combine = only
-    variance: Any = "learned"
+    sampler: Sampler = "ancestral"
+    variance: Variance = "learned"
     threshold: Kind = "dynamic"
 
     @classmethod
@@ -70,8 +71,9 @@ class Loop:
             timesteps = strided(params["first_timestep"], params["stride"])
         return cls(
             tuple(timesteps[:: 4 if context.draft and len(timesteps) > 8 else 1]),
-            ClassifierFreeGuidance(params["guidance"]),
+            ClassifierFreeGuidance(params["guidance"], params["negative_prompt"]),
             combine,
+            params["sampler"],
             params.get("variance", "learned"),
             params["thresholding"],
         )
@@ -163,7 +165,8 @@ def drawn(
     for cell in cells:
         denoiser = context.model(cell, role)
         each = task(cell, denoiser)
-        alike = (id(denoiser), each.loop, len(each.prompts), each.hole is None)
+        start = each.start if each.loop.sampler in MULTISTEP else 0
+        alike = (id(denoiser), each.loop, len(each.prompts), each.hole is None, start)
         groups.setdefault(alike, []).append((cell, each))
     batches = [group[k : k + size] for group in groups.values() for k in range(0, len(group), size)]
     # Every prompt is read before the first step: one that is too long costs no time, and a large text encoder
@@ -188,7 +191,7 @@ def _run(batch: Sequence[tuple[Cell, Task]], denoiser: Denoiser, context: Contex
         return loop.combine([guided(denoiser, each, loop.guidance) for each in prompts])
 
     def options(rows: list[int]) -> dict[str, Any]:
-        found = {"threshold": thresholding(loop.threshold), "step": ancestral(loop.variance)}
+        found = {"threshold": thresholding(loop.threshold), "step": step_rule(loop.sampler, loop.variance)}
         if tasks[0].hole is None:
             return found
         originals, holes = zip(*((tasks[row].original, tasks[row].hole) for row in rows), strict=True)

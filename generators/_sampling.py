@@ -38,7 +38,24 @@ class Modelled(Params):
     model: str = Field(default="", description="a model family in the lock file; empty is the report's own")
 
 
-class Process(Modelled):
+class Drawing(Modelled):
+    """Parameters of any reverse process."""
+
+    sampler: Literal["ancestral", "ddim", "heun", "dpm-solver++"] = Field(
+        default="ancestral",
+        description="the step rule: with fresh noise in each step, or one of three without "
+        "(heun calls the model twice a step)",
+    )
+    negative_prompt: Prompt = Field(
+        default="", description="what guidance moves away from, in place of the empty prompt"
+    )
+
+    def process(self) -> dict[str, Json]:
+        """The part of a cell's parameters that :meth:`._process.Loop.of` reads."""
+        return self.model_dump(include={"sampler", "negative_prompt"})
+
+
+class Process(Drawing):
     """Parameters of a strided reverse process."""
 
     first_timestep: int = Field(default=990, ge=0, le=999, description="the noisiest timestep")
@@ -52,8 +69,9 @@ class Process(Modelled):
     )
 
     def process(self) -> dict[str, Json]:
-        """The part of a cell's parameters that :meth:`._process.Loop.of` reads."""
-        return self.model_dump(include={"first_timestep", "stride", "thresholding", "variance"})
+        """See :meth:`Drawing.process`."""
+        own = {"first_timestep", "stride", "thresholding", "variance"}
+        return super().process() | self.model_dump(include=own)
 
     def count(self) -> int:
         """How many timesteps there are."""

@@ -125,7 +125,6 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     """Starts from pure noise everywhere: what is known enters after the first step."""
     import torch
 
-    from noisebook.diffusion.schedules import forward
     from noisebook.models.pictures import to_bytes
 
     from ._process import Denoiser, Loop, Task, drawn, noise_of, picture_of
@@ -145,10 +144,8 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
         """After every step, what is outside the hole becomes the original with that step's noise."""
         params, loop, size = cell.params, Loop.of(cell, context), denoiser.image_size
         noise, generator = noise_of(context.seed(cell, "sample", params["sample"]), denoiser)
-        original = picture_of(cell, context, size)
-        x = forward(original, float(denoiser.alphas_cumprod[loop.timesteps[0]]), noise)
-        hole = hole_of(cell, size)
-        return Task(loop, x, generator, (params["prompt"],), original=original, hole=hole)
+        original, hole = picture_of(cell, context, size), hole_of(cell, size)
+        return Task(loop, noise, generator, (params["prompt"],), original=original, hole=hole)
 
     # Every mask is read before any time is spent.
     size = context.model(cells[0], "stage1").image_size

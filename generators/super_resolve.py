@@ -11,11 +11,11 @@ from noisebook.cells.contract import Cell, Context, Need, Result
 from noisebook.cells.outputs import animation, number, picture
 
 from . import text_to_image
-from ._sampling import Guidance, Modelled, Prompt, Samples
+from ._sampling import Drawing, Guidance, Prompt, Samples
 from .text_to_image import Steps
 
 
-class Params(Modelled):
+class Params(Drawing):
     """Stage I's picture is enlarged, given some noise of its own, and shown to the network at every step."""
 
     prompts: Annotated[list[Prompt], Field(min_length=1, description="one picture each")] = Field(
@@ -43,13 +43,15 @@ def cells(params: Params) -> list[Cell]:
         "guidance": params.stage1_guidance,
         "samples": list(params.samples),
         "model": params.model,
+        **params.process(),
     }
     return [
         Cell(
             f"p{p}-s={sample}",
             prompt,
             f"Drawn from the text “{prompt}” and enlarged by the second stage.",
-            {
+            params.process()
+            | {
                 "prompt": prompt,
                 "num_inference_steps": params.num_inference_steps,
                 "guidance": float(params.guidance),

@@ -10,12 +10,12 @@ from pydantic import Field
 from noisebook.cells.contract import Cell, Context, Result
 from noisebook.cells.outputs import number, picture
 
-from ._sampling import Guidance, Modelled, Prompt, Samples
+from ._sampling import Drawing, Guidance, Prompt, Samples
 
 Steps = Annotated[int, Field(ge=1, le=1000, description="network steps, in equal strides down to t = 0")]
 
 
-class Params(Modelled):
+class Params(Drawing):
     """Stage I: from pure noise at the model's own timesteps for each number of steps."""
 
     prompts: Annotated[list[Prompt], Field(min_length=1, description="one picture each")] = Field(
@@ -48,7 +48,8 @@ def cells(params: Params) -> list[Cell]:
             cell_id(p, steps, sample),
             f"{prompt}, {steps} steps" if several else prompt,
             f"Drawn from the text “{prompt}” in {steps} steps.",
-            {
+            params.process()
+            | {
                 "prompt": prompt,
                 "num_inference_steps": steps,
                 "guidance": float(params.guidance),

@@ -7,6 +7,8 @@ import io
 import json
 import subprocess
 import sys
+import types
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -238,6 +240,102 @@ def test_inpainting_changes_the_hole_alone() -> None:
     assert np.array_equal(result[~inside], original[~inside])
     assert (result[inside] != original[inside]).mean() > 0.5
     assert np.array_equal(hole[~inside], original[~inside]) and np.ptp(hole[inside]) == 0
+
+
+def test_inpainting_starts_from_pure_noise() -> None:
+    """Nothing of the original is in x_T, least of all inside the hole."""
+    from safetensors.numpy import load
+
+    inpaint = module("inpaint")
+    *_, cell = inpaint.cells(inpaint.Params(first_timestep=600, stride=150))
+    starts = []
+    for picture_name in ("tower", "mountain"):
+        changed = replace(cell, inputs={"picture": f"images/{picture_name}.jpg"})
+        states = load(run(inpaint, [changed], context())[cell.id]["states"].data)["x"]
+        starts.append(states[0])
+    assert np.array_equal(starts[0], starts[1]) and starts[0].std() == pytest.approx(1, abs=0.05)
+
+
+OWN = """
+from noisebook.cells.contract import Cell, Params as Base
+from noisebook.cells.outputs import picture
+from noisebook.generators._sampling import Process
+
+
+class Params(Process):
+    sigma: list[float] = [0.0, 1.0]
+    show: list[str] = ["a", "b"]
+    kernel: list[int] = [1, 2]
+
+
+def cells(params):
+    asked = params.process() | {"guidance": 1.0}
+    return [
+        Cell(f"{s}-{w}-{k}", "x", "x", asked | {"sigma": s, "show": w, "kernel": k}, models={"stage1": ""})
+        for s in params.sigma for w in params.show for k in params.kernel
+    ]
+
+
+def run(cells, context):
+    from noisebook.generators._process import Loop, Task, drawn, noise_of
+    from noisebook.models.pictures import to_bytes
+
+    def task(cell, denoiser):
+        noise, generator = noise_of(context.seed(cell, "own"), denoiser)
+        x = noise + 0.1 * cell.params["sigma"] + 0.2 * cell.params["kernel"]
+        return Task(Loop.of(cell, context), x, generator, (cell.params["show"],))
+
+    for cell, process in drawn(cells, context, task):
+        yield cell, [picture("picture", to_bytes(process.states[0])), picture("end", to_bytes(process.end))]
+"""
+
+
+def test_an_authors_own_parameters_have_no_hidden_meaning(tmp_path: Path) -> None:
+    """Processes that differ in ``sigma``, ``show`` or ``kernel`` alone are not taken for one."""
+    own = types.ModuleType("own")
+    exec(compile(OWN, "own.py", "exec"), own.__dict__)
+    cells = own.cells(own.Params(stride=90))
+    denoiser = GaussianDenoiser({"a": torch.tensor(0.5), "b": torch.tensor(-0.5)}, spread=0.2, image_size=16)
+    together = run(own, cells, FakeContext({"stage1": denoiser}))
+    assert len({outputs["end"].data for outputs in together.values()}) == len(cells) == 8
+    assert len({outputs["picture"].data for outputs in together.values()}) == 4
+    for cell in cells:
+        alone = run(own, [cell], FakeContext({"stage1": denoiser}))[cell.id]
+        assert shown(alone) == shown(together[cell.id])
+        bright = pixels(together[cell.id]["end"]).mean() > 127
+        assert bright == (cell.params["show"] == "a")
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "heun", "dpm-solver++"])
+@pytest.mark.parametrize("name", ["sample", "sdedit", "inpaint", "anagram", "hybrid", "iterative"])
+def test_a_sampler_is_a_choice(name: str, sampler: str) -> None:
+    """Also beside samples that start elsewhere, and with steps that remember the one before."""
+    generator = module(name)
+    options: dict[str, Any] = {"stride": 90, "sampler": sampler}
+    if name in ("sample", "sdedit"):
+        options["samples"] = [0, 1]
+    if name == "sdedit":
+        options["i_start"] = [1, 4, 10]
+    if name == "iterative":
+        options["i_start"] = 4
+    cells = generator.cells(generator.Params.model_validate(options))
+    together = run(generator, cells, context())
+    for cell in cells:
+        assert shown(run(generator, [cell], context())[cell.id]) == shown(together[cell.id])
+    del options["sampler"]
+    usual = run(generator, generator.cells(generator.Params.model_validate(options)), context())
+    assert any(shown(usual[each]) != shown(together[each]) for each in usual)
+
+
+def test_a_negative_prompt_is_moved_away_from() -> None:
+    sample = module("sample")
+    means = []
+    for negative in ("", "bright", "dark"):
+        params = sample.Params(guidance=[3.0], samples=[0], stride=90, negative_prompt=negative)
+        models = {"stage1": model(16, bright=0.6, dark=-0.6)}
+        [outputs] = run(sample, sample.cells(params), FakeContext(models)).values()
+        means.append(pixels(outputs["picture"]).mean())
+    assert means[1] < means[0] < means[2]
 
 
 def test_a_mask_may_be_a_picture(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
 Prompt = Any
@@ -16,6 +17,10 @@ Conditioning = Any
 """What a denoiser makes of its prompts. Opaque to everything but the denoiser that made it."""
 
 
+class NotANumber(ArithmeticError):
+    """An estimate or a picture holds NaN or infinities. The message says where, and what helps."""
+
+
 @runtime_checkable
 class Denoiser(Protocol):
     """A trained (or closed-form) noise estimator.
@@ -24,10 +29,14 @@ class Denoiser(Protocol):
         image_size: side of its square pictures, pixels.
         alphas_cumprod: ᾱ_t for each timestep t, float64, on the CPU, falling. A picture with noise of
             timestep t is √ᾱ_t x_0 + √(1-ᾱ_t) ε.
+        precision: what its network computes in.
+        if_it_overflows: the setting that gives it a wider range.
     """
 
     image_size: int
     alphas_cumprod: Tensor
+    precision: str = "float32"
+    if_it_overflows: str = ""
 
     def embed(self, prompts: Sequence[Prompt]) -> Conditioning:
         """Conditioning for a batch of B prompts. Called at every step: worth caching by prompt."""
@@ -71,6 +80,14 @@ class Enlarge:
     picture: Tensor
     noise: Tensor
     level: int = 250
+
+
+def check_finite(x: Tensor, what: str, advice: str = "") -> None:
+    """Raises :class:`NotANumber` if a value of ``x`` is NaN or infinite."""
+    if not torch.isfinite(x).all():
+        count = int(x.numel() - torch.isfinite(x).sum())
+        message = f"{what}: {count} of {x.numel()} values are not numbers (NaN or infinite)"
+        raise NotANumber(f"{message}; {advice}" if advice else message)
 
 
 def null_prompt(prompt: Prompt, negative_prompt: str = "") -> Prompt:

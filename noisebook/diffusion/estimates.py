@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from noisebook.diffusion.denoiser import Denoiser, Prompt
+from noisebook.diffusion.denoiser import Denoiser, Prompt, check_finite
 from noisebook.diffusion.guidance import ClassifierFreeGuidance, Estimated, Guidance
 from noisebook.diffusion.views import View
 
@@ -22,12 +22,22 @@ Estimate = Callable[[Tensor, int], Estimated]
 def guided(denoiser: Denoiser, prompts: Sequence[Prompt], guidance: Guidance | float = 1.0) -> Estimate:
     """The estimate for a batch with these prompts, one for each sample, under a rule of guidance.
 
-    A number is γ of classifier-free guidance; 1 is plainly conditional.
+    A number is γ of classifier-free guidance; 1 is plainly conditional. Estimates that are not numbers raise
+    NotANumber.
     """
     if not prompts:
         raise ValueError("one prompt per sample: there is none")
     rule = ClassifierFreeGuidance(guidance) if isinstance(guidance, int | float) else guidance
-    return lambda x_t, t: rule.estimate(denoiser, prompts, x_t, t)
+
+    def estimate(x_t: Tensor, t: int) -> Estimated:
+        epsilon, v = rule.estimate(denoiser, prompts, x_t, t)
+        for found in (epsilon, v):
+            if found is not None:
+                what = f"the model's estimate at timestep {t}, computed in {denoiser.precision}"
+                check_finite(found, what, denoiser.if_it_overflows)
+        return epsilon, v
+
+    return estimate
 
 
 def averaged(estimates: Sequence[Estimate], views: Sequence[View]) -> Estimate:

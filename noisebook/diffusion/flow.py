@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from noisebook.diffusion.denoiser import check_finite
 from noisebook.diffusion.guidance import Guidance, extrapolate
 
 Velocity = Callable[[Tensor, float], Tensor]
@@ -114,6 +115,7 @@ def integrate(
 
     Raises:
         ValueError: times that do not rise or leave [0, 1].
+        NotANumber: after a step that gives NaN or infinities.
     """
     if len(times) < 2 or times[0] < 0 or times[-1] > 1:
         raise ValueError("a flow's times must lie between 0 and 1, two of them at least")
@@ -123,6 +125,7 @@ def integrate(
         slope = velocity(x, t)
         x_1 = clean(x, slope, t)
         x = step(x, t, s, velocity, slope)
+        check_finite(x, f"the pictures after the step from t = {t:g}")
         yield FlowState(s, x, x_1)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from noisebook.diffusion.schedules import forward, implied_noise
 
+Variance = Literal["learned", "small", "large"]
 Draw = Callable[[], Tensor]
 """Standard normal noise of the batch's shape; each call draws anew."""
 
@@ -30,6 +31,7 @@ class Transition:
         v: the model's raw variance in [-1, 1] (see :func:`log_variance`); None for a model without one.
         alpha_t, alpha_s: ᾱ of the two timesteps; ᾱ_s is 1 in the last step.
         draw: fresh noise.
+        predict: (x̂_0, v) of pictures with the noise of s: a second model call.
         before: (ᾱ, x̂_0) of the step before; None in the first.
     """
 
@@ -39,6 +41,7 @@ class Transition:
     alpha_t: float
     alpha_s: float
     draw: Draw
+    predict: Callable[[Tensor], tuple[Tensor, Tensor | None]] | None = None
     before: tuple[float, Tensor] | None = None
 
 
@@ -68,7 +71,7 @@ def log_variance(v: Tensor, alpha_t: float, alpha_s: float) -> Tensor:
     return fraction * math.log(beta) + (1 - fraction) * math.log(small)
 
 
-def ancestral(variance: Literal["learned", "small", "large"] = "learned") -> Step:
+def ancestral(variance: Variance = "learned") -> Step:
     """Sample the posterior (Ho and others 2020, eq. 6 and 7). ``small`` is β̃, ``large`` is β; ``learned``
     is the model's own, or β̃ where it has none. The last step, to ᾱ_s = 1, is the mean, x̂_0, without noise."""
 
@@ -99,3 +102,54 @@ def ddim(eta: float = 0.0) -> Step:
         return x_s + math.sqrt(variance) * now.draw() if variance else x_s
 
     return step
+
+
+def heun(now: Transition) -> Tensor:
+    """Heun's step on the probability-flow ODE, second order, two model calls (Karras and others 2022, alg. 1
+    without its churn): dx̄/dσ = ε with x̄ = x/√ᾱ and σ = √((1-ᾱ)/ᾱ)."""
+    if now.alpha_s >= 1:
+        return now.x_0
+    assert now.predict
+    distance = _sigma(now.alpha_s) - _sigma(now.alpha_t)
+    here = implied_noise(now.x_t, now.x_0, now.alpha_t)
+
+    def moved(epsilon: Tensor) -> Tensor:
+        return math.sqrt(now.alpha_s) * (now.x_t / math.sqrt(now.alpha_t) + distance * epsilon)
+
+    x_s = moved(here)
+    return moved((here + implied_noise(x_s, now.predict(x_s)[0], now.alpha_s)) / 2)
+
+
+def dpm_solver(now: Transition) -> Tensor:
+    """DPM-Solver++(2M): second order from x̂_0 of this step and the one before, one model call (Lu and others
+    2022, "DPM-Solver++", alg. 2, with the midpoint's weights). First and last step are of first order."""
+    if now.alpha_s >= 1:
+        return now.x_0
+    step = _log_snr(now.alpha_s) - _log_snr(now.alpha_t)
+    x_0 = now.x_0
+    if now.before:
+        alpha, earlier = now.before
+        ratio = step / (_log_snr(now.alpha_t) - _log_snr(alpha))
+        x_0 = x_0 + ratio / 2 * (x_0 - earlier)
+    kept = math.sqrt((1 - now.alpha_s) / (1 - now.alpha_t))
+    return kept * now.x_t - math.sqrt(now.alpha_s) * math.expm1(-step) * x_0
+
+
+def _sigma(alpha: float) -> float:
+    return math.sqrt((1 - alpha) / alpha)
+
+
+def _log_snr(alpha: float) -> float:
+    """λ = log(√ᾱ/√(1-ᾱ))."""
+    return 0.5 * math.log(alpha / (1 - alpha))
+
+
+Sampler = Literal["ancestral", "ddim", "heun", "dpm-solver++"]
+MULTISTEP = ("dpm-solver++",)
+"""Those that use the step before: a sample cannot join others that have one."""
+
+
+def step_rule(sampler: Sampler, variance: Variance = "learned") -> Step:
+    """The step rule of that name; ``variance`` is ancestral's."""
+    rules: dict[str, Step] = {"ddim": ddim(), "heun": heun, "dpm-solver++": dpm_solver}
+    return ancestral(variance) if sampler == "ancestral" else rules[sampler]

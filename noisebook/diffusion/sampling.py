@@ -9,10 +9,12 @@ from __future__ import annotations
 import collections
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from noisebook.diffusion.denoiser import check_finite
 from noisebook.diffusion.estimates import Estimate
 from noisebook.diffusion.posterior import Draw, Step, Transition, ancestral
 from noisebook.diffusion.schedules import alphas_at, clean, forward
@@ -66,6 +68,7 @@ def reverse(
 
     Raises:
         ValueError: timesteps that do not fall.
+        NotANumber: after a step that gives NaN or infinities.
     """
     alphas = alphas_at(alphas_cumprod, timesteps)
     threshold, step = threshold or dynamic(), step or ancestral()
@@ -80,9 +83,11 @@ def reverse(
 
     for i in range(len(timesteps)):
         x_0, v = predict(x, i)
-        x = step(Transition(x, x_0, v, alphas[i], alphas[i + 1], draw, before))
+        again = partial(predict, i=i + 1)
+        x = step(Transition(x, x_0, v, alphas[i], alphas[i + 1], draw, again, before))
         if after:
             x = after(x, alphas[i + 1], draw)
+        check_finite(x, f"the pictures after the step from timestep {timesteps[i]}")
         before = alphas[i], x_0
         yield State(timesteps[i + 1] if i + 1 < len(timesteps) else -1, x, x_0)
 

@@ -32,7 +32,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from noisebook.diffusion.denoiser import Denoiser, Enlarge, Prompt
+from noisebook.diffusion.denoiser import Denoiser, Enlarge, Prompt, check_finite
 from noisebook.diffusion.schedules import forward, linear, squared_cosine
 from noisebook.models.lock import Entry, MissingModel, pin, verify
 
@@ -111,6 +111,7 @@ class TextEncoder:
                 mask = torch.tensor([tokens["attention_mask"][k]], device=self.device)
                 with torch.inference_mode():
                     answer = encoder(ids, attention_mask=mask)[0][0].cpu().clone()
+                check_finite(answer, f"the embedding of {text[:60]!r}, computed in {self.dtype}", OVERFLOW)
                 self._known[text] = answer
                 temporary = self.path(text).with_suffix(f".{os.getpid()}")
                 save_file({"embedding": answer.contiguous()}, temporary)
@@ -129,11 +130,16 @@ def prepared(text: str) -> str:
     return text.lower().strip()
 
 
+OVERFLOW = "set NOISEBOOK_DTYPE=bfloat16 or NOISEBOOK_DTYPE=float32, which have a wider range than float16"
+
+
 class DeepFloyd(Denoiser):
     """A stage of DeepFloyd IF as a :class:`noisebook.diffusion.denoiser.Denoiser`.
 
     Stage II takes :class:`noisebook.diffusion.denoiser.Enlarge` as its prompts.
     """
+
+    if_it_overflows = OVERFLOW
 
     def __init__(
         self,
@@ -149,6 +155,7 @@ class DeepFloyd(Denoiser):
         Raises MissingModel for a folder that does not hold such a model.
         """
         self.folder, self.text, self.device, self.dtype, self.offload = folder, text, device, dtype, offload
+        self.precision = str(dtype).removeprefix("torch.")
         config = read_config(folder / "unet" / "config.json")
         channels = config.get("in_channels")
         if config.get("_class_name") != "UNet2DConditionModel" or channels not in (3, 6):

@@ -62,8 +62,13 @@ def read_picture(path: Path, size: int) -> NDArray[np.float32]:
 
 
 def to_bytes(x: Any) -> NDArray[np.uint8]:
-    """(..., 3, H, W) in [-1, 1], array or tensor, to (..., H, W, 3) uint8; what lies outside is clamped."""
+    """(..., 3, H, W) in [-1, 1], array or tensor, to (..., H, W, 3) uint8; what lies outside is clamped.
+
+    Raises ValueError for what is not a number: it would come out black.
+    """
     values = np.asarray(x, dtype=np.float32)
+    if not np.isfinite(values).all():
+        raise ValueError("a picture holds values that are not numbers (NaN or infinite)")
     return np.round((np.clip(values, -1, 1) + 1) * 127.5).astype(np.uint8).swapaxes(-3, -2).swapaxes(-2, -1)
 
 

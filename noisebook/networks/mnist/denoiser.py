@@ -46,6 +46,7 @@ class MnistDenoiser(Denoiser):
         self.network = network
         self.timesteps = timesteps
         self.precision = precision
+        self.if_it_overflows = "set `precision: fp32`"
         self.alphas_cumprod = alphas_cumprod(timesteps, beta_first, beta_last)
 
     def embed(self, prompts: Sequence[int | None]) -> Tensor | None:

@@ -46,7 +46,7 @@ class NetDenoiser(Denoiser):
         self.network, self.read = network, read
         self.image_size = network.shape.size
         self.alphas_cumprod = squared_cosine()
-        self.dtype = fastest_dtype()
+        self.dtype = self.precision = fastest_dtype()
 
     def embed(self, prompts: Sequence[Prompt]) -> Conditioning:
         """See :class:`noisebook.diffusion.denoiser.Denoiser`."""
