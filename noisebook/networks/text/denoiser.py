@@ -46,7 +46,8 @@ class NetDenoiser(Denoiser):
         self.network, self.read = network, read
         self.image_size = network.shape.size
         self.alphas_cumprod = squared_cosine()
-        self.dtype = self.precision = fastest_dtype()
+        self.dtype = fastest_dtype()
+        self.precision = str(self.dtype).removeprefix("torch.")
 
     def embed(self, prompts: Sequence[Prompt]) -> Conditioning:
         """See :class:`noisebook.diffusion.denoiser.Denoiser`."""
