@@ -45,6 +45,8 @@ class Params(Process):
         "three-quarter turn",
         "inner circle",
         "jigsaw",
+        "patches",
+        "skew",
         "negative",
     ] = Field(default="flip", description="how the picture is seen the second time; flip is upside down")
     guidance: Guidance = 7.0

@@ -114,7 +114,17 @@ def _inner_turn() -> View:
     )
 
 
-def _jigsaw(seed: int = 42, pieces: int = 4) -> View:
+def _skew() -> View:
+    def shear(x: Tensor, progress: float = 1.0) -> Tensor:
+        size = x.shape[-1]
+        across = torch.arange(size, device=x.device)
+        down = across[:, None] + (progress * across).round().long()
+        return x[..., down % size, across]
+
+    return Permutation("skew", shear, shear)
+
+
+def _jigsaw(name: str, pieces: int, seed: int = 42) -> View:
     order = torch.randperm(pieces * pieces, generator=torch.Generator().manual_seed(seed))
 
     def move(x: Tensor) -> Tensor:
@@ -123,7 +133,7 @@ def _jigsaw(seed: int = 42, pieces: int = 4) -> View:
         moved = tiles[..., order, :, :].reshape(*x.shape[:-2], pieces, pieces, size, size)
         return moved.movedim(-2, -3).reshape(x.shape)
 
-    return Permutation("jigsaw", move)
+    return Permutation(name, move)
 
 
 _ALL = [
@@ -134,7 +144,9 @@ _ALL = [
     _quarters("half turn", 2),
     _quarters("three-quarter turn", 3),
     _inner_turn(),
-    _jigsaw(),
+    _jigsaw("jigsaw", 4),
+    _jigsaw("patches", 8),
+    _skew(),
     Negative(),
 ]
 VIEWS: dict[str, View] = {view.name: view for view in _ALL}
