@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import json
 import os
 import re
@@ -22,6 +23,15 @@ from noisebook.render.site import render_site
 from noisebook.report.model import BadInput
 from tests.sample_report import compute, render, write_report
 from tools.vendored import MEMBERS
+
+
+def png() -> bytes:
+    buffer = io.BytesIO()
+    Image.effect_noise((32, 32), 99).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+PNG = png()
 
 
 @pytest.fixture(scope="module")
@@ -230,6 +240,52 @@ def test_a_mistake_in_a_theme_is_told(report: Path, name: str, text: str, messag
     with pytest.raises(BadInput) as caught:
         render(report)
     assert message in "\n".join(map(str, caught.value.problems))
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("references.bib", b"@misc{a,\n title={caf\xe9}}", "references.bib:2:12: the byte 0xe9 is not UTF-8"),
+        ("CITATION.cff", b"\xff", "CITATION.cff:1:1: the byte 0xff"),
+        ("images/CREDITS.md", b"a\0b", "images/CREDITS.md:1:2: the control character U+0000"),
+        ("templates/own.css", b"\xff", "templates/own.css:1:1: the byte 0xff"),
+        ("templates/macros.html", b"\xff", "templates/macros.html:1:1: the byte 0xff"),
+        (
+            "images/truncated.png",
+            PNG[:90],
+            "sections/closing.md:7:14: 'images/truncated.png' is not a whole picture",
+        ),
+        ("images/Large.png", PNG, "there is no file 'images/large.png'"),
+        ("templates/theme.css", None, "templates/theme.css:1:1: the file cannot be read: it is a pipe"),
+        ("references.bib", None, "references.bib:1:1: the file cannot be read: it is a pipe"),
+    ],
+)
+def test_every_file_of_the_authors_is_read_with_care(
+    report: Path, name: str, data: bytes | None, message: str
+) -> None:
+    (report / "templates").mkdir()
+    (report / name).unlink(missing_ok=True)
+    if data is None:
+        os.mkfifo(report / name)
+    else:
+        (report / name).write_bytes(data)
+    if name.endswith(".png"):
+        section = report / "sections" / "closing.md"
+        section.write_text(section.read_text("utf-8") + f"\n![A picture]({name.lower()})\n", "utf-8")
+    with pytest.raises(BadInput) as caught:
+        render(report)
+    assert message in str(caught.value)
+
+
+def test_a_pictures_suffix_is_told_by_its_content(report: Path) -> None:
+    gif = io.BytesIO()
+    Image.new("P", (32, 32)).save(gif, "GIF")
+    (report / "images" / "z.js").write_bytes(gif.getvalue())
+    section = report / "sections" / "closing.md"
+    section.write_text(section.read_text("utf-8") + "\n![Grey](images/z.js)\n", "utf-8")
+    render(report)
+    names = [path.name for path in (report / "site" / "assets").iterdir() if path.name.startswith("z.")]
+    assert len(names) == 1 and names[0].endswith(".gif")
 
 
 def test_an_address_brings_a_site_map_and_a_feed(report: Path) -> None:

@@ -20,7 +20,8 @@ from noisebook.render.styles import Styles
 from noisebook.render.typography import smarten
 from noisebook.report import mathml, tex
 from noisebook.report.body import MOST, Span, scan
-from noisebook.report.model import BadInput, Position, Problem
+from noisebook.report.model import BadInput, Position, Problem, quote
+from noisebook.report.reader import BadFile
 
 MOST_PROBLEMS = 50
 """Of one text; what is further wrong with it is told once these are gone."""
@@ -42,7 +43,8 @@ class Target:
 class Context:
     """What prose may refer to.
 
-    ``image`` gives the address in the site of a picture that the text names by its path, or None.
+    ``image`` gives the address in the site of a picture that the text names by its path; None, or BadFile,
+    if there is none.
     """
 
     targets: Mapping[str, Target]
@@ -269,13 +271,13 @@ class _Text:
             else:
                 if key not in self.cited:
                     self.cited.append(key)
-                short = work.fields.get("year", "") or work.short if bare else work.short
+                short = work.year or work.short if bare else work.short
                 if len(outer):
                     outer[-1].tail = "; " + before
                 else:
                     outer.text += before
                 words = short + (f", {' '.join(place.split())}" if place else "")
-                link = _link(words, f"references.html#{key}", "cite", work.fields.get("title", key))
+                link = _link(words, f"references.html#{key}", "cite", work.title)
                 outer.append(link)
             at += len(item) + 1
         if len(outer):
@@ -372,9 +374,12 @@ class _Text:
 
     def _picture(self, element: Element) -> None:
         source = unescape(element.get("src", ""))
-        found = None if html.scheme(source) != "" else self.context.image(source)
+        message, hint = f"no picture {quote(source)} in this report", "give a path relative to report.yaml"
+        try:
+            found = None if html.scheme(source) != "" else self.context.image(source)
+        except BadFile as error:
+            found, message, hint = None, error.problem.message, error.problem.hint
         if found is None:
-            message, hint = f"no picture {source!r} in this report", "give a path relative to report.yaml"
             self._tell_text(element.get("src", ""), message, hint)
             return
         element.set("src", found[0])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,13 +19,14 @@ from noisebook.render.figures import view
 from noisebook.render.formats import slug
 from noisebook.render.front import cards, mosaic, social
 from noisebook.render.onepage import joined
+from noisebook.render.outputs import SUFFIXES
 from noisebook.render.prose import Context, Target, Writer
 from noisebook.render.styles import Styles
 from noisebook.render.theme import Theme
 from noisebook.render.views import Page, parts
 from noisebook.report.body import scan
 from noisebook.report.model import BadInput, Figure, Position, Problem, Report, Section
-from noisebook.report.reader import read_text
+from noisebook.report.reader import read_picture, read_text
 
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
@@ -233,20 +233,11 @@ class _Renderer:
         name = str(self.report.extra.get("bibliography") or "references.bib")
         return bibliography.parse(read_text(self.report.root, name, default=""), name)
 
-    def _image(self, path: str) -> tuple[str, int, int] | None:
-        """A picture that the text names, as an asset; None if the report has none there."""
-        from PIL import Image, UnidentifiedImageError
-
-        source = (self.report.root / path).resolve()
-        if not source.is_relative_to(self.report.root.resolve()) or not source.is_file():
-            return None
-        content = source.read_bytes()
-        try:
-            with Image.open(io.BytesIO(content)) as picture:
-                size = picture.size
-        except UnidentifiedImageError:
-            return None
-        return self.site.add_hashed(slug(source.stem), source.suffix.lower(), content), *size
+    def _image(self, path: str) -> tuple[str, int, int]:
+        """A picture that the text names, as an asset; its suffix is told by its content. Raises BadFile."""
+        content, found = read_picture(self.report.root, path, Position(path))
+        name = self.site.add_hashed(slug(Path(path).stem), SUFFIXES[found.mime], content)
+        return name, found.width, found.height
 
     def _credits(self) -> list[tuple[str, Markup]]:
         """The report's own files of credits, as the credits page shows them."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from traceback import extract_tb
@@ -16,7 +17,10 @@ from noisebook.render.assets import Site
 from noisebook.render.formats import duration, size
 from noisebook.render.styles import Styles
 from noisebook.report.model import BadInput, Position, Problem
+from noisebook.report.reader import read_bytes, read_text
 
+LARGEST_SOURCE = 10_000_000
+"""Bytes of a font or script of the report's own."""
 FONT_URL = re.compile(r'url\("?fonts/([\w.-]+)"?\)')
 
 
@@ -33,9 +37,9 @@ class Theme:
     """The theme of the report in ``root``; what its pages load is added to ``site``."""
 
     def __init__(self, root: Path, site: Site) -> None:
-        self.own, self.site = root / "templates", site
+        self.root, self.site = root, site
         self.environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader([self.own, PACKAGED]),
+            loader=jinja2.FunctionLoader(self._template),
             autoescape=True,
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
@@ -51,8 +55,7 @@ class Theme:
 
     def assets(self, styles: Styles) -> dict[str, Any]:
         """What every page loads: addresses, by the names that templates know them by."""
-        own = self.own / "own.css"
-        sheet = self._source("theme.css").decode() + (own.read_text("utf-8") if own.is_file() else "")
+        sheet = self._text("theme.css") + read_text(self.root, "templates/own.css", default="")
         sheet = FONT_URL.sub(lambda match: f'url("{self._font(match[1])}")', sheet) + styles.sheet()
         text_fonts = [f"source-{name}-latin-normal.woff2" for name in ("serif-4", "sans-3")]
         return {
@@ -82,12 +85,28 @@ class Theme:
         stem = name.partition(".")[0]
         return self.site.add_hashed(stem, ".woff2", self._source(f"fonts/{name}")).rpartition("/")[2]
 
+    def _is_own(self, name: str) -> bool:
+        return os.path.lexists(self.root / "templates" / name)
+
+    def _template(self, name: str) -> tuple[str, str, Callable[[], bool]] | None:
+        if not self._is_own(name) and not (PACKAGED / name).is_file():
+            return None
+        folder = self.root / "templates" if self._is_own(name) else PACKAGED
+        return self._text(name), str(folder / name), lambda: True
+
+    def _text(self, name: str) -> str:
+        """A file of text of the theme: the report's own, else ours. Raises BadInput."""
+        if self._is_own(name):
+            return read_text(self.root, f"templates/{name}")
+        return (PACKAGED / name).read_text("utf-8")
+
     def _source(self, name: str) -> bytes:
-        """A file of the theme: the report's own, else ours."""
-        path = next(filter(Path.is_file, (self.own / name, PACKAGED / name)), None)
-        if path is None:
+        """Any file of the theme: the report's own, else ours. Raises BadInput."""
+        if self._is_own(name):
+            return read_bytes(self.root, f"templates/{name}", LARGEST_SOURCE)
+        if not (PACKAGED / name).is_file():
             raise _mistake("own.css or theme.css", f"it names {name}, and there is no templates/{name}")
-        return path.read_bytes()
+        return (PACKAGED / name).read_bytes()
 
 
 @contextmanager
