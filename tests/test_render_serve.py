@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import signal
+import socket
 import time
 import urllib.error
 import urllib.request
@@ -13,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from noisebook.render.serve import Preview, start
+from noisebook.render.serve import CLIENTS, Preview, start
 from noisebook.report.model import BadInput
 from tests.conftest import Book
 
@@ -87,6 +89,10 @@ def test_only_the_site_is_served(tmp_path: Path) -> None:
             "../secret.html",
             "%2e%2e/secret.html",
             ".noisebook.json",
+            "%2enoisebook.json",
+            "%2Enoisebook.json?x",
+            "assets/..%2f%2enoisebook.json",
+            "%2fx/%2e%2e/.noisebook.json",
             "..%2fsecret.html",
             "none.html",
         ):
@@ -98,3 +104,74 @@ def test_only_the_site_is_served(tmp_path: Path) -> None:
         preview.close()
         server.shutdown()
         server.server_close()
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[int]:
+    (tmp_path / "index.html").write_text("<body>page</body>")
+    preview = Preview()
+    server = start(tmp_path, preview, "127.0.0.1", 0)
+    yield int(server.server_address[1])
+    preview.close()
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:PORT", 200),
+        ("localhost", 200),
+        ("LOCALHOST:PORT", 200),
+        ("[::1]:PORT", 200),
+        ("evil.example", 403),
+        ("127.0.0.1.evil.example:PORT", 403),
+        ("localhost@evil.example", 403),
+        ("evil.example:80@localhost.evil", 403),
+        ("", 403),
+        ("[", 403),
+    ],
+)
+def test_only_a_name_of_this_machine_is_answered(served: int, host: str, status: int) -> None:
+    for path in ("/", "/.noisebook/reload.js"):
+        connection = http.client.HTTPConnection("127.0.0.1", served, timeout=20)
+        connection.putrequest("GET", path, skip_host=True)
+        connection.putheader("Host", host.replace("PORT", str(served)))
+        connection.endheaders()
+        assert connection.getresponse().status == status
+        connection.close()
+
+
+def test_the_host_that_was_asked_for_is_answered(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("<body>page</body>")
+    server = start(tmp_path, Preview(), "127.0.0.2", 0)
+    try:
+        assert get(f"http://127.0.0.2:{server.server_address[1]}/")[0] == 200
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_clients_are_few_and_the_idle_ones_are_let_go(served: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("noisebook.render.serve._Handler.timeout", 0.5)
+    idle = [socket.create_connection(("127.0.0.1", served)) for _ in range(CLIENTS + 40)]
+    eventually(lambda: get_or_nothing(served) == 200)
+    for each in idle:
+        each.settimeout(20)
+        assert each.recv(1) == b"", "it was let go"
+        each.close()
+
+
+def get_or_nothing(port: int) -> int:
+    try:
+        return get(f"http://127.0.0.1:{port}/")[0]
+    except OSError:
+        return 0
+
+
+@pytest.mark.parametrize(
+    ("host", "port"), [("127.0.0.1", 99999), ("no such host", 0), ("x" * 400, 0), ("8.8.8.8", 0)]
+)
+def test_a_bad_place_is_told(tmp_path: Path, host: str, port: int) -> None:
+    with pytest.raises(BadInput, match="cannot listen on"):
+        start(tmp_path, Preview(), host, port)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -11,7 +13,8 @@ from functools import partial
 from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+from urllib.parse import unquote, urlsplit
 
 from noisebook.render.theme import PACKAGED
 from noisebook.report.model import BadInput, Position, Problem
@@ -21,6 +24,11 @@ INPUTS = ("sections", "templates", "generators", "images", "models")
 PREFIX = "/.noisebook/"
 ALIVE = 10.0
 """Seconds between two signs of life of an event stream."""
+IDLE = 30.0
+"""Seconds after which a client that says nothing is let go."""
+CLIENTS = 64
+"""That are served at once: a browser keeps six connections and an event stream a page."""
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 NO_SITE = (
     b"<!doctype html><html lang=en><head><meta charset=utf-8><title>Noisebook</title></head>"
     b"<body><p>This report has no such page yet.</p></body></html>"
@@ -77,11 +85,22 @@ class Preview:
 
 
 class _Handler(SimpleHTTPRequestHandler):
-    preview: Preview
+    timeout = IDLE
+    server: _Server
 
     def __init__(self, preview: Preview, *arguments: object, directory: str) -> None:
         self.preview = preview
         super().__init__(*arguments, directory=directory)  # type: ignore[arg-type]
+
+    def parse_request(self) -> bool:
+        """Only for names of this machine: a page of another host's that leads here gets nothing."""
+        if not super().parse_request():
+            return False
+        found = _host(self.headers.get("Host", ""))
+        if found in self.server.hosts:
+            return True
+        self.send_error(HTTPStatus.FORBIDDEN, "This preview answers for its own host alone")
+        return False
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
@@ -97,7 +116,9 @@ class _Handler(SimpleHTTPRequestHandler):
         path = Path(self.translate_path(self.path))
         if path.is_dir():
             path /= "index.html"
-        hidden = any(part.startswith(".") for part in self.path.split("/"))
+        hidden = any(
+            part.startswith(".") for part in re.split(r"[/\\\\]", unquote(self.path.partition("?")[0]))
+        )
         if path.suffix != ".html" or hidden:
             if not hidden:
                 return super().send_head()
@@ -143,16 +164,55 @@ class _Handler(SimpleHTTPRequestHandler):
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
+    def __init__(self, address: tuple[str, int], handler: Callable[..., _Handler]) -> None:
+        if ":" in address[0]:
+            self.address_family = socket.AF_INET6
+        self.hosts = {*LOOPBACK, _host(address[0])}
+        self._free = threading.BoundedSemaphore(CLIENTS)
+        super().__init__(address, handler)
+        if address[0] in ("", "0.0.0.0", "::"):  # every name of this machine, as its owner asked for
+            self.hosts |= {socket.gethostname().lower(), socket.getfqdn().lower(), *_addresses()}
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """A thread for each of a few clients; who comes when there are too many is sent away."""
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
     def handle_error(self, request: object, client_address: object) -> None:
         return  # a browser that hangs up is no event
+
+
+def _host(name: str) -> str:
+    """The host of a Host header or an address, without its port and brackets."""
+    try:
+        return (
+            urlsplit(f"//{name}" if name.count(":") < 2 or "[" in name else f"//[{name}]").hostname or ""
+        ).lower()
+    except ValueError:
+        return ""
+
+
+def _addresses() -> set[str]:
+    try:
+        return {str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None)}
+    except OSError:
+        return set()
 
 
 def start(site: Path, preview: Preview, host: str, port: int) -> ThreadingHTTPServer:
     """A server of ``site`` in a thread of its own. Raises BadInput if it cannot listen there."""
     try:
         server = _Server((host, port), partial(_Handler, preview, directory=str(site)))
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, OverflowError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
         problem = Problem(
             Position("command line"), f"cannot listen on {host}:{port}: {reason}", "try another --port"
         )
@@ -168,7 +228,8 @@ def serve(root: Path, rebuild: Callable[[], object], host: str = "127.0.0.1", po
     changed, stop = threading.Event(), threading.Event()
     for deep in (True, False):
         threading.Thread(target=_watch, args=(root.resolve(), changed, stop, deep), daemon=True).start()
-    print(f"http://{host}:{server.server_address[1]}/ (Ctrl-C ends)", flush=True)
+    name = f"[{host}]" if ":" in host else host
+    print(f"http://{name}:{server.server_address[1]}/ (Ctrl-C ends)", flush=True)
     changed.set()
     try:
         while True:
