@@ -150,7 +150,10 @@ def test_missing_and_stale_cells_say_so(report: Path) -> None:
     assert [cell["state"] for cell in states] == ["stale", "missing"]
 
 
-def test_an_older_picture_that_is_gone_is_a_gap(report: Path) -> None:
+def test_an_older_picture_that_is_gone_is_a_gap(report: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("noisebook.cells.store.INLINE", 0)  # each picture an object of its own
+    shutil.rmtree(report / "cache")
+    compute(report)
     edit(report / "generators" / "scenery.py", "* 110", "* 111")
     for path in (report / "cache" / "objects").iterdir():
         path.unlink()
