@@ -15,6 +15,7 @@ from typing import Literal
 
 from noisebook.cells import fresh
 from noisebook.cells.digests import Digests
+from noisebook.cells.folders import find
 from noisebook.cells.plan import Planned, Work, everything, work
 from noisebook.cells.planner import PlanError, Planner
 from noisebook.cells.registry import Registry, suggest
@@ -65,10 +66,14 @@ class Project:
     @cached_property
     def store(self) -> Store:
         place = self.place or self.report.store
-        if is_url(place):
-            return Store(self.root / CACHE, self.notes / "store.json")
-        notes = self.notes / ("store.json" if self.place is None else "other-store.json")
-        return Store(self.root / place, notes)
+        notes = self.notes / ("store.json" if self.place is None or is_url(place) else "other-store.json")
+        return Store(self.root / (CACHE if is_url(place) else place), notes, pinned=self.pinned)
+
+    @cached_property
+    def pinned(self) -> dict[str, Path]:
+        """The files that the lock pins in the report's folder or among Noisebook's own, by sha256."""
+        entries = (entry for entry in self.lock.values() if library.WHERE not in entry)
+        return {sha: find(self.root, file) for entry in entries for file, sha in entry["files"].items()}
 
     @cached_property
     def remote(self) -> Remote | None:
