@@ -14,8 +14,8 @@ from noisebook.cells.store import Store
 ROOT = Path(__file__).parents[1]
 BUDGET, WITH_LATER_PAGES = 95e6, 130e6
 """Bytes of a clone of depth 1, as git packs them: of the first pages, and with the pictures of later ones."""
-LATER = ("models/scenes.zip",)
-"""What later pages brought: an addition is named here."""
+LATER = ("models/scenes.zip", "models/text.safetensors")
+"""What later pages brought, pictures and the words for them: an addition is named here."""
 
 
 def packed() -> dict[str, int]:
