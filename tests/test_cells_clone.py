@@ -14,8 +14,13 @@ from noisebook.cells.store import Store
 ROOT = Path(__file__).parents[1]
 BUDGET, WITH_LATER_PAGES = 95e6, 130e6
 """Bytes of a clone of depth 1, as git packs them: of the first pages, and with the pictures of later ones."""
-LATER = ("models/scenes.zip", "models/text.safetensors")
-"""What later pages brought, pictures and the words for them: an addition is named here."""
+LATER = (
+    "models/scenes.zip",
+    "models/text.safetensors",
+    "models/mnist-class.safetensors",
+    "models/mnist-time.safetensors",
+)
+"""What later pages brought, pictures and the words for them, and the weights for samples to come."""
 
 
 def packed() -> dict[str, int]:
