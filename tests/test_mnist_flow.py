@@ -1,0 +1,165 @@
+"""Figures of flow networks and of the denoiser of pure noise, with networks that are not trained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from noisebook.generators import flow_vs_ddpm, mnist_calls, mnist_flow, mnist_pure_noise
+from noisebook.generators._mnist_flow import FLOW
+
+from noisebook.cells.outputs import arrays
+from noisebook.diffusion.guidance import ClassifierFreeGuidance
+from noisebook.networks.mnist.classifier import Classifier
+from noisebook.networks.mnist.unet import Objective, UNet, unet_for
+from noisebook.networks.mnist.velocity import velocity_field
+from tests.fake_context import FakeContext, FakeStored, pixels, run
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+TINY = {"width": 16, "epochs": 1, "checkpoints": [1], "precision": "fp32"}
+
+
+def network(objective: Objective) -> UNet:
+    torch.manual_seed(0)
+    return unet_for(objective, 16).eval().requires_grad_(False)
+
+
+def context(scratch: Path, objective: Objective) -> FakeContext:
+    generator = np.random.default_rng(0)
+    digits = generator.integers(0, 256, (300, 28, 28), dtype=np.uint8)
+    labels = (np.arange(300) % 10).astype(np.uint8)
+    data = SimpleNamespace(train_digits=digits, train_labels=labels, test_digits=digits, test_labels=labels)
+    stored = {
+        "trained": network(objective).state_dict(),
+        "classifier": Classifier().state_dict(),
+    }
+    needed = {
+        name: FakeStored([arrays("weights", {key: value.numpy() for key, value in weights.items()})])
+        for name, weights in stored.items()
+    }
+    return FakeContext({"data": data}, needed=needed, scratch=scratch)
+
+
+def test_guidance_moves_the_velocity_from_that_without_a_class_through_that_with_it() -> None:
+    net, x = network("flow_class"), torch.randn(3, 1, 28, 28)
+    at = {
+        gamma: velocity_field(net, [1, 5, 9], ClassifierFreeGuidance(gamma), "fp32")(x, 0.3)
+        for gamma in (0.0, 1.0, 5.0)
+    }
+    assert torch.allclose(at[5.0], at[0.0] + 5 * (at[1.0] - at[0.0]), atol=1e-5)
+    assert torch.allclose(at[1.0], net(x, torch.full((3,), 0.3), torch.eye(10)[[1, 5, 9]]), atol=1e-6)
+    without = velocity_field(net, [None] * 3, ClassifierFreeGuidance(5.0), "fp32")(x, 0.3)
+    assert torch.allclose(without, at[0.0], atol=1e-6)
+
+
+@pytest.mark.parametrize("objective", ["flow_time", "flow_class"])
+def test_a_sheet_is_the_last_frame_of_its_animation(tmp_path: Path, objective: Objective) -> None:
+    here, shown = context(tmp_path, objective), {}
+    for show in ("samples", "animation"):
+        params = mnist_flow.Params.model_validate(
+            {
+                "show": show,
+                "training": {**FLOW, **TINY, "objective": objective},
+                **{"epochs": [1], "samples": 2, "steps": 4, "precision": "fp32"},
+            }
+        )
+        assert not list(mnist_flow.check(params, None))  # type: ignore[arg-type]
+        [cell] = mnist_flow.cells(params)
+        shown[show] = run(mnist_flow, [cell], here)[cell.id]
+    still, last = (pixels(shown[show]["picture"]) for show in ("samples", "animation"))
+    assert still.shape == (3 * 58, 3 * 298) and last.shape == (2 * 58, 2 * 298)
+    assert (still[::3, ::3] == last[::2, ::2]).all()
+    columns = still[:84].reshape(84, -1)
+    assert not (columns[:, :84] == columns[:, 90:174]).all()  # every sample has noise of its own
+
+
+def test_a_flow_figure_refuses_a_run_that_is_none() -> None:
+    params = mnist_flow.Params.model_validate(
+        {"show": "samples", "training": {"objective": "time"}, "epochs": [3], "weights": "average"}
+    )
+    complaints = [str(each) for each in mnist_flow.check(params, None)]  # type: ignore[arg-type]
+    assert len(complaints) == 3
+
+
+def test_pure_noise_shows_the_mean_and_how_far_the_outputs_are(tmp_path: Path) -> None:
+    params = mnist_pure_noise.Params.model_validate(
+        {
+            "show": "samples",
+            "training": {"objective": "pure_noise", **TINY, "digits": 250},
+            **{"epochs": [1], "samples": 3, "measured_on": 5},
+        }
+    )
+    here = context(tmp_path, "pure_noise")
+    outputs = run(mnist_pure_noise, mnist_pure_noise.cells(params), here)
+    mean = here.models["data"].train_digits[:250].mean(0) / 255
+    assert np.abs(pixels(outputs["mean"]["picture"])[::3, ::3] / 255 - mean).max() < 0.003
+    assert pixels(outputs["epoch=1"]["picture"]).shape == (84, 3 * 88)
+    found = {name: json.loads(o.data)["value"] for name, o in outputs["epoch=1"].items() if name != "picture"}
+    assert len(found) == 3 and all(value > 0 for value in found.values())
+    centre, each = found["RMS distance of the outputs' mean from it"], max(found.values())
+    assert centre <= each + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("objective", "sampler", "calls", "made"),
+    [
+        ("class", "ancestral", 4, 4),
+        ("class", "ddim", 7, 7),
+        ("time", "ddim", 3, 3),
+        ("flow_class", "euler", 4, 4),
+        ("flow_class", "heun", 8, 7),
+        ("flow_time", "heun", 1, 1),
+    ],
+)
+def test_a_set_takes_as_many_model_calls_as_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, objective: Any, sampler: str, calls: int, made: int
+) -> None:
+    seen: list[int] = []
+    forward = UNet.forward
+
+    def counted(self: UNet, x: torch.Tensor, *others: Any) -> torch.Tensor:
+        seen.append(len(x))
+        return forward(self, x, *others)
+
+    monkeypatch.setattr(UNet, "forward", counted)
+    params = mnist_calls.Params.model_validate(
+        {
+            "methods": [
+                {
+                    "training": {**TINY, "objective": objective},
+                    **{"sampler": sampler, "calls": [calls]},
+                }
+            ],
+            **{"gamma": 1, "samples": 200, "precision": "fp32"},
+        }
+    )
+    assert not list(mnist_calls.check(params, None))  # type: ignore[arg-type]
+    [cell] = mnist_calls.cells(params)
+    here = context(tmp_path, objective)
+    outputs = run(mnist_calls, [cell], here)[cell.id]
+    assert sum(seen) == 200 * made
+    assert ("recognised" in outputs) == ("class" in objective) and "confident" in outputs
+    digits = FakeStored(list(outputs.values())).arrays("samples")["digits"]
+    assert digits.shape == (200, 1, 28, 28)
+    if "class" in objective:
+        points = flow_vs_ddpm.cells(flow_vs_ddpm.Params.model_validate(params.model_dump()))
+        drawn = run(
+            flow_vs_ddpm,
+            points,
+            FakeContext(needed=dict.fromkeys(points[0].needs, FakeStored(list(outputs.values())))),
+        )
+        [row] = json.loads(drawn["scores"]["scores"].data)["rows"]
+        assert row[:2] == [sampler, calls]
+
+
+def test_a_sampler_must_fit_its_network() -> None:
+    params = mnist_calls.Params.model_validate(
+        {"methods": [{"training": {"objective": "flow_class"}, "sampler": "ddim"}]}
+    )
+    [complaint] = mnist_calls.check(params, None)  # type: ignore[arg-type]
+    assert "euler or heun" in str(complaint)
