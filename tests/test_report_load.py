@@ -518,6 +518,25 @@ def test_whatever_a_generator_raises_is_told(tmp_path, where):
     assert len(told) == 1 and told[0].startswith("generators/needy.py:1"), told
 
 
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("def check(params, files): return [3]", "check() of generator 'needy' failed"),
+        ("def check(params, files): return 3", "check() of generator 'needy' failed"),
+        ("def cells(params): return [Cell('a', '', '', inputs={'x': 3})]", "not named by text"),
+        ("def cells(params): return [Cell('a', '', '', inputs=3)]", "cells() of generator 'needy' failed"),
+        ("def cells(params): return [Cell('a', '', '', {'x': float('nan')})]", "cells() of generator"),
+        ("def cells(params): return [Cell('a' * 200, '', '')]", "is not made of"),
+    ],
+)
+def test_what_a_generator_answers_wrongly_is_told_in_its_file(tmp_path, line, says):
+    root = make_report(tmp_path, one=SHORT)
+    with (root / "generators/needy.py").open("a") as file:
+        file.write(f"\n\n{line}\n")
+    (told,) = complaints(root)
+    assert told.startswith("generators/needy.py:") and says in told and "sections/one.md" in told
+
+
 def test_pictures_are_decoded_once(tmp_path, monkeypatch):
     root = make_report(tmp_path, one=figure("masks: [images/tower.png]"))
     load(root)

@@ -97,8 +97,13 @@ class _Figure:
         if checked is None or len(self.problems) > before:
             return None
         if check := generator.check:
-            for complaint in self.ask("check()", lambda: list(check(checked, files)), document) or ():
-                self.problems.append(Problem(document.value((*at, *complaint.loc)), complaint.message))
+            complaints = self.ask(
+                "check()",
+                lambda: [((*at, *each.loc), str(each.message)) for each in check(checked, files)],
+                document,
+            )
+            for place, message in complaints or ():
+                self.problems.append(Problem(document.value(place), message))
         if len(self.problems) > before:
             return None
         cells = self.ask("cells()", lambda: _checked(generator.cells(checked)), document)
@@ -108,9 +113,9 @@ class _Figure:
         if len(ids) < len(cells):
             repeated = self.repeated(params, at, document)
             (twice, _), *_ = ids.most_common(1)
-            place = _code(files.root, generator.path, 1, document.value(at))
+            code = _code(files.root, generator.path, 1, document.value(at))
             hint = f"asked by {document.value(()).file}"
-            self.problems.extend(repeated or [Problem(place, f"two cells have the id {twice!r}", hint)])
+            self.problems.extend(repeated or [Problem(code, f"two cells have the id {twice!r}", hint)])
             return None
         for path in sorted({path for cell in cells for path in cell.inputs.values()}):
             try:
@@ -218,5 +223,7 @@ def _checked(cells: Any) -> tuple[Cell, ...]:
             raise ValueError(
                 f"the pictures of the cell {cell.id!r} are not Labelled outputs, each named once"
             )
+        if not all(isinstance(path, str) for path in cell.inputs.values()):
+            raise ValueError(f"the input files of the cell {cell.id!r} are not named by text")
         canonical(dict(cell.params))
     return result
