@@ -70,6 +70,9 @@ def opened(*, draft: bool = False, store: str | None = None) -> Project:
 )
 @click.option("--executor", type=click.Choice(["local", "dask"]), default="local", show_default=True)
 @click.option("--scheduler", metavar="URL", help="The Dask scheduler, such as tcp://host:8786.")
+@click.option(
+    "--jobs", type=click.IntRange(1), default=1, help="Compute so many cells at once on this machine."
+)
 def build(
     frozen: bool,
     only: tuple[str, ...],
@@ -79,12 +82,13 @@ def build(
     keep_stale: bool,
     executor: str,
     scheduler: str | None,
+    jobs: int,
 ) -> None:
     """Compute what is missing and write the site."""
     if (executor == "dask") != (scheduler is not None):
         raise click.UsageError("--executor dask and --scheduler URL belong together")
-    if scheduler and draft:
-        raise click.UsageError("a draft is computed here: leave out --executor")
+    if draft and (scheduler or jobs > 1):
+        raise click.UsageError("a draft is computed in one process: leave out --executor and --jobs")
     request = Request(
         only=only,
         compute=not keep_stale,
@@ -92,6 +96,7 @@ def build(
         keep_stale=keep_stale,
         beyond="compute" if yes else "refuse",
         scheduler=scheduler,
+        jobs=jobs,
     )
     build_project(opened(draft=draft, store=store), request, click.echo).check()
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -19,8 +17,9 @@ from noisebook.cells.folders import find
 from noisebook.cells.plan import Planned, Work, everything, work
 from noisebook.cells.planner import PlanError, Planner
 from noisebook.cells.registry import Registry, suggest
-from noisebook.cells.run import Outcome, execute
+from noisebook.cells.run import Outcome, Watcher, execute
 from noisebook.cells.store import Store
+from noisebook.git import untracked
 from noisebook.models import library
 from noisebook.models.lock import AUTO, HINTS, Entry, Models, automatic, known
 from noisebook.progress import forecast, lacking, reasons, watcher
@@ -250,6 +249,7 @@ class Request:
         keep_stale: show old pictures, marked as stale, where new ones are missing.
         beyond: what to do if it will take longer than report.yaml's minutes_limit.
         scheduler: the address of a Dask scheduler; on this machine if None.
+        jobs: cells that are computed at once on this machine.
     """
 
     only: tuple[str, ...] = ()
@@ -258,6 +258,7 @@ class Request:
     keep_stale: bool = False
     beyond: Literal["compute", "refuse", "leave out"] = "refuse"
     scheduler: str | None = None
+    jobs: int = 1
 
 
 @dataclass(slots=True)
@@ -297,7 +298,7 @@ def build(book: Project, request: Request, say: Callable[[str], None] = print) -
     if todo.cells and request.compute and _affordable(book, todo, request.beyond):
         for group in todo.groups:
             say(reasons(group))
-        built.outcome = _compute(book, todo, request.scheduler)
+        built.outcome = _compute(book, todo, request)
     if book.automatic:
         say(f"model auto: this machine has {book.machine}")
     built.pages = render(book, keep_stale=request.keep_stale)
@@ -342,23 +343,35 @@ def _affordable(book: Project, todo: Work, beyond: str) -> bool:
     return False
 
 
-def _compute(book: Project, todo: Work, scheduler: str | None) -> Outcome:
-    """Compute ``todo`` here or on a cluster; a model whose lock entry has ``"gpu": true`` asks for one."""
+def _compute(book: Project, todo: Work, request: Request) -> Outcome:
+    """Compute ``todo`` in this process, in several, or on a cluster."""
     with watcher(len(todo.cells)) as watching:
-        if scheduler is None:
+        if request.scheduler is None and request.jobs == 1:
             return execute(todo, book.models, watching, draft=book.draft, errors=book.notes / "errors")
-        from noisebook.shared import dask_executor
-
-        def gpu(planned: Planned) -> bool:
-            return any(book.lock[name].get("gpu") for name in planned.models.values())
-
-        job = dask_executor.job(book, opened)
         try:
-            return dask_executor.compute(todo, scheduler, job, watching, remote=book.remote, gpu=gpu)
+            from noisebook.shared.dask_executor import SchedulerAway
+            from noisebook.shared.workers import workers
+
+            if request.scheduler:
+                return _on_cluster(book, todo, request.scheduler, watching)
+            with workers(min(request.jobs, len(todo.cells))) as (scheduler, threads):
+                return _on_cluster(book, todo, scheduler, watching, threads)
         except ModuleNotFoundError as error:
             raise Unfinished(f"{error}: pip install 'noisebook[cluster]'") from error
-        except dask_executor.SchedulerAway as error:
+        except SchedulerAway as error:
             raise Unfinished(str(error)) from error
+
+
+def _on_cluster(book: Project, todo: Work, scheduler: str, watching: Watcher, threads: str = "") -> Outcome:
+    """Compute ``todo`` by way of a scheduler; a lock entry with ``"gpu": true`` asks for one."""
+    from noisebook.shared import dask_executor
+
+    def gpu(planned: Planned) -> bool:
+        return any(book.lock[name].get("gpu") for name in planned.models.values())
+
+    job = dask_executor.job(book, opened)
+    job = replace(job, threads=threads or job.threads)
+    return dask_executor.compute(todo, scheduler, job, watching, remote=book.remote, gpu=gpu)
 
 
 def _summary(book: Project, built: Built, seconds: float) -> str:
@@ -378,21 +391,3 @@ def _summary(book: Project, built: Built, seconds: float) -> str:
         added = untracked(book.store.place)
         line += f"\na commit would add {size(added)} under {book.store.place.name}/" if added else ""
     return line
-
-
-def untracked(folder: Path) -> int:
-    """Bytes under ``folder`` that git does not have yet; 0 outside a repository."""
-    total = 0
-    for name in git(folder, "ls-files", "--others", "--exclude-standard", "-z", "--", ".") or ():
-        with suppress(FileNotFoundError):  # another builder's temporary file has its own name by now
-            total += (folder / name).stat().st_size
-    return total
-
-
-def git(folder: Path, *arguments: str) -> list[str] | None:
-    """The entries that git lists with -z; None outside a repository."""
-    try:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return [name for name in done.stdout.decode(errors="surrogateescape").split("\0") if name]

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 
 from noisebook.doctor import Finding
-from noisebook.project import Project, git, untracked
+from noisebook.git import git, untracked
+from noisebook.project import Project
 from noisebook.render.formats import size
 
 SITE_BYTES, FILE_BYTES = 1e9, 100e6

@@ -135,3 +135,18 @@ def test_without_a_scheduler_there_is_a_clear_error(book: Book, monkeypatch: pyt
     assert done.returncode == 1 and "no scheduler answers at tcp://127.0.0.1:9" in done.stderr
     assert "3 cells are left" in done.stderr and "Traceback" not in done.stderr
     assert book.run("build", "--executor", "dask").returncode == 2
+
+
+def test_several_processes_of_this_machine(book: Book, tmp_path: Path) -> None:
+    book.tiles(VALUES)
+    done = book.run("build", "--jobs", "2")
+    assert done.returncode == 0, done.stderr
+    assert "computed 12, cached 0" in done.stdout and "Traceback" not in done.stderr
+    here = Book(tmp_path / "here" / "book", tmp_path / "here" / "user")
+    here.tiles(VALUES)
+    here.build()
+    assert objects(book) == objects(here) and book.stored() == here.stored()
+    book.edit("generators/_paint.py", "return", "raise ValueError('no such grey')\n    return")
+    done = book.run("build", "--jobs", "2")
+    assert done.returncode == 1 and "ValueError: no such grey" in done.stderr
+    assert "Traceback" not in done.stderr
