@@ -284,8 +284,12 @@ class Built:
 def build(book: Project, request: Request, say: Callable[[str], None] = print) -> Built:
     """Compute what is missing and write the site, which is written even if something failed.
 
+    What is wrong with the text is told before anything is computed.
+
     Raises BadInput, or Unfinished where nothing is written: frozen with cells missing, or beyond the limit.
     """
+    from noisebook.render.site import proofread
+
     started = time.perf_counter()
     if request.frozen and book.automatic:
         message, hint = "model: auto depends on the machine; a frozen build does not", "name a model family"
@@ -296,6 +300,7 @@ def build(book: Project, request: Request, say: Callable[[str], None] = print) -
         raise Unfinished(lacking(todo))
     built = Built()
     if todo.cells and request.compute and _affordable(book, todo, request.beyond):
+        proofread(book.report)
         for group in todo.groups:
             say(reasons(group))
         built.outcome = _compute(book, todo, request)

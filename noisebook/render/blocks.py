@@ -23,6 +23,9 @@ _RULE = re.compile(r"([-*_])(?:[ ]*\1){2,}[ ]*$")
 _UNDERLINE = re.compile(r"(=+|-+)[ ]*$")
 _ITEM = re.compile(r"(?:([-*+])|(\d{1,9})([.)]))(?:([ ]+)(?=\S)|[ ]*$)")
 _TASK = re.compile(r"\[([ xX])\][ ]+(?=\S)")
+_REFERENCE = re.compile(
+    r"""\[([^\[\]^]+)\]:[ ]*(<[^<>\n]*>|[^\s<]\S*)(?:[ ]+("[^"]*"|'[^']*'|\([^()]*\)))?[ ]*$"""
+)
 _NOTE = re.compile(r"\[\^([^\]\s]+)\]:[ ]*")
 _ADMONITION = re.compile(r'(!!!|\?\?\?\+?)[ ]+([A-Za-z][\w-]*)(?:[ ]+"([^"]*)")?[ ]*$')
 _ALERT = re.compile(r"\[!([A-Za-z]+)\][ ]*$")
@@ -72,6 +75,8 @@ class Blocks:
         self.root = Element("div")
         self.leaves: list[tuple[Element, int]] = []
         self.notes: dict[str, tuple[Element, int]] = {}
+        self.references: dict[str, tuple[str, str]] = {}
+        """What labels of links stand for: address and title."""
         self._whole, self._original, self._fault = whole, original, fault
         self._open = [_Container("root", self.root, 0)]
         self._leaf: _Leaf | None = None
@@ -378,7 +383,7 @@ class Blocks:
         elif leaf.kind == "table":
             self._table(leaf)
         else:
-            text = "\n".join(leaf.lines).rstrip()
+            text = "\n".join(line for line in leaf.lines if not self._reference(line)).rstrip()
             if not text:
                 return
             element = SubElement(leaf.parent, "p")
@@ -386,6 +391,14 @@ class Blocks:
                 element.set("id", named[1])
                 text = text[: named.start()]
             self._text(element, text, leaf.line)
+
+    def _reference(self, line: str) -> bool:
+        """Whether a line says what a label of links stands for."""
+        found = _REFERENCE.match(line)
+        if found:
+            title = (found[3] or "")[1:-1]
+            self.references.setdefault(found[1].strip().lower(), (found[2].strip("<>"), title))
+        return found is not None
 
     def _table(self, leaf: _Leaf) -> None:
         head, delimiters, *rows = map(_cells, leaf.lines)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from html import unescape
+from unicodedata import normalize
+from urllib.parse import unquote
 from xml.etree.ElementTree import Element, SubElement, fromstring
 
 from markupsafe import Markup
@@ -16,6 +18,7 @@ from noisebook.render.bibliography import Work
 from noisebook.render.blocks import Blocks
 from noisebook.render.code import fenced
 from noisebook.render.headings import Headings
+from noisebook.render.links import Link
 from noisebook.render.styles import Styles
 from noisebook.render.typography import smarten
 from noisebook.report import mathml, tex
@@ -53,6 +56,10 @@ class Context:
     image: Callable[[str], tuple[str, int, int] | None]
     pages: Mapping[str, str] = field(default_factory=dict)
     macros: Mapping[str, str] = field(default_factory=dict)
+    near: Callable[[str], str] = lambda path: ""
+    """The path of a picture that another may have been meant for."""
+    links: list[Link] = field(default_factory=list)
+    """Links without a scheme, of everything that was written."""
 
 
 @dataclass(slots=True)
@@ -289,6 +296,7 @@ class _Text:
     def _read(self, blocks: Blocks, printed: bool = True) -> None:
         """What stands in the lines of every block."""
         engine = inline.engine(self.words, blocks.notes, self._tell_text)
+        engine.references = blocks.references
         stage = engine.treeprocessors["inline"]
         unescape_all = engine.treeprocessors["unescape"]
         for leaf, line in blocks.leaves:
@@ -366,6 +374,7 @@ class _Text:
             element.set("href", href)
             element.set("rel", "noopener")
         else:
+            self.context.links.append(Link(href, self.locate(self._find(element.get("href", "")))))
             path, sign, fragment = href.partition("#")
             name = path.rpartition("/")[2].removesuffix(".md")
             element.set("href", href)
@@ -374,12 +383,17 @@ class _Text:
 
     def _picture(self, element: Element) -> None:
         source = unescape(element.get("src", ""))
+        forms = [normalize(form, each) for each in (source, unquote(source)) for form in ("NFC", "NFD")]
         message, hint = f"no picture {quote(source)} in this report", "give a path relative to report.yaml"
-        try:
-            found = None if html.scheme(source) != "" else self.context.image(source)
-        except BadFile as error:
-            found, message, hint = None, error.problem.message, error.problem.hint
+        found = None
+        for path in dict.fromkeys([source, *forms]) if html.scheme(source) == "" else ():
+            try:
+                found = found or self.context.image(path)
+            except BadFile as error:
+                message, hint = error.problem.message, error.problem.hint
         if found is None:
+            near = self.context.near(source)
+            hint = f"did you mean {near}?" if near else hint
             self._tell_text(element.get("src", ""), message, hint)
             return
         element.set("src", found[0])
@@ -429,9 +443,12 @@ class _Text:
 
     def _tell_text(self, needle: str, message: str, hint: str) -> None:
         """Told where the words stand: after the beginning of the block and where they were last told."""
-        found = self.text.find(needle, max(self.at, self.told.get(needle, -1) + 1))
+        self._tell(self._find(needle), message, hint)
+
+    def _find(self, needle: str) -> int:
+        found = self.text.find(needle, max(self.at, self.told.get(needle, -1) + 1)) if needle else -1
         self.told[needle] = found
-        self._tell(found if found >= 0 else self.at, message, hint)
+        return found if found >= 0 else self.at
 
 
 def _link(words: str, href: str, kind: str = "ref", title: str = "") -> Element:

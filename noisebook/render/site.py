@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from noisebook.render.assets import Site
 from noisebook.render.figures import view
 from noisebook.render.formats import slug
 from noisebook.render.front import cards, mosaic, social
+from noisebook.render.links import dead
 from noisebook.render.onepage import joined
 from noisebook.render.outputs import SUFFIXES
 from noisebook.render.prose import Context, Target, Writer
@@ -59,6 +61,11 @@ def render_site(
     return _Renderer(report, figures, out, keep_stale).render()
 
 
+def proofread(report: Report) -> None:
+    """Find what is wrong with a report's text before its figures are computed. Raises BadInput."""
+    _Renderer(report, {}, report.root, False).read()
+
+
 class _Renderer:
     def __init__(
         self, report: Report, figures: Mapping[str, Sequence[Planned]], out: Path, keep_stale: bool
@@ -76,7 +83,7 @@ class _Renderer:
         self.numbers: dict[str, int] = {}
         pages = {page.section.slug: page.href for page in self.pages}
         self.writer = Writer(
-            Context(self.targets, self.works, self.styles, self._image, pages, report.macros)
+            Context(self.targets, self.works, self.styles, self._image, pages, report.macros, self._near)
         )
         for page in self.pages:
             self._set_title(page)
@@ -100,11 +107,7 @@ class _Renderer:
             self.targets[figure.id] = Target(f"Figure {number}", href, page.title)
 
     def render(self) -> RenderSummary:
-        problems: list[Problem] = []
-        for page in self.pages:
-            problems += self._section(page)
-        if problems:
-            raise BadInput(problems)
+        self.read()
         credits = self._credits()
         shared = self._shared()
         for index, page in enumerate(self.pages):
@@ -130,6 +133,14 @@ class _Renderer:
                 self.site.add(name, content)
         written = self.site.write()
         return RenderSummary(len(self.pages) + 4 + bool(self.works), len(written))
+
+    def read(self) -> None:
+        """Write the prose of every section. Raises BadInput."""
+        problems = [problem for page in self.pages for problem in self._section(page)]
+        written = {page.section.slug: page.prose.html for page in self.pages}
+        problems = problems or dead(self.writer.context.links, written)
+        if problems:
+            raise BadInput(problems)
 
     def _section(self, page: Page) -> list[Problem]:
         """Write a section's prose and figures; what is wrong with them."""
@@ -238,6 +249,16 @@ class _Renderer:
         content, found = read_picture(self.report.root, path, Position(path))
         name = self.site.add_hashed(slug(Path(path).stem), SUFFIXES[found.mime], content)
         return name, found.width, found.height
+
+    def _near(self, path: str) -> str:
+        """The path of the report's own picture that is called most like ``path``."""
+        pictures = [
+            each.relative_to(self.report.root).as_posix()
+            for folder in ("images", "sections")
+            for each in sorted((self.report.root / folder).rglob("*"))
+            if each.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp", ".gif", ".svg")
+        ]
+        return next(iter(get_close_matches(path, pictures, n=1)), "")
 
     def _credits(self) -> list[tuple[str, Markup]]:
         """The report's own files of credits, as the credits page shows them."""

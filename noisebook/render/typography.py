@@ -40,7 +40,11 @@ def _printed(words: str, before: str) -> str:
         last = words[start - 1] if start else before
         following = words[end : end + 1]
         if sign[0] == "-":
-            option = len(sign) == 2 and following.isalpha() and not (last.isalnum() or last in "\"')]}”’x")
+            option = (
+                len(sign) == 2
+                and following.isalpha()
+                and not (last and (last.isalnum() or last in "\"')]}”’"))
+            )
             return sign if option or len(sign) > 3 else "—" if len(sign) == 3 else "–"
         if sign == "...":
             return "…"
