@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import cycle
 from typing import Any
 
 from noisebook.cells.contract import Cell, Context, Need, Result
@@ -14,7 +15,7 @@ from . import mnist_calls
 from .mnist_calls import Params as Sets
 from .mnist_scores import DISTANCE
 
-COLOURS = {"ancestral": "#c4451c", "ddim": "#e0a100", "euler": "#1f5fa8", "heun": "#24804f"}
+COLOURS = ("#c4451c", "#e0a100", "#1f5fa8", "#24804f", "#7a4fa3", "#4a5764")
 SPREAD = "spread, share of real digits'"
 
 
@@ -33,7 +34,7 @@ def cells(params: Params) -> list[Cell]:
         for calls in method.calls:
             of = mnist_calls.name(method, calls)
             needs[of] = Need("mnist_calls", sets, of)
-            points.append([of, method.sampler, calls, "class" in method.training.objective])
+            points.append([of, method.name, calls, "class" in method.training.objective])
     return [
         Cell(
             "scores",
@@ -56,13 +57,13 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
             return float(json.loads(context.needed(cell, of).data(name))["value"])
 
         rows: list[list[Any]] = []
-        for of, sampler, calls, conditional in cell.params["points"]:
+        for of, method, calls, conditional in cell.params["points"]:
             recognised = value(of, "recognised" if conditional else "confident")
             spread = value(of, SPREAD) if conditional else float("nan")
             rows.append(
-                [sampler, calls, recognised, spread, value(of, DISTANCE), value(of, "Fréchet distance")]
+                [method, calls, recognised, spread, value(of, DISTANCE), value(of, "Fréchet distance")]
             )
-        columns = ["sampler", "calls", "recognised, %", SPREAD, DISTANCE, "of all samples"]
+        columns = ["method", "calls", "recognised, %", SPREAD, DISTANCE, "of all samples"]
         rounded = [[*row[:2], *(round(each, 4) if each == each else "" for each in row[2:])] for row in rows]
         yield (
             cell,
@@ -76,10 +77,10 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
 def _draw(rows: Sequence[Sequence[Any]], recognised: Any, spread: Any, distance: Any) -> None:
     titles = ("recognised as asked, %", SPREAD, "Fréchet distance to test digits")
     for column, axes in enumerate((recognised, spread, distance), start=2):
-        for sampler in dict.fromkeys(row[0] for row in rows):
-            points = sorted((row[1], row[column]) for row in rows if row[0] == sampler)
+        for method, colour in zip(dict.fromkeys(row[0] for row in rows), cycle(COLOURS), strict=False):
+            points = sorted((row[1], row[column]) for row in rows if row[0] == method)
             calls, values = zip(*points, strict=True)
-            axes.plot(calls, values, "o-", color=COLOURS[sampler], label=sampler, markersize=4)
+            axes.plot(calls, values, "o-", color=colour, label=method, markersize=4)
         axes.set_xscale("log")
         axes.set(title=titles[column - 2], xlabel="model calls")
     distance.set_yscale("log")

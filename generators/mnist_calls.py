@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -39,6 +40,12 @@ class Method(contract.Params):
         [1, 2, 4, 8, 16, 50, 300], min_length=1, description="model calls; heun's are odd, and rounded down"
     )
     weights: Weights = "weights"
+    label: str = Field("", max_length=40, description="what charts call it; the sampler's name if left out")
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.label or self.sampler
 
 
 DDPM, FLOWS = {**RUN, "objective": "class"}, {**FLOW, "objective": "flow_class"}
@@ -62,7 +69,7 @@ class Params(contract.Params):
 
 
 def check(params: Params, files: Files) -> Iterator[Complaint]:
-    """A sampler must fit what its network has learnt."""
+    """A sampler must fit what its network has learnt, and methods must have names of their own."""
     for index, method in enumerate(params.methods):
         known = {"time": "ancestral ddim", "class": "ancestral ddim"}
         known |= {"flow_time": "euler heun", "flow_class": "euler heun"}
@@ -72,12 +79,15 @@ def check(params: Params, files: Files) -> Iterator[Complaint]:
                 f"a run with objective `{method.training.objective}` is drawn with {fitting or 'nothing'}"
             )
             yield Complaint(("methods", index, "sampler"), message.replace(" heun", " or heun"))
+        if method.name in [other.name for other in params.methods[:index]]:
+            yield Complaint(
+                ("methods", index), f"another method is called {method.name!r}, too: give a label"
+            )
 
 
 def name(method: Method, calls: int) -> str:
     """The id of a set's cell."""
-    average = "-average" if method.weights == "average" else ""
-    return f"{method.training.objective}-{method.sampler}-calls={calls}{average}"
+    return f"{re.sub('[^0-9A-Za-z.]+', '-', method.name)}-calls={calls}"
 
 
 def cells(params: Params) -> list[Cell]:

@@ -163,3 +163,13 @@ def test_a_sampler_must_fit_its_network() -> None:
     )
     [complaint] = mnist_calls.check(params, None)  # type: ignore[arg-type]
     assert "euler or heun" in str(complaint)
+
+
+def test_methods_have_names_of_their_own() -> None:
+    same = {"training": {"objective": "flow_class"}, "sampler": "euler", "calls": [50]}
+    twice = mnist_calls.Params.model_validate({"methods": [same, same]})
+    [complaint] = mnist_calls.check(twice, None)  # type: ignore[arg-type]
+    assert "give a label" in str(complaint)
+    named = mnist_calls.Params.model_validate({"methods": [same, {**same, "label": "Euler, average"}]})
+    assert not list(mnist_calls.check(named, None))  # type: ignore[arg-type]
+    assert [cell.id for cell in mnist_calls.cells(named)] == ["euler-calls=50", "Euler-average-calls=50"]
