@@ -280,6 +280,14 @@ def test_every_file_of_the_authors_is_read_with_care(
     assert message in str(caught.value)
 
 
+def test_a_formula_in_the_title_of_a_work_is_set(report: Path) -> None:
+    edit(report / "references.bib", "Denoising Diffusion Implicit Models", r"Models of $\bm{x}_t$ \& {A}")
+    for _ in range(2):  # what is kept between builds keeps no old style
+        render(report)
+    page = (report / "site" / "references.html").read_text("utf-8")
+    assert re.search(r"Models of <math>.*</math> &amp; A</a>", page)
+
+
 def test_a_pictures_suffix_is_told_by_its_content(report: Path) -> None:
     gif = io.BytesIO()
     Image.new("P", (32, 32)).save(gif, "GIF")
@@ -299,6 +307,12 @@ def test_an_address_brings_a_site_map_and_a_feed(report: Path) -> None:
     site = report / "site"
     assert "<loc>https://example.org/book/b1-mnist.html</loc>" in (site / "sitemap.xml").read_text()
     assert "<title>B1 A denoiser from scratch</title>" in (site / "feed.xml").read_text()
+    lost = (site / "404.html").read_text("utf-8")
+    addresses = re.findall(r' (?:href|src|data-[a-z]+)="([^"]+)"', lost)
+    assert len(addresses) > 10
+    assert all(
+        each.startswith(("https://example.org/book/", "#")) for each in addresses if "onnx" not in each
+    )
     page = (site / "a1-1-forward.html").read_text("utf-8")
     assert '<link rel="canonical" href="https://example.org/book/a1-1-forward.html">' in page
     [card] = re.findall('property="og:image" content="https://example.org/book/(assets/[^"]+)"', page)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from urllib.parse import quote, urlsplit
 
 from noisebook.render.formats import slug
@@ -93,8 +94,11 @@ class Work:
         return url if urlsplit(url).scheme in ("http", "https") else ""
 
 
-def parse(text: str, file: str) -> dict[str, Work]:
+@lru_cache(maxsize=4)
+def parse(text: str, file: str) -> Mapping[str, Work]:
     """The works of a BibTeX file, by key. Raises BadInput."""
+    if not text.strip():
+        return {}
     from pybtex.database.input.bibtex import LowLevelParser, UndefinedMacro, month_names
     from pybtex.scanner import Literal, PrematureEOF, PybtexSyntaxError, Token
     from pybtex.utils import CaseInsensitiveDict

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from html import escape
 
@@ -32,3 +33,14 @@ def files(report: Report, pages: Sequence[tuple[str, Section]]) -> Iterator[tupl
         f"<description>{escape(report.description or report.subtitle or report.title)}</description>\n"
         f"{items}</channel></rss>\n".encode(),
     )
+
+
+def anywhere(html: str, base_url: str) -> str:
+    """A page that a server shows at any address: what it links to and loads is found from the site's own."""
+    base = escape(base_url.rstrip("/"))
+
+    def whole(match: re.Match[str]) -> str:
+        places = " ".join(f"{base}/{place}" for place in match[2].split())
+        return f' {match[1]}="{places}"'
+
+    return re.sub(r' (href|src|data-search|data-engine|data-fonts)="((?!#|[a-z]+:)[^"]+)"', whole, html)

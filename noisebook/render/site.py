@@ -129,6 +129,9 @@ class _Renderer:
         self.site.add(".nojekyll", b"")
         self.site.add("manifest.json", data.manifest(self.report.title, self.pages))
         if self.report.base_url:
+            self._page("404.html", shared, title="Not found")
+            lost = self.site.read("404.html").decode()
+            self.site.add("404.html", feeds.anywhere(lost, self.report.base_url).encode())
             for name, content in feeds.files(self.report, [(page.href, page.section) for page in self.pages]):
                 self.site.add(name, content)
         written = self.site.write()
@@ -230,6 +233,7 @@ class _Renderer:
             "parts": groups,
             "pages": self.pages,
             "works": list(self.works.values()),
+            "formulas": self._formulas,
             "policy": CONTENT_POLICY,
             "repository": extra.get("repository", ""),
             "licence": extra.get("licence", ""),
@@ -240,9 +244,13 @@ class _Renderer:
             **self.theme.assets(self.styles),
         }
 
-    def _bibliography(self) -> dict[str, bibliography.Work]:
+    def _bibliography(self) -> Mapping[str, bibliography.Work]:
         name = str(self.report.extra.get("bibliography") or "references.bib")
         return bibliography.parse(read_text(self.report.root, name, default=""), name)
+
+    def _formulas(self, text: str) -> Markup:
+        """Words with formulas, as the title of a work has them."""
+        return self.writer.title(text, Position("references.bib"))[0]
 
     def _image(self, path: str) -> tuple[str, int, int]:
         """A picture that the text names, as an asset; its suffix is told by its content. Raises BadFile."""

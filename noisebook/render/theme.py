@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any
@@ -37,16 +38,7 @@ class Theme:
     """The theme of the report in ``root``; what its pages load is added to ``site``."""
 
     def __init__(self, root: Path, site: Site) -> None:
-        self.root, self.site = root, site
-        self.environment = jinja2.Environment(
-            loader=jinja2.FunctionLoader(self._template),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=True,
-        )
-        self.environment.filters.update(duration=duration, size=size)
+        self.root, self.site, self.environment = root, site, _environment(root)
 
     def render(self, template: str, **values: Any) -> str:
         """The text of a template. Raises BadInput for a template that is wrong."""
@@ -55,7 +47,7 @@ class Theme:
 
     def assets(self, styles: Styles) -> dict[str, Any]:
         """What every page loads: addresses, by the names that templates know them by."""
-        sheet = self._text("theme.css") + read_text(self.root, "templates/own.css", default="")
+        sheet = _text(self.root, "theme.css") + read_text(self.root, "templates/own.css", default="")
         sheet = FONT_URL.sub(lambda match: f'url("{self._font(match[1])}")', sheet) + styles.sheet()
         text_fonts = [f"source-{name}-latin-normal.woff2" for name in ("serif-4", "sans-3")]
         return {
@@ -85,28 +77,48 @@ class Theme:
         stem = name.partition(".")[0]
         return self.site.add_hashed(stem, ".woff2", self._source(f"fonts/{name}")).rpartition("/")[2]
 
-    def _is_own(self, name: str) -> bool:
-        return os.path.lexists(self.root / "templates" / name)
-
-    def _template(self, name: str) -> tuple[str, str, Callable[[], bool]] | None:
-        if not self._is_own(name) and not (PACKAGED / name).is_file():
-            return None
-        folder = self.root / "templates" if self._is_own(name) else PACKAGED
-        return self._text(name), str(folder / name), lambda: True
-
-    def _text(self, name: str) -> str:
-        """A file of text of the theme: the report's own, else ours. Raises BadInput."""
-        if self._is_own(name):
-            return read_text(self.root, f"templates/{name}")
-        return (PACKAGED / name).read_text("utf-8")
-
     def _source(self, name: str) -> bytes:
         """Any file of the theme: the report's own, else ours. Raises BadInput."""
-        if self._is_own(name):
+        if _is_own(self.root, name):
             return read_bytes(self.root, f"templates/{name}", LARGEST_SOURCE)
         if not (PACKAGED / name).is_file():
             raise _mistake("own.css or theme.css", f"it names {name}, and there is no templates/{name}")
         return (PACKAGED / name).read_bytes()
+
+
+@lru_cache(maxsize=4)
+def _environment(root: Path) -> jinja2.Environment:
+    """The templates of a report: kept for the next build, where an unchanged one is not compiled again."""
+
+    def load(name: str) -> tuple[str, str, Callable[[], bool]] | None:
+        own = _is_own(root, name)
+        if not own and not (PACKAGED / name).is_file():
+            return None
+        text = _text(root, name)
+        place = (root / "templates" if own else PACKAGED) / name
+        return text, str(place), lambda: _is_own(root, name) == own and _text(root, name) == text
+
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(load),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(duration=duration, size=size)
+    return environment
+
+
+def _is_own(root: Path, name: str) -> bool:
+    return os.path.lexists(root / "templates" / name)
+
+
+def _text(root: Path, name: str) -> str:
+    """A file of text of the theme: the report's own, else ours. Raises BadInput."""
+    return (
+        read_text(root, f"templates/{name}") if _is_own(root, name) else (PACKAGED / name).read_text("utf-8")
+    )
 
 
 @contextmanager
