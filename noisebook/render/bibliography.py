@@ -181,7 +181,12 @@ def _work(key: str, kind: str, fields: dict[str, str]) -> Work:
 def _text(tex: str) -> str:
     """Words of a BibTeX value, its formulas left as they are."""
     parts = MATH.split(tex)
-    return "".join(f"${part}$" if index % 2 else _plain(part) for index, part in enumerate(parts))
+    return "".join(f"${part}$" if index % 2 else _beside(part) for index, part in enumerate(parts))
+
+
+def _beside(tex: str) -> str:
+    """Words beside formulas; their codec leaves out the space at a beginning."""
+    return " " * tex[:1].isspace() + _plain(tex)
 
 
 def _signs(tex: str) -> str:
