@@ -10,12 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element, SubElement
 
+from noisebook.render.tables import Tables
+
 DEEPEST = 30
 """Quotes, lists and the like that may stand in one another."""
 TEXT = "text"
 """The tag of words that stand in their parent without an element of their own."""
-COLUMNS = 200
-"""Columns that a table may have."""
 
 _HEADING = re.compile(r"(#{1,6})(?:[ ]+(.*))?$")
 _NAMED = re.compile(r"[ ]*\{:?[ ]*#([\w:.-]+)[ ]*\}$")
@@ -26,7 +26,7 @@ _TASK = re.compile(r"\[([ xX])\][ ]+(?=\S)")
 _REFERENCE = re.compile(
     r"""\[([^\[\]^]+)\]:[ ]*(<[^<>\n]*>|[^\s<]\S*)(?:[ ]+("[^"]*"|'[^']*'|\([^()]*\)))?[ ]*$"""
 )
-_NOTE = re.compile(r"\[\^([^\]\s]+)\]:[ ]*")
+_NOTE = re.compile(r"\[\^([^\]\n]+)\]:[ ]*")
 _ADMONITION = re.compile(r'(!!!|\?\?\?\+?)[ ]+([A-Za-z][\w-]*)(?:[ ]+"([^"]*)")?[ ]*$')
 _ALERT = re.compile(r"\[!([A-Za-z]+)\][ ]*$")
 _DEFINITION = re.compile(r":[ ]{1,3}(?=\S)")
@@ -34,7 +34,6 @@ _DETAILS = re.compile(r"<details([ ]+open(?:=\"\")?)?[ ]*>[ ]*", re.IGNORECASE)
 _SUMMARY = re.compile(r"<summary[ ]*>(.*?)</summary[ ]*>[ ]*", re.IGNORECASE)
 _DETAILS_END = re.compile(r"</details[ ]*>[ ]*", re.IGNORECASE)
 _DELIMITERS = re.compile(r"\|?[ ]*:?-+:?[ ]*(?:\|[ ]*:?-+:?[ ]*)*\|?[ ]*$")
-_BAR = re.compile(r"(?<!\\)(?:\\\\)*\|")
 
 Fault = Callable[[int, str, str], None]
 
@@ -95,7 +94,9 @@ class Blocks:
         for tree in (self.root, *(note for note, _ in self.notes.values())):
             for listed in tree.iter():
                 if listed.tag in ("ul", "ol", "dl") and listed not in self._loose:
-                    _tighten(listed)
+                    # Items without blank lines between them need no paragraphs of their own.
+                    for child in (child for item in listed for child in item):
+                        child.tag = TEXT if child.tag == "p" and not child.attrib else child.tag
 
     def _line(self, line: str) -> None:
         rest, matched = self._continue(line)
@@ -114,16 +115,16 @@ class Blocks:
                 return
             if len(self._open) > DEEPEST:
                 return
-        if lazy and (indent > 3 or not self._interrupts(text)):
+        if lazy and (
+            indent > 3
+            or not (_HEADING.match(text.rstrip()) or _RULE.match(text) or self._whole(text) is not None)
+        ):
             assert self._leaf
             self._leaf.lines.append(text)
         else:
             self._close(matched)
             self._content(rest, text, indent)
         self._blank = False
-
-    def _interrupts(self, text: str) -> bool:
-        return bool(_HEADING.match(text.rstrip()) or _RULE.match(text)) or self._whole(text) is not None
 
     def _continue(self, line: str) -> tuple[str, int]:
         """What remains of a line within the open containers, and how many of them it continues."""
@@ -190,6 +191,8 @@ class Blocks:
             self._start(matched)
             self._text(self._add("summary"), summary[1])
             return text[summary.end() :] or " "
+        if self._open[-1].kind == "details" and text[:8].lower() == "<summary":
+            self._fault(self._number, "<summary> and </summary> stand on one line", "")
         if end := _DETAILS_END.match(text):
             for depth in range(len(self._open) - 1, 0, -1):
                 if self._open[depth].kind == "details":
@@ -199,8 +202,7 @@ class Blocks:
         return None
 
     def _quote(self, text: str) -> str:
-        alert = _ALERT.match(text)
-        if alert:
+        if alert := _ALERT.match(text):
             self._admonition(alert[1].lower(), None, ">")
             self._open[-1].kind = "quote"
             return " "
@@ -308,9 +310,7 @@ class Blocks:
         """Headings, rules, and the second line of a table."""
         if heading := _HEADING.match(text.rstrip()):
             self._finish()
-            words = (heading[2] or "").rstrip("#")
-            words = words if not words or words.endswith(" ") else heading[2]
-            self._heading(len(heading[1]), words, self._number)
+            self._heading(len(heading[1]), re.sub(r"(?:^|[ ])#+$", "", heading[2] or ""), self._number)
             return True
         if re.match(r"#{2,6}[^#\s\d\\]", text):
             self._fault(self._number, "a heading has a space after its #", "or write \\# for the sign itself")
@@ -381,7 +381,7 @@ class Blocks:
             lines = "\n".join(leaf.lines).rstrip()
             SubElement(pre, "code").text = self._original(lines) + "\n"
         elif leaf.kind == "table":
-            self._table(leaf)
+            Tables(self._text, self._fault).table(leaf.parent, leaf.lines, leaf.line)
         else:
             text = "\n".join(line for line in leaf.lines if not self._reference(line)).rstrip()
             if not text:
@@ -399,56 +399,3 @@ class Blocks:
             title = (found[3] or "")[1:-1]
             self.references.setdefault(found[1].strip().lower(), (found[2].strip("<>"), title))
         return found is not None
-
-    def _table(self, leaf: _Leaf) -> None:
-        head, delimiters, *rows = map(_cells, leaf.lines)
-        if len(head) != len(delimiters):
-            message = f"this table's header has {len(head)} cells, and the line below it {len(delimiters)}"
-            self._fault(leaf.line, message, "a bar within a cell is written \\|")
-        if len(head) > COLUMNS:
-            self._fault(leaf.line, f"a table has at most {COLUMNS} columns, this one {len(head)}", "")
-            return
-        styles = [
-            {"::": "center", "-:": "right", ":-": "left"}.get(each[:1] + each[-1:], "") if each != ":" else ""
-            for each in delimiters
-        ]
-        table = SubElement(SubElement(leaf.parent, "div", {"class": "scroll"}), "table")
-        self._row(SubElement(table, "thead"), "th", head, styles, leaf.line)
-        body = SubElement(table, "tbody")
-        for number, row in enumerate(rows, leaf.line + 2):
-            if len(row) > len(head):
-                message = f"this row has {len(row)} cells, and the table's header {len(head)}"
-                self._fault(number, message, "a bar within a cell is written \\|")
-            self._row(body, "td", row, styles, number)
-
-    def _row(self, parent: Element, tag: str, cells: list[str], styles: list[str], line: int) -> None:
-        row = SubElement(parent, "tr")
-        for index, style in enumerate(styles):
-            text = cells[index] if index < len(cells) else ""
-            cell = SubElement(row, tag if text else "td")
-            if style:
-                cell.set("class", style)
-            self._text(cell, text, line)
-
-
-def _cells(line: str) -> list[str]:
-    """The cells of a table's row."""
-    found, at = [], 0
-    line = line.strip()
-    for bar in _BAR.finditer(line):
-        found.append(line[at : bar.end() - 1].strip())
-        at = bar.end()
-    found.append(line[at:].strip())
-    if line.startswith("|"):
-        del found[0]
-    if len(found) > 1 and not found[-1]:
-        del found[-1]
-    return found
-
-
-def _tighten(listed: Element) -> None:
-    """Items without blank lines between them need no paragraphs of their own."""
-    for item in listed:
-        for child in item:
-            if child.tag == "p" and not child.attrib:
-                child.tag = TEXT

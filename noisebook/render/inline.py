@@ -155,7 +155,7 @@ class _Note(InlineProcessor):
     """``[^name]``: a footnote's sign, numbered once all are known."""
 
     def __init__(self, md: Markdown, known: Container[str], tell: Tell) -> None:
-        super().__init__(r"\[\^([^\]\s]+)\]", md)
+        super().__init__(r"\[\^([^\]\n]+)\]", md)
         self.known, self.tell = known, tell
 
     def handleMatch(self, m: re.Match[str], data: str) -> tuple[Any, Any, Any]:  # type: ignore[override]

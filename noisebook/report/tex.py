@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
 from noisebook.report import mathml
-from noisebook.report.rewrite import Known, Rewriter, Wrong, bound, macro
+from noisebook.report.rewrite import Rewriter
 from noisebook.report.texnames import ENVIRONMENTS, HINTS, MACROS, known_commands
+from noisebook.report.texreader import Known, Wrong, bound, macro
 
 if TYPE_CHECKING:
     from math_core import LatexToMathML

@@ -1,0 +1,55 @@
+"""What a text may refer to, and what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from markupsafe import Markup
+
+from noisebook.render.bibliography import Work
+from noisebook.render.links import Link
+from noisebook.render.styles import Styles
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What ``{{ ref(…) }}`` may name: the words that stand for it, and its address."""
+
+    words: str
+    href: str
+    title: str = ""
+
+
+@dataclass(slots=True)
+class Context:
+    """What prose may refer to.
+
+    ``image`` gives the address in the site of a picture that the text names by its path; None, or BadFile,
+    if there is none.
+    """
+
+    targets: Mapping[str, Target]
+    works: Mapping[str, Work]
+    styles: Styles
+    image: Callable[[str], tuple[str, int, int] | None]
+    pages: Mapping[str, str] = field(default_factory=dict)
+    macros: Mapping[str, str] = field(default_factory=dict)
+    near: Callable[[str], str] = lambda path: ""
+    """The path of a picture that another may have been meant for."""
+    links: list[Link] = field(default_factory=list)
+    """Links without a scheme, of everything that was written."""
+
+
+@dataclass(slots=True)
+class Prose:
+    """The HTML of one body; ``figures`` are those that it placed, ``cited`` the works it names.
+
+    ``headings`` are those of the highest level: their ids, and what they say in HTML without links.
+    """
+
+    html: Markup
+    headings: list[dict[str, str]]
+    figures: list[str]
+    cited: list[str]
+    equations: int

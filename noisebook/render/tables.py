@@ -1,0 +1,66 @@
+"""Tables of a text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from xml.etree.ElementTree import Element, SubElement
+
+COLUMNS = 200
+"""Columns that a table may have."""
+_BAR = re.compile(r"(?<!\\)(?:\\\\)*\|")
+
+
+class Tables:
+    """``text`` takes the text of a cell, ``fault`` what is wrong at a line."""
+
+    def __init__(
+        self, text: Callable[[Element, str, int], None], fault: Callable[[int, str, str], None]
+    ) -> None:
+        self._text, self._fault = text, fault
+
+    def table(self, parent: Element, lines: list[str], line: int) -> None:
+        """A table in ``parent``, from its lines, the first of which is number ``line``."""
+        head, delimiters, *rows = map(_cells, lines)
+        if len(head) != len(delimiters):
+            message = f"this table's header has {len(head)} cells, and the line below it {len(delimiters)}"
+            self._fault(line, message, "a bar within a cell is written \\|")
+        if len(head) > COLUMNS:
+            self._fault(line, f"a table has at most {COLUMNS} columns, this one {len(head)}", "")
+            return
+        styles = [
+            {"::": "center", "-:": "right", ":-": "left"}.get(each[:1] + each[-1:], "") if each != ":" else ""
+            for each in delimiters
+        ]
+        table = SubElement(SubElement(parent, "div", {"class": "scroll"}), "table")
+        self._row(SubElement(table, "thead"), "th", head, styles, line)
+        body = SubElement(table, "tbody")
+        for number, row in enumerate(rows, line + 2):
+            if len(row) > len(head):
+                message = f"this row has {len(row)} cells, and the table's header {len(head)}"
+                self._fault(number, message, "a bar within a cell is written \\|")
+            self._row(body, "td", row, styles, number)
+
+    def _row(self, parent: Element, tag: str, cells: list[str], styles: list[str], line: int) -> None:
+        row = SubElement(parent, "tr")
+        for index, style in enumerate(styles):
+            text = cells[index] if index < len(cells) else ""
+            cell = SubElement(row, tag if text else "td")
+            if style:
+                cell.set("class", style)
+            self._text(cell, text, line)
+
+
+def _cells(line: str) -> list[str]:
+    """The cells of a table's row."""
+    found, at = [], 0
+    line = line.strip()
+    for bar in _BAR.finditer(line):
+        found.append(line[at : bar.end() - 1].strip())
+        at = bar.end()
+    found.append(line[at:].strip())
+    if line.startswith("|"):
+        del found[0]
+    if len(found) > 1 and not found[-1]:
+        del found[-1]
+    return found

@@ -1,0 +1,395 @@
+"""One text on its way from Markdown to HTML."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from copy import deepcopy
+from html import unescape
+from unicodedata import normalize
+from urllib.parse import unquote
+from xml.etree.ElementTree import Element, SubElement
+
+from markupsafe import Markup
+
+from noisebook.render import html, inline
+from noisebook.render.blocks import Blocks
+from noisebook.render.code import fenced
+from noisebook.render.context import Context, Prose
+from noisebook.render.headings import Headings
+from noisebook.render.links import Link
+from noisebook.render.typography import smarten
+from noisebook.report import mathml, tex
+from noisebook.report.body import MOST, Span, scan
+from noisebook.report.model import BadInput, Position, Problem, quote
+from noisebook.report.reader import BadFile
+
+MOST_PROBLEMS = 50
+"""Of one text; what is further wrong with it is told once these are gone."""
+_CITED = re.compile(r"(.*?)(-?)@([\w:./+-]*\w)\s*(?:,\s*(.*))?", re.DOTALL)
+
+
+class Text:
+    """One text on its way: what is not Markdown is taken out of it in pieces, the rest becomes a tree."""
+
+    def __init__(
+        self,
+        context: Context,
+        text: str,
+        locate: Callable[[int], Position],
+        figure: Callable[[str], str],
+    ) -> None:
+        self.context, self.locate, self.figure = context, locate, figure
+        self.text = (
+            re.sub("[\x02\x03]", " ", text).expandtabs(4) if "\t" in text else re.sub("[\x02\x03]", " ", text)
+        )
+        self.problems: list[Problem] = []
+        self.pieces: list[Element] = []
+        self.spans: list[Span] = []
+        self.figures: list[str] = []
+        self.cited: list[str] = []
+        self.equations = 0
+        self.at = 0
+        """Where the block begins that is being read."""
+        self.told: dict[str, int] = {}
+
+    def write(self) -> Prose:
+        """The HTML. Raises BadInput."""
+        lines, self.starts = self._take_out()
+        blocks = Blocks(self._whole, lambda line: inline.restored(line, self._original), self._tell_line)
+        blocks.read(lines)
+        if not self.problems:
+            self._read(blocks)
+        if self.problems:
+            raise BadInput(self.problems)
+        root = blocks.root
+        self._number_notes(blocks)
+        for table in root.iter("div"):
+            if table.get("class") == "scroll":
+                table.attrib.update(
+                    {"tabindex": "0", "role": "region", "aria-label": f"Table: {self._label(table)}"}
+                )
+        headings = Headings(self.words)
+        headings.name(root)
+        contents = [{"id": each.get("id", ""), "html": self._bare(each)} for each in headings.highest]
+        headings.link()
+        return Prose(Markup(self._html(root).strip()), contents, self.figures, self.cited, self.equations)
+
+    def line(self, plain: bool = False) -> tuple[Markup, str]:
+        """A text that is one line, and its words; if it is ``plain``, without links. Raises BadInput."""
+        lines, self.starts = self._take_out()
+        blocks = Blocks(self._whole, lambda line: inline.restored(line, self._original), self._tell_line)
+        words = SubElement(blocks.root, "p")
+        words.text = lines[0]
+        blocks.leaves.append((words, 0))
+        self._read(blocks, printed=not plain)
+        if self.problems:
+            raise BadInput(self.problems)
+        shown = self._bare(words) if plain else self._html(words)
+        return Markup(shown), " ".join(inline.said(words, self.words).split())
+
+    # Pieces
+
+    def _take_out(self) -> tuple[list[str], list[int]]:
+        """The lines of the text with a sign for each piece, and where each of them starts in the text."""
+        parts: list[str] = []
+        starts, at = [0], 0
+        spans, faults = scan(self.text)
+        for fault in faults if len(spans) >= MOST else ():
+            self._tell(fault.offset, fault.message, fault.hint)
+        if self.problems:
+            raise BadInput(self.problems)
+        formulas = iter(self._math([span for span in spans if span.kind in ("math", "display")]))
+        for span in [*spans, None]:
+            between = self.text[at : span.start if span else len(self.text)]
+            starts.extend(at + match.end() for match in re.finditer("\n", between))
+            parts.append(between)
+            if span is None:
+                break
+            at = span.end
+            if span.kind == "comment":
+                continue
+            parts.append(inline.piece(len(self.pieces)))
+            self.spans.append(span)
+            self.pieces.append(next(formulas) if span.kind in ("math", "display") else self._piece(span))
+        return "".join(parts).split("\n"), starts
+
+    def _piece(self, span: Span) -> Element:
+        if span.kind == "figure":
+            self.figures.append(span.value)
+            return Element("figure", id=span.value)
+        if span.kind == "ref":
+            return self._reference(span)
+        if span.kind == "cite":
+            return self._cite(span)
+        if self.text[span.start : span.inner].strip("`"):
+            return fenced(self.text, span)
+        if "\n" in span.value or (span.inner - span.start > 2 and self.text[span.end - 1] != "`"):
+            return fenced(self.text, span)
+        code = Element("code")
+        value = span.value.replace("\n", " ")
+        code.text = value[1:-1] if value[:1] == value[-1:] == " " and value.strip() else value
+        return code
+
+    def _original(self, number: int) -> str:
+        return self.text[self.spans[number].start : self.spans[number].end]
+
+    def words(self, number: int) -> str:
+        """A piece in words."""
+        if self.spans[number].kind in ("math", "display"):
+            return mathml.words(self.pieces[number])
+        return "".join(self.pieces[number].itertext())
+
+    def _prose(self, number: int) -> str:
+        """A piece in words, if it is no formula."""
+        return "" if self.spans[number].kind in ("math", "display") else self.words(number)
+
+    def _whole(self, line: str) -> Element | None:
+        number = inline.piece_alone(line)
+        if number is None:
+            return None
+        found = self.pieces[number]
+        return found if found.tag in ("pre", "div", "figure") else None
+
+    def _math(self, spans: list[Span]) -> list[Element]:
+        try:
+            found = tex.Tex(self.context.macros).convert(
+                [(span.value, span.kind == "display") for span in spans]
+            )
+        except tex.NotMath as error:
+            for index, _, message, hint in error.faults:
+                self._tell(spans[index].inner, f"in a formula: {message}", hint)
+            raise BadInput(self.problems) from None
+        return [
+            self._formula(formula, span.kind == "display") for span, formula in zip(spans, found, strict=True)
+        ]
+
+    def _formula(self, formula: Element, display: bool) -> Element:
+        """A formula as the page shows it."""
+        for each in formula.iter():
+            if label := each.get("id"):
+                each.set("id", f"eq-{label}")
+            if each.tag == "msqrt":
+                # Browsers hang a root's sign from its top: over a low letter it would fall below the line.
+                each.insert(0, Element("mspace", width="0", height="0.72em", depth="0.12em"))
+        link = next(formula.iter("a"), None)
+        if link is not None and "".join(formula.itertext()) == (link.text or ""):
+            return _link(link.text or "", f"#eq-{link.get('href', '')[1:]}")
+        if not display:
+            return formula
+        # A wide formula scrolls by itself, and the keyboard must be able to reach it.
+        self.equations += 1
+        outer = Element("span", {"class": "equation", "tabindex": "0"})
+        outer.append(formula)
+        return outer
+
+    def _reference(self, span: Span) -> Element:
+        target = self.context.targets.get(span.value)
+        if target is None:
+            self._tell(span.start, f"nothing has the id {span.value!r}")
+            return Element("span")
+        return _link(target.words, target.href, title=target.title)
+
+    def _cite(self, span: Span) -> Element:
+        """Works in parentheses: ``[see @key, p. 3; -@other]``."""
+        outer = Element("span")
+        outer.text = "("
+        at = span.inner
+        for item in span.value.split(";"):
+            found = _CITED.fullmatch(item.strip())
+            before, bare, key, place = found.groups() if found else ("", "", item.strip(), "")
+            work = self.context.works.get(key)
+            if work is None:
+                known = ", ".join(self.context.works) or "the bibliography is empty"
+                self._tell(at - (at == span.inner), f"no work has the key {key!r}", f"known: {known}")
+            else:
+                if key not in self.cited:
+                    self.cited.append(key)
+                short = work.year or work.short if bare else work.short
+                if len(outer):
+                    outer[-1].tail = "; " + before
+                else:
+                    outer.text += before
+                words = short + (f", {' '.join(place.split())}" if place else "")
+                link = _link(words, f"references.html#{key}", "cite", work.title)
+                outer.append(link)
+            at += len(item) + 1
+        if len(outer):
+            outer[-1].tail = ")"
+        return outer
+
+    # The tree
+
+    def _read(self, blocks: Blocks, printed: bool = True) -> None:
+        """What stands in the lines of every block."""
+        engine = inline.engine(self.words, blocks.notes, self._tell_text)
+        engine.references = blocks.references
+        stage = engine.treeprocessors["inline"]
+        unescape_all = engine.treeprocessors["unescape"]
+        for leaf, line in blocks.leaves:
+            self.at = self._start(line)
+            if bad := inline.too_much(leaf.text or ""):
+                self._tell(self.at + bad[0], bad[1], "a blank line begins another; \\[ is a bracket")
+                continue
+            if inline.simple(leaf, self.words):
+                if printed:
+                    smarten(leaf)
+                continue
+            holder = Element("div")
+            holder.append(leaf)
+            try:
+                stage.run(holder)
+            except RecursionError:
+                self._tell(self.at, "marks stand too deep in one another in this paragraph")
+                continue
+            if printed:
+                smarten(leaf)
+            unescape_all.run(holder)
+            for element in leaf.iter():
+                if element.tag == "a":
+                    self._link(element)
+                elif element.tag == "img":
+                    self._picture(element)
+
+    def _number_notes(self, blocks: Blocks) -> None:
+        """Footnotes in the order in which the text refers to them, below it."""
+        order: list[str] = []
+        uses: dict[str, int] = {}
+        waiting = [blocks.root]
+        for tree in waiting:
+            for sign in tree.iter("note"):
+                name = sign.attrib.pop("name")
+                if name not in uses:
+                    order.append(name)
+                    waiting.append(blocks.notes[name][0])
+                uses[name] = uses.get(name, 0) + 1
+                sign.tag = "sup"
+                sign.set("id", f"fnref{uses[name] if uses[name] > 1 else ''}:{name}")
+                link = _link(str(order.index(name) + 1), f"#fn:{name}", "footnote-ref")
+                sign.insert(0, link)
+        for name, (_, line) in blocks.notes.items():
+            if name not in uses:
+                self._tell(self._start(line), f"no text refers to the footnote {name!r}", f"[^{name}] does")
+        if self.problems:
+            raise BadInput(self.problems)
+        if not order:
+            return
+        below = SubElement(blocks.root, "div", {"class": "footnote"})
+        SubElement(below, "hr")
+        listed = SubElement(below, "ol")
+        for number, name in enumerate(order, 1):
+            note = blocks.notes[name][0]
+            note.set("id", f"fn:{name}")
+            listed.append(note)
+            last = note[-1] if len(note) and note[-1].tag == "p" else SubElement(note, "p")
+            for use in range(1, uses[name] + 1):
+                back = _link("↩", f"#fnref{use if use > 1 else ''}:{name}", "footnote-backref")
+                back.set("title", f"Back to the text (note {number})")
+                if len(last):
+                    last[-1].tail = (last[-1].tail or "") + "\N{NO-BREAK SPACE}"
+                else:
+                    last.text = (last.text or "") + "\N{NO-BREAK SPACE}"
+                last.append(back)
+
+    def _link(self, element: Element) -> None:
+        """Only addresses that lead somewhere harmless; a section's file becomes its page."""
+        href = unescape(element.get("href", ""))
+        kind = html.scheme(href)
+        if kind is None:
+            del element.attrib["href"]
+        elif kind:
+            element.set("href", href)
+            element.set("rel", "noopener")
+        else:
+            self.context.links.append(Link(href, self.locate(self._find(element.get("href", "")))))
+            path, sign, fragment = href.partition("#")
+            name = path.rpartition("/")[2].removesuffix(".md")
+            element.set("href", href)
+            if path.endswith(".md") and name in self.context.pages:
+                element.set("href", self.context.pages[name] + sign + fragment)
+
+    def _picture(self, element: Element) -> None:
+        source = unescape(element.get("src", ""))
+        forms = [normalize(form, each) for each in (source, unquote(source)) for form in ("NFC", "NFD")]
+        message, hint = f"no picture {quote(source)} in this report", "give a path relative to report.yaml"
+        found = None
+        for path in dict.fromkeys([source, *forms]) if html.scheme(source) == "" else ():
+            try:
+                found = found or self.context.image(path)
+            except BadFile as error:
+                message, hint = error.problem.message, error.problem.hint
+        if found is None:
+            near = self.context.near(source)
+            hint = f"did you mean {near}?" if near else hint
+            self._tell_text(element.get("src", ""), message, hint)
+            return
+        element.set("src", found[0])
+        element.set("width", str(found[1]))
+        element.set("height", str(found[2]))
+        element.set("loading", "lazy")
+
+    # HTML
+
+    def _html(self, element: Element) -> str:
+        special = {
+            inline.PIECE: lambda each: html.element(self.pieces[int(each.get("n", ""))], self.context.styles),
+            "figure": lambda each: self.figure(each.get("id", "")),
+        }
+        return html.serialise(element, self.context.styles, special)
+
+    def _bare(self, heading: Element) -> str:
+        """What a heading says, as the contents list shows it: nothing that links, or that has an id."""
+
+        def formula(each: Element) -> str:
+            return html.element(_unlinked(self.pieces[int(each.get("n", ""))]), self.context.styles)
+
+        special = {inline.PIECE: formula, "sup": lambda each: ""}
+        return html.serialise(heading, self.context.styles, special, without=("a", "img"))
+
+    def _label(self, table: Element) -> str:
+        """A table's name: its first row that says something."""
+        for row in table.iter("tr"):
+            words = " ".join(inline.said(cell, self._prose) for cell in row).split()
+            if words:
+                return " ".join(words)[:60]
+        return ""
+
+    # Mistakes
+
+    def _start(self, line: int) -> int:
+        return self.starts[min(line, len(self.starts) - 1)]
+
+    def _tell(self, offset: int, message: str, hint: str = "") -> None:
+        if len(self.problems) < MOST_PROBLEMS:
+            self.problems.append(Problem(self.locate(offset), message, hint))
+
+    def _tell_line(self, line: int, message: str, hint: str) -> None:
+        start = self._start(line)
+        indent = re.compile(" *").match(self.text, start)
+        self._tell(indent.end() if indent else start, message, hint)
+
+    def _tell_text(self, needle: str, message: str, hint: str) -> None:
+        """Told where the words stand: after the beginning of the block and where they were last told."""
+        self._tell(self._find(needle), message, hint)
+
+    def _find(self, needle: str) -> int:
+        found = self.text.find(needle, max(self.at, self.told.get(needle, -1) + 1)) if needle else -1
+        self.told[needle] = found
+        return found if found >= 0 else self.at
+
+
+def _link(words: str, href: str, kind: str = "ref", title: str = "") -> Element:
+    link = Element("a", {"class": kind, "href": href, **({"title": title} if title else {})})
+    link.text = words
+    return link
+
+
+def _unlinked(element: Element) -> Element:
+    """A copy without ids and addresses."""
+    found = deepcopy(element)
+    for each in found.iter():
+        each.attrib.pop("id", None)
+        if each.tag == "a":
+            each.tag = "span"
+            each.attrib.clear()
+    return found
