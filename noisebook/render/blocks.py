@@ -1,7 +1,4 @@
-"""The blocks of a text, as CommonMark has them: quotes, lists, headings, notes and what else holds lines.
-
-Each block is an element, and what stands in it is still Markdown: text within lines is not looked at here.
-"""
+"""The blocks of a text, as CommonMark has them. What stands in their lines is still Markdown."""
 
 from __future__ import annotations
 
