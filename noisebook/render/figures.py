@@ -38,6 +38,7 @@ def view(
         columns=0,
         cells=cells,
         alt=figure.alt,
+        chosen=figure.chosen,
         pending=figure.pending,
         params=[(name, words(value)) for name, value in figure.params.model_dump(mode="json").items()],
         made=_made(cells),

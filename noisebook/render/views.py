@@ -159,6 +159,7 @@ class FigureView:
     made: list[tuple[str, str]] = field(default_factory=list)
     css: str = ""
     wide: bool = False
+    chosen: str = ""
     pending: str = ""
     first: int = 1
     """The number of its first picture, and that of all pictures, if this is a part of a figure."""

@@ -258,6 +258,7 @@ def _section(draft: Draft, drawn: Drawn) -> Section:
                 alt=entry.alt,
                 layout=entry.layout.model_dump(exclude_unset=True),
                 matrix=entry.matrix or {},
+                chosen=f"{entry.chosen.of} by {entry.chosen.by}" if entry.chosen else "",
                 pending=entry.pending,
             )
         )

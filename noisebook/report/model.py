@@ -105,6 +105,9 @@ class Figure:
     alt: str = ""
     layout: Mapping[str, Json] = field(default_factory=dict)
     matrix: Mapping[str, list[Json]] = field(default_factory=dict)
+    chosen: str = ""
+    """Of how many samples its own were chosen, and by what: "48 by eye"."""
+
     pending: str = ""
     """Why it is not computed yet; the page says so in its place."""
 

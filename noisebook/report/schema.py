@@ -114,6 +114,13 @@ class Layout(_Strict):
     columns: int | None = Field(default=None, ge=1, le=24, description="cells in a row on a wide screen")
 
 
+class Chosen(_Strict):
+    """That a figure's samples are not its first draws. Never part of a key."""
+
+    of: int = Field(ge=2, le=10_000, description="how many samples there were to choose from")
+    by: Line = Field(description="by what measure: eye, or a judge's name")
+
+
 class _Drawn(_Strict):
     params: dict[str, Any] | None = Field(None, description="the generator's parameters")
     matrix: dict[str, Annotated[list[Any], Field(min_length=1)]] | None = Field(
@@ -122,6 +129,7 @@ class _Drawn(_Strict):
     caption: Prose = Field("", description="what stands under the figure; may hold $math$ and {{ ref(…) }}")
     alt: Prose = Field("", description="what the figure shows, for readers who cannot see it")
     layout: Layout = Field(Layout(), description="how its cells are arranged")
+    chosen: Chosen | None = Field(None, description="of how many samples these were chosen, and by what")
     pending: Annotated[str, Field(max_length=300)] = Field(
         "", description="why it is not computed yet: builds leave it out unless --only names it"
     )

@@ -159,7 +159,7 @@ def _check_front(draft: Draft, macros: Mapping[str, str]) -> None:
     texts = [(key,) for key in ("title", "summary")] + [(*loc, "caption") for loc, _ in draft.entries()]
     for loc in texts:
         _check_text(draft, loc, macros)
-    form = ("generator", "params", "matrix", "caption", "alt", "layout", "pending")
+    form = ("generator", "params", "matrix", "caption", "alt", "layout", "chosen", "pending")
     short = next((key for key in form if key in document.data), None)
     if "generator" in document.data and document.data["generator"] is None:
         message, hint = "generator: names nothing", "write a generator's name, or delete the line"
