@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from noisebook.cells import fresh
+from noisebook.cells import fresh, reads
 from noisebook.cells.digests import Digests
 from noisebook.cells.folders import find
 from noisebook.cells.plan import Planned, Work, everything, work
@@ -294,6 +294,7 @@ def build(book: Project, request: Request, say: Callable[[str], None] = print) -
     if request.frozen and book.automatic:
         message, hint = "model: auto depends on the machine; a frozen build does not", "name a model family"
         raise BadInput([Problem(at, message, hint) for at in book.automatic])
+    begun, opened_files = time.time_ns(), reads.record()
     before = fresh.look(book.root, fresh.inputs(book.root))[0]
     todo = _fetched(book, [c for cells in book.select(request.only).values() for c in cells], say)
     if todo.cells and request.frozen:
@@ -310,7 +311,8 @@ def build(book: Project, request: Request, say: Callable[[str], None] = print) -
     say(_summary(book, built, time.perf_counter() - started))
     whole = not (request.only or request.keep_stale or book.draft or book.place or book.automatic)
     if whole and not work([c for cells in book.select(()).values() for c in cells]).cells:
-        fresh.remember(book.root, before, _summary(book, Built(), 0.0))
+        files = {*opened_files, *map(str, book.digests.asked)}
+        fresh.remember(book.root, before, _summary(book, Built(), 0.0), files, begun)
     return built
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import signal
 import time
@@ -76,7 +77,7 @@ def record(book: Book) -> dict[str, object]:
     [key] = book.stored()
     made = json.loads((book.root / "cache" / "cells" / f"{key}.json").read_text())
     [output] = made["outputs"]
-    made["sum"] = json.loads((book.root / "cache" / "objects" / output["sha256"]).read_text())["value"]
+    made["sum"] = json.loads(base64.b64decode(output["data"]))["value"]
     return dict(made)
 
 

@@ -24,7 +24,7 @@ COMPONENTS = {"generator": "tile", "params": {"value": 1}, "seed": 42, "code": "
 
 def outputs(value: int = 1) -> list[Output]:
     return [
-        picture("picture", np.full((4, 4), value, np.uint8)),
+        picture("picture", np.random.default_rng(value).integers(0, 256, (64, 64), np.uint8)),
         number("value", value),
         arrays("states", {"x": np.arange(5.0)}, keep="local"),
     ]

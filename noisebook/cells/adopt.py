@@ -17,6 +17,7 @@ from typing import Any
 from noisebook.cells.contract import Json, canonical
 from noisebook.cells.folders import user_cache
 from noisebook.cells.plan import Planned, grouped
+from noisebook.cells.provenance import provenance
 from noisebook.cells.record import Record
 from noisebook.cells.run import (
     COMPONENTS,
@@ -24,7 +25,6 @@ from noisebook.cells.run import (
     NeededCell,
     RunContext,
     Watcher,
-    provenance,
     scratch_folder,
 )
 from noisebook.cells.store import Absent, Store, identity

@@ -23,6 +23,8 @@ class Digests:
     """Digests of input files, remembered by signature in ``notes`` between builds."""
 
     notes: Path
+    asked: set[Path] = field(default_factory=set)
+    """Whatever it was asked for, also what it did not have to open."""
     _kept: dict[str, Any] = field(default_factory=dict)
     _loaded: bool = False
     _dirty: bool = False
@@ -32,6 +34,7 @@ class Digests:
         if not self._loaded:
             self._loaded = True
             self._kept = read_memo(self.notes) or {}
+        self.asked.add(path)
         sign = signature(path.stat())
         known = self._kept.get(str(path))
         if known is None or known[0] != sign:

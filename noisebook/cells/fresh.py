@@ -1,7 +1,8 @@
 """The fast answer: has anything changed since the last build that left a finished site?
 
-A digest over the signature (size, times, inode) of every file that a build reads or writes. It imports next
-to nothing. Any difference, and the full answer of ``plan`` is asked for; it can only err on that side.
+A digest over the signature (size, times, inode) of every file that a build reads or writes: all that is
+visible in the report's folder, and whatever else the last build opened. It imports next to nothing. Any
+difference, and the full answer of ``plan`` is asked for; it can only err on that side.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-FORMAT = 2
+FORMAT = 3
 TICK = 50_000_000
 """A file that changed in the last 50 ms before the look may change again without a new time stamp (ns)."""
 
@@ -92,27 +93,55 @@ def last_summary(root: Path) -> str | None:
     """The summary of the last build if nothing has changed since, else None."""
     try:
         with open(os.path.join(root, ".noisebook", "fresh"), encoding="utf-8") as file:
-            known, summary = file.read().split("\n", 1)
+            known, places, summary = file.read(1_000_000).split("\n", 2)
     except (OSError, ValueError):
         return None
-    return summary if look(root, [*inputs(root), *OUTPUTS])[0] == known else None
+    more = list(filter(None, places.split("\0")))
+    return (
+        summary
+        if _answer(look(root, [*inputs(root), *OUTPUTS, *more])[0], places, summary) == known
+        else None
+    )
 
 
-def remember(root: Path, before: str, summary: str) -> None:
+def _answer(digest: str, places: str, summary: str) -> str:
+    return hashlib.sha256("\n".join((digest, places, summary)).encode(errors="surrogateescape")).hexdigest()
+
+
+def besides(root: Path, opened: Iterable[str]) -> list[str]:
+    """Of the files and folders that a build opened, those that the walk over the report does not see."""
+    top = os.path.abspath(root)
+    walked = (sys.prefix, sys.base_prefix, os.path.join(top, ".noisebook"), "/proc", "/sys", "/dev", *OURS)
+    result = set()
+    for path in opened:
+        inside = path == top or path.startswith(top + os.sep)
+        seen = inside and all(_seen(name) for name in path[len(top) + 1 :].split(os.sep) if name)
+        if not seen and not path.startswith(tuple(place + os.sep for place in walked)):
+            result.add(path)
+    return sorted(result - {top, *map(os.path.abspath, sys.path)})
+
+
+def remember(root: Path, before: str, summary: str, opened: Iterable[str], started: int) -> None:
     """The site is finished: keep what everything looks like.
 
-    ``before`` is the digest of the inputs from before they were read: had one changed meanwhile, the site
-    would not show it.
+    ``before`` is the digest of the inputs from before they were read, at ``started`` (ns): had one changed
+    meanwhile, the site would not show it.
     """
     path = root / ".noisebook" / "fresh"
     path.unlink(missing_ok=True)
+    more = besides(root, opened)
+    if any("\n" in place for place in more) or look(root, more)[1] > started - TICK:
+        return
     for _ in range(20):
-        digest, newest = look(root, [*inputs(root), *OUTPUTS])
+        digest, newest = look(root, [*inputs(root), *OUTPUTS, *more])
         if newest < time.time_ns() - TICK:
             break
         time.sleep(TICK / 1e9)
     else:
         return  # somebody is writing
     if look(root, inputs(root))[0] == before:
+        places = "\0".join(more)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{digest}\n{summary}", encoding="utf-8")
+        text = f"{_answer(digest, places, summary)}\n{places}\n{summary}"
+        with suppress(OSError):
+            path.write_text(text, encoding="utf-8", errors="surrogateescape")

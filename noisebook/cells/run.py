@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import platform
 import shutil
-import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import cache, partial
-from importlib import metadata
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from noisebook.cells.contract import Cell, Context, Json, Output, canonical, derive_seed
-from noisebook.cells.folders import user_cache, write_atomically
+from noisebook.cells.folders import read_memo, user_cache, write_atomically, write_memo
 from noisebook.cells.launch import launch, processes
 from noisebook.cells.plan import Planned, Work
+from noisebook.cells.provenance import Times, prompt_notes, provenance
+from noisebook.cells.reads import guarded, undeclared
 from noisebook.cells.record import Record, Stored, unfit
 from noisebook.cells.store import Store, StoreFull
 
@@ -44,6 +42,10 @@ class Models(Protocol):
     @property
     def loaded(self) -> Mapping[str, Any]:
         """Those that were asked for until now."""
+
+    @property
+    def files(self) -> Collection[Path]:
+        """Their files, as far as they lie in the report's folder."""
 
     @property
     def failure(self) -> type[Exception]:
@@ -79,6 +81,10 @@ COMPONENTS = "cell.json"
 """Beside a cell's checkpoints: what its key was computed from, so that an unfinished run can be adopted."""
 
 
+SECONDS, NOTE_EVERY = "seconds.json", 5.0
+"""Beside them, every five seconds: what it took so far."""
+
+
 def scratch_folder(key: str) -> Path:
     """Where a cell keeps its checkpoints while it runs."""
     return user_cache() / "scratch" / key
@@ -93,8 +99,11 @@ class RunContext:
         self.draft = draft
         self._planned = {planned.cell.id: planned for planned in group}
         self._models, self._watcher = models, watcher
+        self._began: dict[str, tuple[float, float]] = {}
+        """When a cell with a scratch folder began here, and the seconds that it took before."""
         self.processes: dict[str, int] = {}
         """Cells that several processes computed, and how many."""
+        self._noted = 0.0
 
     def seed(self, cell: Cell, *identity: Json) -> int:
         seed = self._planned[cell.id].components["seed"]
@@ -120,9 +129,22 @@ class RunContext:
         folder = scratch_folder(planned.key)
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / COMPONENTS, canonical(planned.components))
+        if cell.id not in self._began:
+            before = read_memo(folder / SECONDS)
+            self._began[cell.id] = time.perf_counter(), before if isinstance(before, float) else 0.0
         return folder
 
+    def earlier(self, cell: Cell) -> float:
+        """Seconds that this cell took in processes that did not finish it."""
+        return self._began.get(cell.id, (0.0, 0.0))[1]
+
     def progress(self, cell: Cell, done: float, total: float, note: str = "") -> None:
+        if cell.id in self._began:
+            began, before = self._began[cell.id]
+            now = time.perf_counter()
+            if now - self._noted > NOTE_EVERY:
+                self._noted = now
+                write_memo(scratch_folder(self._planned[cell.id].key) / SECONDS, before + now - began)
         if self._watcher is not None:
             self._watcher.progress(self._planned[cell.id], done, total, note)
 
@@ -230,22 +252,31 @@ def compute(
     """Run one generator over ``group`` and store each cell as it comes."""
     by_id = {planned.cell.id: planned for planned in group}
     context = RunContext(group, models, watcher, draft=draft)
-    last = time.perf_counter()
-    for cell, outputs in group[0].generator.run([planned.cell for planned in group], context):
-        planned = by_id.pop(cell.id, None)
-        if planned is None:
-            raise ValueError(f"{group[0].generator.name} yielded cell {cell.id!r}, which was not asked for")
-        check_outputs(planned, outputs)
-        now = time.perf_counter()
-        made = provenance(planned, now - last) | prompt_notes(planned, models)
-        if count := context.processes.get(cell.id):
-            made["processes"] = count
-        record = planned.store.put(planned.key, planned.components, outputs, made)
-        last = now
-        outcome.computed.append(record)
-        outcome.bytes += sum(output.bytes for output in record.outputs)
-        shutil.rmtree(scratch_folder(planned.key), ignore_errors=True)
-        watcher.finished(planned, record)
+    times, check = Times(), undeclared(group, models.root, models.files)
+    results = iter(group[0].generator.run([planned.cell for planned in group], context))
+    try:
+        while True:
+            with guarded(check):
+                if (result := next(results, None)) is None:
+                    break
+            cell, outputs = result
+            planned = by_id.pop(cell.id, None)
+            if planned is None:
+                name = group[0].generator.name
+                raise ValueError(f"{name} yielded cell {cell.id!r}, which was not asked for")
+            check_outputs(planned, outputs)
+            times.tick(planned, earlier := context.earlier(cell))
+            made = provenance(planned, times.last + earlier) | prompt_notes(planned, models.loaded)
+            if count := context.processes.get(cell.id):
+                made["processes"] = count
+            record = planned.store.put(planned.key, planned.components, outputs, made)
+            times.go_on()
+            outcome.computed.append(record)
+            outcome.bytes += sum(output.bytes for output in record.outputs)
+            shutil.rmtree(scratch_folder(planned.key), ignore_errors=True)
+            watcher.finished(planned, record)
+    finally:
+        times.share()
     if by_id:
         raise ValueError(f"{group[0].generator.name} did not yield {', '.join(map(repr, by_id))}")
 
@@ -262,66 +293,6 @@ def check_outputs(planned: Planned, outputs: Sequence[Output]) -> None:
     for output in outputs:
         if wrong := unfit(output.name, output.mime):
             raise ValueError(f"{planned.generator.name}: cell {planned.cell.id!r}: {wrong}")
-
-
-def provenance(planned: Planned, seconds: float) -> dict[str, Json]:
-    """How a cell was made. Never part of its key."""
-    versions = {
-        package: found
-        for package in ("noisebook", "torch", "diffusers", "transformers", "numpy", "pillow")
-        if (package in ("noisebook", "pillow") or package in sys.modules) and (found := version(package))
-    }
-    result: dict[str, Json] = {
-        "cell": planned.cell.id,
-        "figure": planned.figure,
-        "seconds": round(seconds, 3),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "python": platform.python_version(),
-        "versions": versions,
-        "platform": f"{platform.system()} {platform.machine()}",
-        "processor": processor(),
-        "device": "cpu",
-        "models": dict(planned.models),
-        "reached": dict(planned.reached),
-        "command": f"noisebook build --only {planned.figure}",
-    }
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        result["threads"] = torch.get_num_threads()
-        if torch.cuda.is_available():
-            result["device"] = torch.cuda.get_device_name()
-    return result
-
-
-def prompt_notes(planned: Planned, models: Models) -> dict[str, Json]:
-    """How models that read words understood this cell's: each word's nearest names, and how near they are."""
-    notes: dict[str, Json] = {}
-    for name in planned.models.values():
-        model = models.loaded.get(name)
-        if model is not None and hasattr(model, "prompt_notes"):
-            notes.update(model.prompt_notes(planned.cell.params))
-    return {"words": notes} if notes else {}
-
-
-@cache
-def version(package: str) -> str | None:
-    """The installed version of a package, or None."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-@cache
-def processor() -> str:
-    """The processor's name as far as the system tells it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def explain_failure(error: Exception, planned: Planned, errors: Path, plain: type[Exception]) -> str:

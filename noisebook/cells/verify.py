@@ -13,8 +13,9 @@ from typing import Any
 from noisebook.cells.checks import PIXEL_TOLERANCE, PSNR_FLOOR, RELATIVE_TOLERANCE, SAME, Check
 from noisebook.cells.contract import Disagreement, Json, Output
 from noisebook.cells.plan import Planned, grouped
+from noisebook.cells.provenance import provenance
 from noisebook.cells.record import Record, Stored
-from noisebook.cells.run import Models, NeededCell, RunContext, Watcher, provenance
+from noisebook.cells.run import Models, NeededCell, RunContext, Watcher
 from noisebook.cells.store import Absent
 
 

@@ -1,0 +1,195 @@
+"""What comes from outside: records of any shape, files that are none, stores where none can be."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from noisebook.cells.contract import canonical
+from noisebook.cells.housekeeping import collect
+from noisebook.cells.record import FORMAT, Newer, NotARecord, Record, parse
+from noisebook.cells.store import Store, StoreFull
+
+from .conftest import Book
+from .test_build_store import COMPONENTS, new_store, outputs, put
+
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def sealed(value: dict[str, Any]) -> bytes:
+    """A record of any content, with the digest that it should have."""
+    value = {name: each for name, each in value.items() if name != "digest"}
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps({"digest": hashlib.sha256(text.encode(errors="replace")).hexdigest(), **value}).encode()
+
+
+@contextmanager
+def told() -> Iterator[list[warnings.WarningMessage]]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield caught
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to every value in a tree."""
+    yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, each in items:
+        yield from places(each, (*path, name))
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_a_forged_record_stops_no_command(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("forged")
+    key = put(new_store(folder))
+    path = folder / "cache" / "cells" / f"{key}.json"
+    value = json.loads(path.read_bytes())
+    where = data.draw(st.sampled_from([each for each in places(value) if each and each != ("digest",)]))
+    holder = value
+    for name in where[:-1]:
+        holder = holder[name]
+    holder[where[-1]] = data.draw(ANY)
+    path.write_bytes(sealed(value))
+    outside = folder / "outside"
+    outside.write_text("mine")
+    with told():
+        store = Store(folder / "cache", None, folder / "local")
+        store.scan()
+        for known in store.entries:
+            record = store.get(known)
+            assert record is not None
+            store.same_identity(record.components)
+            assert all(len(output.sha256) == 64 for output in record.outputs)
+        garbage = collect(store, [])
+        list(garbage.describe())
+        garbage.drop()
+    assert outside.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"outputs": [{"name": "a", "mime": "image/png", "sha256": "/etc/passwd", "bytes": 1}]},
+        {"outputs": [{"name": "../a", "mime": "image/png", "sha256": "a" * 64, "bytes": 1}]},
+        {"outputs": [{"name": "a", "mime": "text/html", "sha256": "a" * 64, "bytes": 1}]},
+        {"outputs": [{"name": "a", "mime": "image/png", "sha256": "a" * 64, "bytes": 1, "width": "8"}]},
+        {"outputs": []},
+        {"provenance": {"seconds": "long"}},
+        {"provenance": {"versions": []}},
+        {"provenance": {"adopted": 3}},
+        {"components": {"needs": {"x": "../y"}}},
+        {"components": [], "provenance": []},
+        {"reached": "x"},
+        {"format": "2"},
+    ],
+)
+def test_what_does_not_fit_is_set_aside_with_one_line(tmp_path: Path, change: dict[str, Any]) -> None:
+    key = put(new_store(tmp_path))
+    path = tmp_path / "cache" / "cells" / f"{key}.json"
+    path.write_bytes(sealed({**json.loads(path.read_bytes()), **change}))
+    with told() as caught:
+        assert not new_store(tmp_path).entries
+    [line] = [str(each.message) for each in caught]
+    assert "set aside" in line and (tmp_path / "cache" / "aside" / path.name).exists()
+
+
+def test_numbers_are_numbers_and_short(tmp_path: Path) -> None:
+    key = put(new_store(tmp_path))
+    data = (tmp_path / "cache" / "cells" / f"{key}.json").read_bytes()
+    for wrong in (b"NaN", b"Infinity", b"1e999", b"9" * 5000, b"9" * 50, b"[" * 100_000):
+        with pytest.raises(NotARecord):
+            parse(key, data.replace(b'"seconds":1.0', b'"seconds":' + wrong))
+
+
+def test_a_later_versions_record_is_left_alone_and_said_so(tmp_path: Path) -> None:
+    key = put(new_store(tmp_path))
+    path = tmp_path / "cache" / "cells" / f"{key}.json"
+    path.write_bytes(sealed({**json.loads(path.read_bytes()), "format": FORMAT + 1, "more": {"x": [1]}}))
+    with pytest.raises(Newer):
+        parse(key, path.read_bytes())
+    kept = path.read_bytes()
+    with told() as caught:
+        store = new_store(tmp_path)
+        assert not store.has(key)
+        collect(store, []).drop()
+        with pytest.raises(StoreFull, match="later version"):
+            store.put(key, COMPONENTS, outputs(), {"seconds": 1.0})
+    assert any("left alone" in str(each.message) for each in caught)
+    assert path.read_bytes() == kept and list((tmp_path / "cache" / "objects").iterdir())
+
+
+def test_a_record_of_the_first_format_is_read(tmp_path: Path) -> None:
+    """Every output in a file of its own, the code's digests within."""
+    store = new_store(tmp_path)
+    key = put(store)
+    record = store.get(key)
+    assert record is not None
+    stored = [
+        {**{name: getattr(output, name) for name in output.__slots__ if name != "data"}}
+        for output in record.outputs
+    ]
+    for output in record.outputs:
+        if output.data is not None:
+            (tmp_path / "cache" / "objects" / output.sha256).write_bytes(output.data)
+    made = {"seconds": 1.0, "reached": {"generators.tile.run": "ab" * 32}}
+    value = {"key": key, "components": dict(record.components), "outputs": stored, "provenance": made}
+    path = tmp_path / "cache" / "cells" / f"{key}.json"
+    path.write_bytes(sealed(value))
+    again = new_store(tmp_path)
+    first = again.get(key)
+    assert again.has(key) and first is not None
+    assert [again.open(output) for output in first.outputs] == [
+        store.open(output) for output in record.outputs
+    ]
+    assert again.reached(first) == made["reached"]
+
+
+def test_what_is_no_regular_file_is_never_opened(tmp_path: Path) -> None:
+    store = new_store(tmp_path)
+    key = put(store)
+    record = store.get(key)
+    assert record is not None
+    shown = next(output for output in record.outputs if output.data is None)
+    path = tmp_path / "cache" / "objects" / shown.sha256
+    path.unlink()
+    (tmp_path / "cache" / "cells" / f"{'0' * 64}.json").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "cache" / "cells" / f"{'1' * 64}.json")
+    os.mkfifo(tmp_path / "cache" / "objects" / ("2" * 64))
+    path.symlink_to("/dev/zero")
+    with told() as caught:
+        again = new_store(tmp_path)
+        assert not again.has(key) and set(again.entries) == {key}
+        collect(again, []).drop()
+    assert sum("no regular file" in str(each.message) for each in caught) >= 4
+    assert path.is_symlink()
+
+
+def test_a_name_that_no_record_takes_is_told_by_its_generator(book: Book) -> None:
+    book.edit("generators/tile.py", 'number("value", value)', 'number("a/b", value)')
+    done = book.run("build")
+    assert done.returncode == 1 and "'a/b' is no name for an output" in done.stderr
+
+
+def test_a_record_says_again_what_it_said(tmp_path: Path) -> None:
+    store = new_store(tmp_path)
+    key = put(store)
+    record = store.get(key)
+    assert isinstance(record, Record) and parse(key, record.as_bytes()) == record
+    assert canonical(record.components) == canonical(COMPONENTS | {"params": {"value": 1}})
