@@ -71,7 +71,9 @@ def collect(
     files = [
         path
         for path in (store.place / "objects").glob("[!.]*")
-        if path.name not in named and (path.name in dropped or _leftover(path))
+        if path.is_file()
+        and path.name not in named
+        and (path.name in dropped or (not store.newer and _leftover(path)))
     ]
     files += [store.local / sha for sha in sorted(dropped - named) if (store.local / sha).exists()]
     files += [path for path in (store.place / "aside").glob("*")]
@@ -81,6 +83,7 @@ def collect(
         for path in (store.place / folder).glob(".*.tmp")
         if _leftover(path)
     ]
+    files = [path for path in files if path.is_file()]  # whatever else lies there is not ours
     size = sum(path.stat().st_size for path in files)
     size += sum((store.place / "cells" / f"{key}.json").stat().st_size for key in cells)
     return Garbage(store, cells, files, size)
