@@ -45,6 +45,16 @@ def find_root(start: Path) -> Path:
     raise BadInput([Problem(Position("report.yaml"), f"no report.yaml in {start} or above", hint)])
 
 
+class ReportModels(Models):
+    """The models of a report, and which files are theirs."""
+
+    @cached_property
+    def files(self) -> set[Path]:
+        """All files that the lock names, wherever a loader finds them."""
+        folders = ((self.root / e.get(library.WHERE, ""), e["files"]) for e in self.lock.values())
+        return {find(folder, file) for folder, files in folders for file in files}
+
+
 @dataclass(frozen=True)
 class Project:
     """One report, read and planned. Raises BadInput on construction of its parts."""
@@ -140,8 +150,8 @@ class Project:
         return [Position("report.yaml")] * (self.report.model == AUTO) + figures
 
     @cached_property
-    def models(self) -> Models:
-        return Models(self.root, self.lock)
+    def models(self) -> ReportModels:
+        return ReportModels(self.root, self.lock)
 
     @cached_property
     def site(self) -> Path:

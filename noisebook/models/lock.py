@@ -136,12 +136,6 @@ class Models:
         self.root, self.lock = root, lock
         self.loaded: dict[str, Any] = {}
 
-    @property
-    def files(self) -> set[Path]:
-        """All files that the lock names, wherever a loader finds them."""
-        folders = ((self.root / entry.get("library", ""), entry["files"]) for entry in self.lock.values())
-        return {find(folder, file) for folder, files in folders for file in files}
-
     def __getitem__(self, name: str) -> Any:
         if name not in self.loaded:
             self.loaded[name] = load(name, self.lock[name], self.root)
