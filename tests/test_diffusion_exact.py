@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +13,10 @@ from hypothesis import strategies as st
 
 from noisebook.diffusion import exact
 from noisebook.diffusion.exact import Windows
+from noisebook.models.bank import WINDOWS, Banks, Settings
+from noisebook.models.exact import posterior
+from noisebook.models.library import Library
+from noisebook.models.text import SHIPPED, Text
 
 torch.set_num_threads(1)
 
@@ -96,6 +102,37 @@ def test_promising_keeps_what_an_exhaustive_search_chooses() -> None:
     logits = exact.local_logits(y, pictures, sigma, windows.width(sigma, 64), 1)
     every, some = exact.mix(logits, pictures), exact.mix(logits[chosen], pictures[chosen])
     assert (every - some).abs().mean() < 0.02
+
+
+@given(width=st.integers(1, 31).map(lambda w: 2 * w + 1), cell=st.sampled_from([1, 2, 4]))
+@settings(deadline=None, max_examples=60)
+def test_windows_are_as_wide_as_documented(width: int, cell: int) -> None:
+    """A far pixel counts at a place exactly if it lies in the place's window, whole cells of it."""
+    pictures, y = torch.zeros(1, 1, 128, 128), torch.zeros(1, 128, 128)
+    middle = 64 // cell
+    pictures[0, 0, 64, :] = 2.0 ** -torch.arange(128).remainder(2)  # no zeros: each column counts
+    row = exact.local_logits(y, pictures, 1.0, width, cell)[0, middle]
+    one = pictures.clone()
+    reached = 0
+    for column in range(0, 128, cell):
+        one[...] = pictures
+        one[..., column : column + cell] = 0
+        reached += cell * bool(exact.local_logits(y, one, 1.0, width, cell)[0, middle, middle] != row[middle])
+    assert width - cell / 2 <= reached <= width + 1.5 * cell
+
+
+def test_how_far_keeping_some_is_from_keeping_all(library: Library) -> None:
+    """The documented bound, for pictures on white, where it is worst."""
+    banks = Banks(library, Text(Path(__file__).parent.parent / SHIPPED), Settings())
+    for prompt, bound in (("a castle", 0.12), ("a dog", 0.02)):
+        bank = replace(banks.of(prompt), light=None)
+        pictures = bank.pictures(64)
+        some, every = (replace(bank, windows=replace(WINDOWS, keep=keep)) for keep in (64, 0))
+        y = torch.cat([pictures[5][:, :, :32], pictures[11][:, :, 32:]], 2)
+        for sigma in (2.0, 0.5):
+            noisy = y + sigma * noise(3, 64, 64, seed=1)
+            apart = (posterior(noisy, sigma, bank, some) - posterior(noisy, sigma, bank, every)).abs()
+            assert apart.mean() < bound
 
 
 def test_noise_of() -> None:

@@ -300,7 +300,7 @@ def explain_failure(error: Exception, planned: Planned, errors: Path, plain: typ
 
     ``plain`` errors say themselves what to do.
     """
-    if isinstance(error, plain):
+    if isinstance(error, plain) or type(error).__name__ == "NotANumber":
         return str(error)
     if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
         return f"out of memory: {error}. Fewer cells at a time: noisebook build --only {planned.figure}"
