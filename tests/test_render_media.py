@@ -93,6 +93,7 @@ def test_an_mp4_lasts_as_long_as_its_frames(tmp_path: Path) -> None:
         "<rect style=\"background: image-set('https://example.org/a.png' 1x)\"/>",
         "<style>@import 'https://example.org/a.css';</style>",
         "<style>g{fill:url( 'https://example.org/a.svg#x')}</style>",
+        "<g mask=\"image-set('//example.org/a.png' 1x)\" cursor=\"src('//example.org/a')\"/>",
         "<style><g/>@import '//example.org/a.css';</style>",
         "<handler xmlns='http://www.w3.org/2001/xml-events'>alert(1)</handler>",
         "<svg:script xmlns:svg='http://www.w3.org/2000/svg'>alert(1)</svg:script>",
@@ -135,6 +136,11 @@ def test_a_drawing_keeps_what_draws() -> None:
         b"<!DOCTYPE svg [<!ENTITY a 'b'>]><svg xmlns='http://www.w3.org/2000/svg'>&a;</svg>",
         f"{HEAD}{'<g>' * 5000}{'</g>' * 5000}</svg>".encode(),
         f"{HEAD}<g></svg>".encode(),
+        f"<?xml version='1.0' encoding='nothing'?>{HEAD}</svg>".encode(),
+        f"<?xml version='1.0' encoding='base64'?>{HEAD}</svg>".encode(),
+        "<?xml version='1.0'?><!DOCTYPE svg [<!ENTITY a 'b'>]><svg xmlns='http://www.w3.org/2000/svg'/>".encode(
+            "utf-16"
+        ),
         b"\xff\xfe<\x00s\x00",
     ],
 )

@@ -17,10 +17,10 @@ ELEMENTS = frozenset(_NAMES.split())
 DEEPEST = 200
 """Elements within each other."""
 _PICTURE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]*")
-_FOREIGN = re.compile(r"url\(\s*+['\"]?+\s*+(?!#)|javascript:|\\", re.IGNORECASE)
-_FOREIGN_STYLE = re.compile(
-    rf"{_FOREIGN.pattern}|@|://|(?:image|image-set|cross-fade|src|element)\s*\(", re.IGNORECASE
+_FOREIGN = re.compile(
+    r"url\(\s*+['\"]?+\s*+(?!#)|javascript:|\\|(?:image|image-set|cross-fade|src|element)\s*\(", re.IGNORECASE
 )
+_FOREIGN_STYLE = re.compile(rf"{_FOREIGN.pattern}|@|://", re.IGNORECASE)
 
 ElementTree.register_namespace("", SVG)
 ElementTree.register_namespace("xlink", XLINK)
@@ -31,7 +31,7 @@ def clean(data: bytes) -> bytes:
 
     Raises ValueError for what is no SVG, has entities of its own, or nests too deeply.
     """
-    if b"<!ENTITY" in data:
+    if b"<!ENTITY" in data.replace(b"\0", b""):  # in UTF-16 too
         raise ValueError("an SVG with entities of its own")
     depth = 0
     try:
@@ -41,7 +41,7 @@ def clean(data: bytes) -> bytes:
                 raise ValueError(f"an SVG of more than {DEEPEST} elements within each other")
             if event == "end":
                 _clean_element(element)
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, LookupError) as error:  # LookupError: an encoding that is none
         raise ValueError(f"not a whole SVG: {error}") from error
     if element.tag != f"{{{SVG}}}svg":  # the last to end is the root
         raise ValueError(f"not an SVG: its root is {element.tag[:60]}")
