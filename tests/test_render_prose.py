@@ -116,6 +116,13 @@ def test_an_unknown_work_is_told_with_its_place() -> None:
     assert "ho2020" in caught.value.problems[0].hint
 
 
+def test_a_citation_without_brackets_is_told() -> None:
+    with pytest.raises(BadInput) as caught:
+        write("One.\n\nAs @ho2020 says.")
+    assert [str(problem.position) for problem in caught.value.problems] == ["sections/x.md:12:4"]
+    assert plain(str(write(r"a@ho2020, \@ho2020, @nobody").html)) == "a@ho2020, @ho2020, @nobody"
+
+
 def test_bad_math_is_told_with_its_place() -> None:
     with pytest.raises(BadInput) as caught:
         write("One.\n\nTwo $\\frac{1}{2$.")
@@ -472,6 +479,12 @@ def shape(text: str) -> str:
             "~~a~~ H<sub>2</sub>O<sup>*2*</sup> <kbd>x</kbd><br>y",
             "<p><del>a</del> H<sub>2</sub>O<sup><em>2</em></sup> <kbd>x</kbd><br>y</p>",
         ),
+        (
+            "A\n\n- [ ] b\n- [x] c\n",
+            '<p>A</p><ul class="tasks"><li><input type="checkbox" disabled aria-label="to do">b</li>'
+            '<li><input type="checkbox" disabled aria-label="done" checked>c</li></ul>',
+        ),
+        ("A\n\n- - b\n  - c\n- d", "<p>A</p><ul><li><ul><li>b</li><li>c</li></ul></li><li>d</li></ul>"),
         ("--frozen and `--x`, a--b, a -- b, a---b", "<p>--frozen and <code>--x</code>, a–b, a – b, a—b</p>"),
         ("\"a\" 'b' it's \"*c*\" ('90s) ...", "<p>“a” ‘b’ it’s “<em>c</em>” (’90s) …</p>"),
         (

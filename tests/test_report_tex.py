@@ -122,6 +122,7 @@ def test_what_does_not_work_is_told(formula: str, place: int, said: str, hint: s
         ("x_Q", "x_Q"),
         (r"\epsilon_\theta(x_t, t)", "ϵ_θ(xₜ,t)"),
         (r"\text{SNR} > 1", "SNR > 1"),
+        (r"\text{50\% of A \& B, \$5 more \_ \# x}", "50% of A & B, $5 more _ # x"),
     ],
 )
 def test_formulas_in_words(formula: str, said: str) -> None:

@@ -221,6 +221,7 @@ class Blocks:
         elif self._blank:
             self._loose.add(last)
         element = SubElement(last, "li")
+        self._blank = False  # what follows on this line does not stand after a blank one
         self._push("item", element, indent + width, last)
         rest = text[width:]
         if task := _TASK.match(rest):

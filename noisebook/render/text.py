@@ -26,6 +26,7 @@ from noisebook.report.reader import BadFile
 
 MOST_PROBLEMS = 50
 """Of one text; what is further wrong with it is told once these are gone."""
+_NAMED = re.compile(r"(?<![\\\w@/.:])@([\w:./+-]*\w)")  # a citation without its brackets
 _CITED = re.compile(r"(.*?)(-?)@([\w:./+-]*\w)\s*(?:,\s*(.*))?", re.DOTALL)
 
 
@@ -231,6 +232,10 @@ class Text:
             if bad := inline.too_much(leaf.text or ""):
                 self._tell(self.at + bad[0], bad[1], "a blank line begins another; \\[ is a bracket")
                 continue
+            for name in _NAMED.findall(leaf.text or ""):
+                if name in self.context.works:
+                    hint = f"write [@{name}], or \\@{name} for the words themselves"
+                    self._tell_text(f"@{name}", "a citation stands in brackets", hint)
             if inline.simple(leaf, self.words):
                 if printed:
                     smarten(leaf)

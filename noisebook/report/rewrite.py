@@ -20,6 +20,7 @@ _TEXT = (
     "\\textit",
     "\\textsf",
 )
+_SIGN = re.compile(r"(\\[%&#$_{}])(?=\s)")
 _SCRIPTS = ("_", "^")
 
 
@@ -119,7 +120,9 @@ class Rewriter(Reader):
                 self._push(tokens("{" + part + "}", place))
                 self._some(place)
             elif part:
-                self._emit(f"{name}{{{part}}}", place)
+                # The converter drops the space after any command; TeX keeps it after a sign: 50\% of
+                kept = _SIGN.sub(r"\1{}", part)
+                self._emit(f"{name}{{{kept}}}", place)
 
     def _some(self, place: int) -> None:
         """Rewrite one group that was pushed, at once."""
