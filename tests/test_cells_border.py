@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from noisebook.cells.contract import canonical
+from noisebook.cells.folders import read_memo, write_memo
 from noisebook.cells.housekeeping import collect
 from noisebook.cells.record import FORMAT, Newer, NotARecord, Record, parse
 from noisebook.cells.store import Store, StoreFull
@@ -193,3 +194,12 @@ def test_a_record_says_again_what_it_said(tmp_path: Path) -> None:
     record = store.get(key)
     assert isinstance(record, Record) and parse(key, record.as_bytes()) == record
     assert canonical(record.components) == canonical(COMPONENTS | {"params": {"value": 1}})
+
+
+def test_a_note_of_another_kind_is_none(tmp_path: Path) -> None:
+    note = tmp_path / "note"
+    for value, kind in (([[1]], dict), ("x", dict), ({}, float), (None, str)):
+        write_memo(note, value)
+        assert read_memo(note, kind) is None
+    write_memo(note, {"a": 1})
+    assert read_memo(note) == {"a": 1}

@@ -89,12 +89,13 @@ def write_memo(path: Path, value: Any) -> None:
     write_note(path, hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
 
 
-def read_memo(path: Path | None) -> Any:
-    """What :func:`write_memo` kept there; None for whatever else there is, be it one bit of it."""
+def read_memo(path: Path | None, kind: type = dict) -> Any:
+    """What :func:`write_memo` kept there, if it is a ``kind``; else None, be one bit another."""
     try:
         if path is None:
             return None
         digest, _, data = read_regular(path, LARGEST_NOTE).partition(b"\n")
-        return json.loads(data) if hashlib.sha256(data).hexdigest().encode() == digest else None
+        value = json.loads(data) if hashlib.sha256(data).hexdigest().encode() == digest else None
+        return value if isinstance(value, kind) else None
     except (OSError, ValueError, RecursionError):
         return None

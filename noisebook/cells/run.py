@@ -130,8 +130,8 @@ class RunContext:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / COMPONENTS, canonical(planned.components))
         if cell.id not in self._began:
-            before = read_memo(folder / SECONDS)
-            self._began[cell.id] = time.perf_counter(), before if isinstance(before, float) else 0.0
+            before = read_memo(folder / SECONDS, float)
+            self._began[cell.id] = time.perf_counter(), before or 0.0
         return folder
 
     def earlier(self, cell: Cell) -> float:

@@ -79,7 +79,7 @@ class InputFiles:
                 stat = file.stat()
                 lines.append(f"{file}\0{stat.st_size} {stat.st_mtime_ns} {stat.st_ino}")
         seen = hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
-        if read_memo(memory) == seen:
+        if read_memo(memory, str) == seen:
             return []
         try:
             check(path)
