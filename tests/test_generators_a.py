@@ -512,7 +512,7 @@ def test_defaults_are_right(name: str) -> None:
         ("forward", {"timesteps": [1000]}),
         ("forward", {"timesteps": []}),
         ("gaussian_blur", {"sigma": 0.0}),
-        ("anagram", {"view": "skew"}),
+        ("anagram", {"view": "blur"}),
         ("sdedit", {"i_start": [-1]}),
         (
             "inpaint",

@@ -24,7 +24,7 @@ from diffusers.models.attention_processor import AttnAddedKVProcessor
 
 from noisebook.commands import cli
 from noisebook.diffusion import estimates, schedules, thresholding
-from noisebook.diffusion.denoiser import Denoiser, Enlarge
+from noisebook.diffusion.denoiser import Denoiser, Enlarge, NotANumber
 from noisebook.diffusion.sampling import draw_noise, finish, generators, paste, reverse
 from noisebook.models import deepfloyd
 from noisebook.models.deepfloyd import DeepFloyd, PromptTooLong, TextEncoder
@@ -313,6 +313,20 @@ def test_the_network_leaves_before_the_encoder_comes(folders: dict[int, Path]) -
     stage.unet()
     stage.embed(["a cat"])
     assert stage._unet is None
+
+
+def test_an_embedding_that_overflows_is_an_error_and_kept_nowhere(
+    encoder_folder: Path, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(encoder_folder, tmp_path / "encoder")
+    weights = tmp_path / "encoder" / "text_encoder" / "model.safetensors"
+    save_file({name: value * 1e30 for name, value in load_file(weights).items()}, weights, {"format": "pt"})
+    encoder = TextEncoder(tmp_path / "encoder", "one", tmp_path / "kept", torch.float16, "cpu")
+    with pytest.raises(NotANumber, match=r"'a cat'.*float16.*NOISEBOOK_DTYPE=bfloat16"):
+        encoder.encode(["a cat"])
+    assert not list((tmp_path / "kept").iterdir()) and encoder.missing(["a cat"]) == ["a cat"]
 
 
 def test_a_prompt_that_is_too_long(encoder_folder: Path, tmp_path: Path) -> None:
