@@ -111,12 +111,17 @@ def _answer(digest: str, places: str, summary: str) -> str:
 def besides(root: Path, opened: Iterable[str]) -> list[str]:
     """Of the files and folders that a build opened, those that the walk over the report does not see."""
     top = os.path.abspath(root)
-    walked = (sys.prefix, sys.base_prefix, os.path.join(top, ".noisebook"), "/proc", "/sys", "/dev", *OURS)
+    installed = [place for place in sys.path if place.endswith("-packages")]  # see _surroundings
+    python = (sys.prefix, sys.base_prefix, *installed)
+    walked = (*python, os.path.join(top, ".noisebook"), "/proc", "/sys", "/dev", *OURS)
     result = set()
     for path in opened:
         inside = path == top or path.startswith(top + os.sep)
         seen = inside and all(_seen(name) for name in path[len(top) + 1 :].split(os.sep) if name)
-        if not seen and not path.startswith(tuple(place + os.sep for place in walked)):
+        bytecode = f"{os.sep}__pycache__" in path
+        if not (seen or bytecode) and not f"{path}{os.sep}".startswith(
+            tuple(place + os.sep for place in walked)
+        ):
             result.add(path)
     return sorted(result - {top, *map(os.path.abspath, sys.path)})
 
@@ -130,7 +135,9 @@ def remember(root: Path, before: str, summary: str, opened: Iterable[str], start
     path = root / ".noisebook" / "fresh"
     path.unlink(missing_ok=True)
     more = besides(root, opened)
-    if any("\n" in place for place in more) or look(root, more)[1] > started - TICK:
+    written = tuple(os.path.join(os.path.abspath(root), name) + os.sep for name in OUTPUTS)
+    read = [place for place in more if not place.startswith(written)]
+    if any("\n" in place for place in more) or look(root, read)[1] > started - TICK:
         return
     for _ in range(20):
         digest, newest = look(root, [*inputs(root), *OUTPUTS, *more])
