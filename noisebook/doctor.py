@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from noisebook.cells.folders import user_cache, write_atomically
+from noisebook.cells.plan import everything
+from noisebook.models import catalogue
 from noisebook.report.model import BadInput
 from noisebook.shared.remote import scrub
 
@@ -43,7 +45,19 @@ class Finding:
 
 def examine(book: Project) -> Iterator[Finding]:
     """Look at everything. Never shows a token, only whether one is there."""
-    for look in (_python, _packages, _torch, _memory, _store, _shared, _report, _disk, _tokens, _browser):
+    for look in (
+        _python,
+        _packages,
+        _torch,
+        _memory,
+        _store,
+        _shared,
+        _report,
+        _models,
+        _disk,
+        _tokens,
+        _browser,
+    ):
         yield from look(book)
 
 
@@ -142,10 +156,24 @@ def _report(book: Project) -> Iterator[Finding]:
     yield Finding("ok", "report", f"{len(cells)} cells, {todo} not computed")
 
 
+def _models(book: Project) -> Iterator[Finding]:
+    with contextlib.suppress(Exception):  # told of the report already
+        cells = everything(cell for cells in book.planned.values() for cell in cells).values()
+        names = {name for cell in cells if not cell.cached for name in cell.models.values()}
+        lacking = list(catalogue.lacking(names, book.lock, book.root))
+        for line in lacking:
+            yield Finding("note", "models", *line.split(": ", 1))
+        if names and not lacking:
+            yield Finding("ok", "models", ", ".join(sorted(names)))
+
+
 def _store(book: Project) -> Iterator[Finding]:
     try:
         store = book.store
-    except BadInput:
+    except BadInput as error:
+        for problem in error.problems:
+            if "store" in problem.message:
+                yield Finding("wrong", "store", problem.message, "make it a folder that is writable")
         return
     probe = store.place / ".doctor"
     try:
@@ -171,6 +199,11 @@ def _store(book: Project) -> Iterator[Finding]:
 
 
 def _shared(book: Project) -> Iterator[Finding]:
+    if book.place is None:
+        with contextlib.suppress(BadInput):
+            book.report  # noqa: B018 (what is wrong with it is told of the report)
+        if "report" not in book.__dict__:
+            return
     try:
         remote = book.remote
     except BadInput as error:

