@@ -51,8 +51,13 @@ class ReportModels(Models):
     @cached_property
     def files(self) -> set[Path]:
         """All files that the lock names, wherever a loader finds them."""
-        folders = ((self.root / e.get(library.WHERE, ""), e["files"]) for e in self.lock.values())
-        return {find(folder, file) for folder, files in folders for file in files}
+        found: set[Path] = set()
+        for entry in self.lock.values():
+            folder = self.root / (entry.get(library.WHERE) or entry.get("folder") or "")
+            found |= {find(folder, file) for file in entry["files"]}
+            if encoder := entry.get("text_folder"):
+                found.update((self.root / encoder).rglob("*"))
+        return found
 
 
 @dataclass(frozen=True)
