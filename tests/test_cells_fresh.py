@@ -136,3 +136,16 @@ def test_files_that_cells_name_and_files_elsewhere_are_free(book: Book, tmp_path
         "        value = cell",
     )
     assert "computed 3" in book.build()
+
+
+def test_a_file_where_a_watched_folder_was_is_a_change_and_no_error(tmp_path: Path) -> None:
+    place = tmp_path / "shared" / "cells" / "record.json"
+    place.parent.mkdir(parents=True)
+    place.write_text("{}")
+    there = fresh.look(tmp_path, [str(place)])
+    (tmp_path / "shared").rename(tmp_path / "away")
+    (tmp_path / "shared").write_text("no store at all")
+    assert fresh.look(tmp_path, [str(place)])[0] != there[0]
+    (tmp_path / "shared").unlink()
+    (tmp_path / "away").rename(tmp_path / "shared")
+    assert fresh.look(tmp_path, [str(place)]) == there

@@ -70,7 +70,8 @@ def _walk(path: str, linked: set[str] | None = None) -> Iterator[tuple[str, os.s
     try:
         entries = sorted(os.scandir(path), key=lambda entry: entry.name)
     except NotADirectoryError:
-        yield path, os.stat(path)
+        with suppress(OSError):  # a file, or nothing: what should be its folder is a file
+            yield path, os.stat(path)
         return
     except OSError:
         return
