@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import cycle
@@ -12,11 +11,10 @@ from noisebook.cells.contract import Cell, Context, Need, Result
 from noisebook.cells.outputs import table
 
 from . import mnist_calls
+from ._mnist_judge import DISTANCE, SPREAD, measured
 from .mnist_calls import Params as Sets
-from .mnist_scores import DISTANCE
 
 COLOURS = ("#c4451c", "#e0a100", "#1f5fa8", "#24804f", "#7a4fa3", "#4a5764")
-SPREAD = "spread, share of real digits'"
 
 
 class Params(Sets):
@@ -52,10 +50,7 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     from ._mnist import chart
 
     for cell in cells:
-
-        def value(of: str, name: str, cell: Cell = cell) -> float:
-            return float(json.loads(context.needed(cell, of).data(name))["value"])
-
+        value = partial(measured, context, cell)
         rows: list[list[Any]] = []
         for of, method, calls, conditional in cell.params["points"]:
             recognised = value(of, "recognised" if conditional else "confident")

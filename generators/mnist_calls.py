@@ -11,13 +11,14 @@ from pydantic import Field
 
 from noisebook.cells import contract
 from noisebook.cells.contract import Cell, Complaint, Context, Files, Output, Result
-from noisebook.cells.outputs import arrays, number
+from noisebook.cells.outputs import number
 
 from ._mnist import after
 from ._mnist_flow import FLOW, flow_params
+from ._mnist_judge import COMPARED
 from ._mnist_sampling import RUN, Gamma, Weights, network_params
 from .mnist_classifier import need as classifier
-from .mnist_scores import BATCH, COMPARED, DISTANCE, _recognition
+from .mnist_scores import BATCH
 from .mnist_training import Params as Training
 
 if TYPE_CHECKING:
@@ -114,29 +115,24 @@ def cells(params: Params) -> list[Cell]:
 
 def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     """A sample starts from the same noise with every method and number of calls."""
-    import torch
+    from noisebook.networks.mnist.classifier import frechet_distance
 
-    from noisebook.networks.mnist.classifier import frechet_distance, judge, load_classifier
+    from ._mnist_judge import Judge, samples
 
     for cell in cells:
-        trained = context.needed(cell, "classifier").arrays("weights")
-        judged = load_classifier({key: torch.tensor(value) for key, value in trained.items()})
-        data = context.model(cell, "data")
-        labels = torch.tensor(data.test_labels)
-        features, _ = judge(judged, torch.tensor(data.test_digits)[:, None].float() / 255)
-        digits, classes = _samples(cell, context)
-        sampled, seen = judge(judged, digits)
-        outputs: list[Output] = [number("confident", 100 * _confident(judged, digits), "%")]
+        judge = Judge(cell, context)
+        digits, asked = _samples(cell, context)
+        features, recognised = judge(digits)
+        outputs: list[Output] = [number("confident", 100 * _confident(judge.classifier, digits), "%")]
         if "class" in cell.params["objective"]:
-            outputs += _recognition(sampled, seen, classes, features, labels)
-        stored = {"digits": (digits * 255).round().byte().numpy(), "classes": classes.numpy()}
+            outputs += judge.recognition(features, recognised, asked)
         yield (
             cell,
             [
                 *outputs,
-                number(DISTANCE, frechet_distance(sampled[:COMPARED], features)),
-                number("Fréchet distance", frechet_distance(sampled, features)),
-                arrays("samples", stored, keep="local"),
+                *judge.distances(features, [COMPARED]),
+                number("Fréchet distance", frechet_distance(features, judge.features)),
+                samples(digits, asked),
             ],
         )
 

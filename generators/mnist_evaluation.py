@@ -11,6 +11,7 @@ from noisebook.cells.contract import Cell, Complaint, Context, Files, Need, Resu
 from noisebook.cells.outputs import table
 
 from . import mnist_scores
+from ._mnist_judge import DISTANCE, SPREAD, measured
 from .mnist_scores import Params as Scores
 
 
@@ -61,28 +62,15 @@ def cells(params: Params) -> list[Cell]:
 
 def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     """Nothing is computed here but the drawing."""
-    import json
-
     from ._mnist import chart
 
+    columns = ["recognised", SPREAD, DISTANCE]
     for cell in cells:
-
-        def value(of: str, name: str, cell: Cell = cell) -> float:
-            return float(json.loads(context.needed(cell, of).data(name))["value"])
-
-        spread = "spread, share of real digits'"
-        rows: list[list[Any]] = []
-        for of, x, count in sorted(cell.params["points"], key=lambda point: point[1]):
-            rows.append(
-                [
-                    x,
-                    count,
-                    value(of, "recognised"),
-                    value(of, spread),
-                    value(of, mnist_scores.DISTANCE),
-                    value("real", mnist_scores.DISTANCE),
-                ]
-            )
+        floor = measured(context, cell, "real", DISTANCE)
+        rows: list[list[Any]] = [
+            [x, count, *(measured(context, cell, of, column) for column in columns), floor]
+            for of, x, count in sorted(cell.params["points"], key=lambda point: point[1])
+        ]
 
         def draw(
             recognised: Any, spreads: Any, distance: Any, rows: Any = rows, over: str = cell.params["over"]
@@ -94,7 +82,7 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
             recognised.set(title="recognised as asked, %", xlabel=label, ylim=(None, 100.5))
             spreads.plot(axis, [row[3] for row in rows], dots, color="#24804f")
             spreads.axhline(1, color="#8a97a5", linewidth=0.8)
-            spreads.set(title="spread, share of real digits'", xlabel=label, ylim=(0, None))
+            spreads.set(title=SPREAD, xlabel=label, ylim=(0, None))
             distance.plot(axis, [row[4] for row in rows], dots, color="#c4451c", label="samples")
             distance.plot(
                 axis, [row[5] for row in rows], "_", color="#4a5764", label="as many training digits"
@@ -102,6 +90,6 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
             distance.set(title="Fréchet distance to test digits", xlabel=label, ylim=(0, None))
             distance.legend(frameon=False)
 
-        columns = [cell.params["over"], "samples", "recognised, %", spread, "Fréchet distance", "noise floor"]
+        head = [cell.params["over"], "samples", "recognised, %", SPREAD, "Fréchet distance", "noise floor"]
         rounded = [[row[0], row[1], *(round(number, 4) for number in row[2:])] for row in rows]
-        yield cell, [chart("picture", draw, 900, 300, panels=3), table("scores", columns, rounded)]
+        yield cell, [chart("picture", draw, 900, 300, panels=3), table("scores", head, rounded)]

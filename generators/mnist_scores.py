@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from noisebook.cells import contract
-from noisebook.cells.contract import Cell, Context, Output, Result
-from noisebook.cells.outputs import arrays, number, table
+from noisebook.cells.contract import Cell, Context, Result
 
 from ._mnist import after
+from ._mnist_judge import COMPARED
 from ._mnist_sampling import RUN, Drawn, Gamma, Weights
 from .mnist_classifier import need as classifier
 from .mnist_training import Params as Training
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BATCH = 100
-COMPARED = 200
-"""Samples in every Fréchet distance of a chart: it depends on their number."""
-DISTANCE = f"Fréchet distance of {COMPARED}"
 
 
 class Score(contract.Params):
@@ -103,66 +101,36 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     """The seed of a sample is that of the sample cell of the same class and number."""
     import torch
 
-    from noisebook.networks.mnist.classifier import frechet_distance, judge, load_classifier
+    from ._mnist_judge import Judge, samples
 
     for cell in cells:
-        trained = context.needed(cell, "classifier").arrays("weights")
-        judged = load_classifier({key: torch.tensor(value) for key, value in trained.items()})
-        data = context.model(cell, "data")
-        tests, labels = torch.tensor(data.test_digits)[:, None].float() / 255, torch.tensor(data.test_labels)
-        features, recognised = judge(judged, tests)
+        judge = Judge(cell, context)
         if "counts" in cell.params:
-            trains = torch.tensor(data.train_digits)[:, None].float() / 255
-            train_features, _ = judge(judged, trains)
-            order = torch.randperm(
-                len(trains), generator=torch.Generator().manual_seed(context.seed(cell, "mnist floor"))
+            digits = torch.tensor(context.model(cell, "data").train_digits)[:, None].float() / 255
+            features, _ = judge(digits)
+            noise = torch.Generator().manual_seed(context.seed(cell, "mnist floor"))
+            order = torch.randperm(len(digits), generator=noise)
+            [of_all] = judge.distances(features, [len(digits)])
+            yield (
+                cell,
+                [
+                    *judge.recognition(judge.features, judge.recognised, judge.labels),
+                    *judge.distances(features[order], cell.params["counts"]),
+                    replace(of_all, name="Fréchet distance of all"),
+                ],
             )
-            floors = [
-                number(f"Fréchet distance of {n}", frechet_distance(train_features[order[:n]], features))
-                for n in cell.params["counts"]
-            ]
-            floors.append(number("Fréchet distance of all", frechet_distance(train_features, features)))
-            yield cell, [*_recognition(features, recognised, labels, features, labels), *floors]
             continue
         digits, asked = _samples(cell, context)
         digits = digits.clamp(0, 1)  # what a reader sees
-        sampled, seen = judge(judged, digits)
+        features, recognised = judge(digits)
         yield (
             cell,
             [
-                *_recognition(sampled, seen, asked, features, labels),
-                *(
-                    number(f"Fréchet distance of {n}", frechet_distance(sampled[:n], features))
-                    for n in sorted({COMPARED, len(sampled)})
-                ),
-                arrays(
-                    "samples",
-                    {"digits": (digits * 255).round().byte().numpy(), "classes": asked.numpy()},
-                    keep="local",
-                ),
+                *judge.recognition(features, recognised, asked),
+                *judge.distances(features, sorted({COMPARED, len(digits)})),
+                samples(digits, asked),
             ],
         )
-
-
-def _recognition(
-    features: Tensor, recognised: Tensor, asked: Tensor, real: Tensor, real_labels: Tensor
-) -> list[Output]:
-    """Accuracy, and the spread within each class as a share of real digits'."""
-    from noisebook.networks.mnist.classifier import spread
-
-    rows: list[list[Any]] = []
-    for digit in range(10):
-        mine = asked == digit
-        right = float((recognised[mine] == digit).double().mean())
-        share = spread(features[mine]) / spread(real[real_labels == digit])
-        rows.append([digit, int(mine.sum()), round(100 * right, 2), round(share, 4)])
-    shares = [row[3] for row in rows]
-    return [
-        number("recognised", 100 * float((recognised == asked).double().mean()), "%"),
-        number("spread, share of real digits'", sum(shares) / 10),
-        number("least spread of a class", min(shares)),
-        table("classes", ["class", "digits", "recognised, %", "spread"], rows),
-    ]
 
 
 def _samples(cell: Cell, context: Context) -> tuple[Tensor, Tensor]:

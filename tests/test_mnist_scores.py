@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from noisebook.generators import _mnist_sampling, mnist_evaluation, mnist_scores
+from noisebook.generators import _mnist_judge, _mnist_sampling, mnist_evaluation, mnist_scores
 
 from noisebook.cells.contract import Cell, Output
 from noisebook.cells.outputs import arrays, number
@@ -205,7 +205,7 @@ def test_a_chart_has_every_score_and_a_table() -> None:
     [cell] = mnist_evaluation.cells(params)
 
     def score(k: float) -> FakeStored:
-        named = {"recognised": 90 + k, "spread, share of real digits'": k / 10, mnist_scores.DISTANCE: k}
+        named = {"recognised": 90 + k, "spread, share of real digits'": k / 10, _mnist_judge.DISTANCE: k}
         return FakeStored([number(name, value) for name, value in named.items()])
 
     here = FakeContext(needed={name: score(k) for k, name in enumerate(cell.needs, 1)})
