@@ -35,7 +35,9 @@ from noisebook.diffusion.metrics import psnr
 from noisebook.diffusion.sampling import draw_noise, finish, generators, reverse
 from noisebook.diffusion.schedules import forward, strided
 from noisebook.kernels.deepfloyd_unet import PARTS, accelerate
-from noisebook.models.deepfloyd import DeepFloyd, TextEncoder, prepared
+from noisebook.models.deepfloyd import DeepFloyd
+from noisebook.models.encoders import T5, TextEncoder
+from noisebook.models.settings import Settings
 
 WIDTH, TOKENS, GAMMA = 384, 16, 7.0
 STARTS = [1, 3, 5, 7, 10, 20]
@@ -48,7 +50,8 @@ class Embeddings(TextEncoder):
     def missing(self, texts: Any) -> list[str]:
         for text in texts:
             generator = torch.Generator().manual_seed(len(text))
-            self._known.setdefault(prepared(text), torch.randn(TOKENS, WIDTH, generator=generator))
+            embedding = torch.randn(TOKENS, WIDTH, generator=generator)
+            self._known.setdefault(T5.prepare(text), {"embedding": embedding})
         return []
 
 
@@ -187,10 +190,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         make(folder)
-        text = Embeddings(None, "bench", folder, torch.float32, "cpu")
+        text = Embeddings(None, "bench", folder, Settings())
         full = DeepFloyd(folder, text)
         texts, shape = ["a rocket", ""], (3, 64, 64)
-        found["parameters"] = sum(p.numel() for p in full.unet().parameters())
+        found["parameters"] = sum(p.numel() for p in full.network.loaded().parameters())
         found["layers"] = layers(folder, half)
         original = torch.rand(1, *shape, generator=torch.Generator().manual_seed(1)) * 2 - 1
         text.missing(texts)
@@ -199,7 +202,7 @@ def main() -> None:
 
         # Loading, and our transforms of the weights, are done once and not measured.
         editing, sampling = theirs(full, IFImg2ImgPipeline), theirs(full, IFPipeline)
-        rough_model = DeepFloyd(folder, text, dtype=torch.bfloat16)
+        rough_model = DeepFloyd(folder, text, Settings(dtype=torch.bfloat16))
         x = draw_noise(generators(SEEDS), shape)
         for model in (full, rough_model)[: 2 if half else 1]:
             model.predict(x, 500, model.embed([texts[0]] * len(x)))

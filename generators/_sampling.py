@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from noisebook.cells.contract import Complaint, Json, Params
+from noisebook.models.lock import family_of
 
 NEUTRAL = "a high quality photo"
 BATCH = 8
@@ -35,7 +36,11 @@ Start = Annotated[
 class Modelled(Params):
     """Parameters of a figure that a model draws."""
 
-    model: str = Field(default="", description="a model family in the lock file; empty is the report's own")
+    model: Annotated[str, BeforeValidator(family_of)] = Field(
+        default="",
+        description="a model: its name in the lock file, {hub: owner/name} or {folder: path}; empty is the "
+        "report's own",
+    )
 
 
 class Drawing(Modelled):

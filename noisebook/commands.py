@@ -345,7 +345,7 @@ def publish(check: bool) -> None:
 
 @cli.group()
 def models() -> None:
-    """Which models and data sets there are; pin DeepFloyd, or forget it."""
+    """Which models and data sets there are; pin others, or forget them."""
 
 
 @models.command("list")
@@ -362,7 +362,10 @@ def list_models() -> None:
 @click.argument("name")
 @click.option("--folder", type=click.Path(path_type=Path), help="Where the weights lie already.")
 def add_model(name: str, folder: Path | None) -> None:
-    """Get a model or data set, and pin it if it is not."""
+    """Get a model or data set, and pin it if it is not.
+
+    NAME is one that `models list` names, a repository on the hub (owner/name), or a folder.
+    """
     from noisebook.models.catalogue import add
 
     for line in add(here(), name, folder):

@@ -20,8 +20,8 @@ from noisebook.cells.registry import Registry, suggest
 from noisebook.cells.run import Outcome, Watcher, execute
 from noisebook.cells.store import Store
 from noisebook.git import untracked
-from noisebook.models import catalogue, library
-from noisebook.models.lock import AUTO, HINTS, Entry, Models, automatic, known
+from noisebook.models import catalogue, library, tasks
+from noisebook.models.lock import AUTO, HINTS, Entry, Models, automatic, hint_for, known
 from noisebook.progress import forecast, lacking, reasons, watcher
 from noisebook.render.formats import duration, size
 from noisebook.report.load import load_report
@@ -140,7 +140,7 @@ class Project:
             self.registry,
             self.lock,
             aliases={AUTO: self.machine},
-            hints=HINTS,
+            hints=HINTS | {name: hint for name in self.named if (hint := hint_for(name))},
             model=self.report.model,
             seed=self.report.seed,
             draft=draft,
@@ -153,6 +153,11 @@ class Project:
         """Where ``model: auto`` stands, which leaves the model to the machine."""
         figures = [f.position for _, f in self.figures() if getattr(f.params, "model", None) == AUTO]
         return [Position("report.yaml")] * (self.report.model == AUTO) + figures
+
+    @property
+    def named(self) -> set[str]:
+        """The model families that report.yaml and the figures name."""
+        return {self.report.model, *(getattr(f.params, "model", None) or AUTO for _, f in self.figures())}
 
     @cached_property
     def models(self) -> ReportModels:
@@ -179,12 +184,22 @@ class Project:
                     shown = drafts.plan(figure.id, generator, figure.cells)
                     cells = [cell if cell.cached else other for cell, other in zip(cells, shown, strict=True)]
                 result[figure.id] = cells
+                refused = dict.fromkeys(filter(None, map(self._refusal, cells)))
+                problems.extend(Problem(figure.position, message) for message in refused)
             except PlanError as error:
                 problems.append(Problem(figure.position, str(error)))
         if problems:
             raise BadInput(problems)
         self.planner.save()
         return result
+
+    def _refusal(self, planned: Planned) -> str:
+        """Why a model cannot draw a cell that it is planned to draw; "" if it can, or has."""
+        if planned.cached:
+            return ""
+        params, generator = planned.cell.params, planned.generator.name
+        found = (tasks.refusal(n, self.lock[n], generator, params) for n in planned.models.values())
+        return next(filter(None, found), "")
 
     def select(self, names: Sequence[str]) -> dict[str, list[Planned]]:
         """The cells that ``names`` (figures, sections, generators or cells as FIGURE/CELL) mean.

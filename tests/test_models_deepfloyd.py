@@ -27,8 +27,11 @@ from noisebook.diffusion import estimates, schedules, thresholding
 from noisebook.diffusion.denoiser import Denoiser, Enlarge, NotANumber
 from noisebook.diffusion.sampling import draw_noise, finish, generators, paste, reverse
 from noisebook.models import deepfloyd
-from noisebook.models.deepfloyd import DeepFloyd, PromptTooLong, TextEncoder
+from noisebook.models.deepfloyd import NEEDED, DeepFloyd
+from noisebook.models.encoders import T5, PromptTooLong, TextEncoder
+from noisebook.models.hub import fetch, schedule
 from noisebook.models.lock import MissingModel, automatic, pin, read_lock
+from noisebook.models.settings import Settings
 
 from .conftest import Book
 
@@ -93,14 +96,14 @@ class Known(TextEncoder):
     """Answers that a test can give to diffusers as well."""
 
     def __init__(self) -> None:
-        super().__init__(None, "test", Path("/nowhere"), torch.float32, "cpu")
+        super().__init__(None, "test", Path("/nowhere"), Settings())
 
     def missing(self, texts: Any) -> list[str]:
         for text in texts:
             seed = sum(map(ord, text)) + 1
-            self._known[deepfloyd.prepared(text)] = torch.randn(
-                deepfloyd.TOKENS, WIDTH, generator=torch.Generator().manual_seed(seed)
-            )
+            generator = torch.Generator().manual_seed(seed)
+            embedding = torch.randn(T5.tokens, WIDTH, generator=generator)
+            self._known[T5.prepare(text)] = {"embedding": embedding}
         return []
 
 
@@ -252,7 +255,7 @@ def test_rows_do_not_depend_on_each_other(stages: dict[int, DeepFloyd]) -> None:
 
 
 def test_half_precision_stays_inside(folders: dict[int, Path]) -> None:
-    half = DeepFloyd(folders[1], Known(), dtype=torch.bfloat16)
+    half = DeepFloyd(folders[1], Known(), Settings(dtype=torch.bfloat16))
     full = DeepFloyd(folders[1], Known())
     x = draw_noise(generators([1]), (3, SIZE, SIZE))
     e, v = half.predict(x, 690, half.embed(["a cat"]))
@@ -286,15 +289,15 @@ def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_prompts_are_encoded_once(
     encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encoder = TextEncoder(encoder_folder, "one", tmp_path, torch.float32, "cpu")
+    encoder = TextEncoder(encoder_folder, "one", tmp_path, Settings())
     assert encoder.missing(["a cat", "A cat ", ""]) == ["a cat", ""]
     encoder.encode(["a cat", ""])
     assert encoder["A cat"].shape == (77, WIDTH) and encoder[""].abs().sum() > 0, "not zeros"
     monkeypatch.setattr(TextEncoder, "encode", lambda *_: pytest.fail("the encoder was loaded again"))
-    again = TextEncoder(None, "one", tmp_path, torch.float32, "cpu")
+    again = TextEncoder(None, "one", tmp_path, Settings())
     assert again.missing(["a cat", ""]) == []
     assert torch.equal(again["a cat"], encoder["a cat"])
-    assert TextEncoder(None, "another", tmp_path, torch.float32, "cpu").missing(["a cat"]) == ["a cat"]
+    assert TextEncoder(None, "another", tmp_path, Settings()).missing(["a cat"]) == ["a cat"]
 
 
 def test_the_network_leaves_before_the_encoder_comes(folders: dict[int, Path]) -> None:
@@ -305,14 +308,14 @@ def test_the_network_leaves_before_the_encoder_comes(folders: dict[int, Path]) -
             return [] if self.known else list(texts)
 
         def encode(self, texts: Any) -> None:
-            assert stage._unet is None
+            assert stage.network._loaded is None
             super().missing(texts)
 
     text = Late()
     stage = DeepFloyd(folders[1], text)
-    stage.unet()
+    stage.network.loaded()
     stage.embed(["a cat"])
-    assert stage._unet is None
+    assert stage.network._loaded is None
 
 
 def test_an_embedding_that_overflows_is_an_error_and_kept_nowhere(
@@ -323,14 +326,14 @@ def test_an_embedding_that_overflows_is_an_error_and_kept_nowhere(
     shutil.copytree(encoder_folder, tmp_path / "encoder")
     weights = tmp_path / "encoder" / "text_encoder" / "model.safetensors"
     save_file({name: value * 1e30 for name, value in load_file(weights).items()}, weights, {"format": "pt"})
-    encoder = TextEncoder(tmp_path / "encoder", "one", tmp_path / "kept", torch.float16, "cpu")
+    encoder = TextEncoder(tmp_path / "encoder", "one", tmp_path / "kept", Settings(dtype=torch.float16))
     with pytest.raises(NotANumber, match=r"'a cat'.*float16.*NOISEBOOK_DTYPE=bfloat16"):
         encoder.encode(["a cat"])
     assert not list((tmp_path / "kept").iterdir()) and encoder.missing(["a cat"]) == ["a cat"]
 
 
 def test_a_prompt_that_is_too_long(encoder_folder: Path, tmp_path: Path) -> None:
-    encoder = TextEncoder(encoder_folder, "one", tmp_path, torch.float32, "cpu")
+    encoder = TextEncoder(encoder_folder, "one", tmp_path, Settings())
     with pytest.raises(PromptTooLong, match="at most 77"):
         encoder.encode(["cat " * 80])
 
@@ -361,7 +364,7 @@ def test_another_architecture(folders: dict[int, Path], tmp_path: Path) -> None:
     # Weights of other sizes than the configuration says.
     (place / "unet" / "config.json").write_text(json.dumps({**config, "block_out_channels": [32, 96]}))
     with pytest.raises(MissingModel, match="cannot be loaded"):
-        DeepFloyd(place, Known()).unet()
+        DeepFloyd(place, Known()).network.loaded()
 
 
 def test_half_downloaded_weights(folders: dict[int, Path], tmp_path: Path) -> None:
@@ -377,10 +380,10 @@ def test_half_downloaded_weights(folders: dict[int, Path], tmp_path: Path) -> No
     with pytest.raises(MissingModel, match="not the pinned file"):
         deepfloyd.load(name, entry, tmp_path)
     with pytest.raises(MissingModel, match=r"half-downloaded|cannot be loaded"):
-        DeepFloyd(place, Known()).unet()
+        DeepFloyd(place, Known()).network.loaded()
     weights.unlink()
     with pytest.raises(MissingModel, match="no weights"):
-        DeepFloyd(place, Known()).unet()
+        DeepFloyd(place, Known()).network.loaded()
 
 
 def test_gated_and_absent_repositories(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -395,7 +398,7 @@ def test_gated_and_absent_repositories(monkeypatch: pytest.MonkeyPatch) -> None:
 
         monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
         with pytest.raises(MissingModel, match=r"(?i)accept its licence.*HF_TOKEN"):
-            deepfloyd.fetch("DeepFloyd/IF-I-M-v1.0", "main")
+            fetch("DeepFloyd/IF-I-M-v1.0", "main", NEEDED)
 
 
 def test_out_of_memory_says_what_to_lower(
@@ -405,9 +408,12 @@ def test_out_of_memory_says_what_to_lower(
         raise torch.OutOfMemoryError("no room")
 
     stage = stages[1]
-    monkeypatch.setattr(stage, "_unet", full)
-    with pytest.raises(MemoryError, match="NOISEBOOK_OFFLOAD"):
+    monkeypatch.setattr(stage.network, "_loaded", full)
+    with pytest.raises(MemoryError, match=r"BATCH_SIZE=1 needs less; then NOISEBOOK_DTYPE=.*a smaller model"):
         stage.predict(torch.zeros(1, 3, SIZE, SIZE), 5, stage.embed(["a cat"]))
+    gpu = Settings("cuda", torch.float16)
+    assert gpu.less_memory()[-2:] == ["NOISEBOOK_OFFLOAD=model", "NOISEBOOK_OFFLOAD=sequential"]
+    assert Settings("cuda", torch.float16, 1, True, "sequential").less_memory() == []
 
 
 def test_a_schedule_that_is_not_known(tmp_path: Path) -> None:
@@ -415,10 +421,10 @@ def test_a_schedule_that_is_not_known(tmp_path: Path) -> None:
     for config in ({"beta_schedule": "sigmoid"}, {"prediction_type": "v_prediction"}):
         path.write_text(json.dumps(config))
         with pytest.raises(MissingModel, match="known here"):
-            deepfloyd.schedule(path)
+            schedule(path)
     path.write_text(json.dumps({"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02}))
     expected = DDPMScheduler().alphas_cumprod.double()
-    np.testing.assert_allclose(deepfloyd.schedule(path), expected, rtol=2e-5, atol=1e-9)
+    np.testing.assert_allclose(schedule(path), expected, rtol=2e-5, atol=1e-9)
 
 
 # Faster layers

@@ -141,6 +141,8 @@ class Planner:
         family = self.aliases.get(family, family)
         wanted = family if family in self.lock or "/" in family else f"{family}/{role}"
         if wanted not in self.lock:
+            if others := sorted(each for each in self.lock if each.startswith(f"{family}/")):
+                raise PlanError(figure, f"model {family!r} has no {role}, only {', '.join(others)}")
             models = {e.partition("/")[0] for e, entry in self.lock.items() if entry["kind"] == "model"}
             known = tuple(sorted(models.union(self.hints, self.aliases)))
             hint = self.hints.get(family) or suggest(family, known, "models")

@@ -8,7 +8,18 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from noisebook.cells.folders import find, user_cache
-from noisebook.models.lock import DEEPFLOYD, Entry, MissingModel, at_hand, known, load, read_lock, write_lock
+from noisebook.models.lock import (
+    DEEPFLOYD,
+    HUB,
+    Entry,
+    MissingModel,
+    at_hand,
+    family_of,
+    known,
+    load,
+    read_lock,
+    write_lock,
+)
 
 ENCODER = "9.5 GB for its text encoder, while prompts are read"
 ABOUT = {
@@ -68,8 +79,8 @@ def listed(root: Path) -> Iterator[Listed]:
     for name, entry in known(root).items():
         families.setdefault(name.partition("/")[0], {})[name] = entry
     for family in sorted(families.keys() | set(DEEPFLOYD)):
-        about, memory = ABOUT.get(family, ("pinned by this report", ""))
         entries = families.get(family, {})
+        about, memory = ABOUT.get(family) or (_about(entries), "")
         licences = sorted({str(entry.get("licence", "")) for entry in entries.values()})
         files = {find(root, file) for entry in entries.values() for file in entry["files"]}
         present = bool(entries) and all(here(name, entry, root) for name, entry in entries.items())
@@ -79,9 +90,19 @@ def listed(root: Path) -> Iterator[Listed]:
         yield Listed(family, about, memory, licence, size, state)
 
 
-def add(root: Path, name: str, folder: Path | None = None) -> Iterator[str]:
-    """Make ``name`` usable, with a line for each thing done: DeepFloyd is pinned, all else fetched.
+def _about(entries: Mapping[str, Entry]) -> str:
+    """What a model that a report pinned can do."""
+    for entry in entries.values():
+        if about := entry.get("description"):
+            words = "without words" if about["conditioning"] == "none" else "any prompt"
+            return f"draws {words}, {about['image_size']} pixels a side, in {about['space']}"
+    return "pinned by this report"
 
+
+def add(root: Path, name: str, folder: Path | None = None) -> Iterator[str]:
+    """Make ``name`` usable, with a line for each thing done.
+
+    DeepFloyd is pinned, and so is a folder or a repository on the hub (owner/name); all else is fetched.
     Raises MissingModel with what to do.
     """
     family, _, stage = name.partition("/stage")
@@ -95,11 +116,27 @@ def add(root: Path, name: str, folder: Path | None = None) -> Iterator[str]:
             yield f"{family}/stage{number}: {len(entry['files'])} files at {entry['revision']}"
         return
     entries = {each: entry for each, entry in known(root).items() if name in (each, each.partition("/")[0])}
-    if not entries:
-        raise MissingModel(f"nothing is called {name!r}: noisebook models list names what there is")
+    if not entries or folder:
+        yield _pinned(root, name, folder)
+        return
     for each, entry in entries.items():
         load(each, entry, root)
         yield f"{each}: here"
+
+
+def _pinned(root: Path, name: str, folder: Path | None) -> str:
+    """Pin ``name`` from ``folder``, from the folder that it is, or from the hub."""
+    if folder is None and (root / name).is_dir():
+        folder = Path(name)
+    if folder is None and not HUB.fullmatch(name):
+        raise MissingModel(
+            f"nothing is called {name!r}: noisebook models list names what there is; owner/name is on the hub"
+        )
+    from noisebook.models.pinning import pin_model
+
+    family = family_of({"hub" if folder is None else "folder": name})
+    entry = pin_model(root, family, "" if folder else name, folder)
+    return f"{family}/stage1: {len(entry['files'])} files at {entry['revision']}, {entry['licence']}"
 
 
 def remove(root: Path, name: str) -> list[str]:

@@ -13,6 +13,7 @@ import hashlib
 import importlib
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,37 @@ HINTS = {
     for family in DEEPFLOYD
 }
 """How to have a family that no lock file of a new report pins."""
+
+
+HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+"""A repository on the hub: owner/name."""
+
+
+def family_of(value: Any) -> Any:
+    """What report.yaml or a figure calls a model, as the name of its family.
+
+    ``{hub: owner/name}`` is the family ``owner--name``, ``{folder: models/faces}`` is ``models--faces``; all
+    else stays as it is. Raises ValueError for other keys.
+    """
+    if not isinstance(value, Mapping):
+        return value
+    [(kind, where)] = value.items() if len(value) == 1 else [("", "")]
+    path = str(where).strip("/").removeprefix("./")
+    if (kind == "hub" and HUB.fullmatch(path)) or (kind == "folder" and _FOLDER.fullmatch(path)):
+        return path.replace("/", "--")
+    raise ValueError("expected the name of a model, {hub: owner/name}, or {folder: a folder in this report}")
+
+
+_FOLDER = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*")
+
+
+def hint_for(family: str) -> str:
+    """How to have a family that no lock file pins; "" for a name that says nothing."""
+    if family in HINTS:
+        return HINTS[family]
+    if "--" not in family:
+        return ""
+    return f"`noisebook models add {family.replace('--', '/')}` pins it, from the hub or from that folder"
 
 
 class MissingModel(Exception):

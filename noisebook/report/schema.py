@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from noisebook.cells.contract import InputFile
 from noisebook.cells.registry import suggest
+from noisebook.models.lock import family_of
 from noisebook.report.model import Problem, shorten
 from noisebook.report.parse import Document, Loc, describe
 
@@ -65,10 +66,11 @@ class ReportFile(_Strict):
         description="the text's language, as in HTML: en, de-CH",
     )
     seed: int = Field(42, ge=0, lt=2**63, description="the seed of every figure that does not set its own")
-    model: str = Field(
+    model: Annotated[str, BeforeValidator(family_of)] = Field(
         "exact",
         pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]*$",
-        description="the model that draws Part A: exact, net, deepfloyd-xl, any of models.lock.json, or auto",
+        description="the model that draws Part A: exact, net, deepfloyd-xl, any of models.lock.json, "
+        "{hub: owner/name}, {folder: path}, or auto",
     )
     library: str | None = Field(
         None, description="a folder of named pictures that the model exact draws from, in place of its own"

@@ -1,0 +1,149 @@
+"""Folders of models that diffusers wrote: from the hub or from a disk, checked before minutes are spent."""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from noisebook.diffusion.schedules import linear, squared_cosine
+from noisebook.models.lock import Entry, MissingModel, verify
+
+SCHEDULERS = (
+    "DDPMScheduler",
+    "DDIMScheduler",
+    "PNDMScheduler",
+    "DPMSolverMultistepScheduler",
+    "EulerDiscreteScheduler",
+    "EulerAncestralDiscreteScheduler",
+    "LMSDiscreteScheduler",
+    "UniPCMultistepScheduler",
+)
+"""Those whose configuration tells ᾱ of discrete timesteps by β. Their steps are not used: ours are."""
+
+
+def fetch(repository: str, revision: str, patterns: Sequence[str], *, offline: bool = False) -> Path:
+    """The folder of a repository on the hub at one revision; raises MissingModel with what to do.
+
+    Only safetensors are fetched, never pickles, and nothing if the disk has no room for all of it.
+    """
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
+
+    page = f"https://huggingface.co/{repository}"
+    given: dict[str, Any] = {
+        "revision": revision,
+        "allow_patterns": list(patterns),
+        "ignore_patterns": ["*.bin", "*.ckpt", "*.pt", "*.pth", "*.msgpack", "*.onnx"],
+    }
+    try:
+        if not offline:
+            planned = snapshot_download(repository, **given, dry_run=True)
+            wanted = sum(file.file_size for file in planned if file.will_download)
+            check_room(Path(constants.HF_HUB_CACHE), wanted, repository)
+        return Path(snapshot_download(repository, **given, local_files_only=offline))
+    except GatedRepoError as error:
+        raise MissingModel(
+            f"{repository} is gated: accept its licence on {page}, then set HF_TOKEN or run `hf auth login`"
+        ) from error
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        if getattr(error, "errno", None) == errno.ENOSPC:
+            raise MissingModel(f"{repository}: the disk is full; make room, then try again") from error
+        raise MissingModel(
+            f"{repository} is neither on this machine nor can it be downloaded. Is it there, at revision "
+            f"{revision}? Accept its licence on {page} if it has one, set HF_TOKEN, and try again with a "
+            f"connection ({str(error).splitlines()[0][:160]})"
+        ) from error
+
+
+def check_room(folder: Path, wanted: int, name: str) -> None:
+    """Raises MissingModel if the disk of ``folder`` has no room for ``wanted`` more bytes."""
+    place = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    free = shutil.disk_usage(place).free
+    if wanted > free:
+        raise MissingModel(
+            f"{name} needs {wanted / 1e9:.1f} GB more on the disk of {folder}, where {free / 1e9:.1f} GB are "
+            "free; make room, or set HF_HOME to a folder on a larger disk"
+        )
+
+
+def located(name: str, entry: Entry, root: Path) -> Path:
+    """The folder with an entry's files, each checked against its digest. Raises MissingModel."""
+    if entry.get("folder"):
+        folder = root / entry["folder"]
+        if not folder.is_dir():
+            raise MissingModel(f"{name}: there is no folder {folder}")
+    else:
+        folder = fetch(entry["repository"], entry["revision"], list(entry["files"]))
+    verify(name, entry, folder)
+    return Path(folder)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A configuration file; raises MissingModel if it is absent or broken."""
+    try:
+        return dict(json.loads(path.read_bytes()))
+    except (FileNotFoundError, NotADirectoryError):
+        hint = "is this a folder that diffusers wrote, downloaded to its end?"
+        raise MissingModel(f"{path}: missing; {hint}") from None
+    except (ValueError, TypeError) as error:
+        raise MissingModel(f"{path}: broken ({error})") from error
+
+
+def schedule(path: Path, predictions: Sequence[str] = ("epsilon",)) -> Tensor:
+    """ᾱ in float64 from a scheduler's configuration.
+
+    Raises MissingModel for a scheduler, a schedule or a prediction that is not known.
+    """
+    config = read_config(path)
+    kind, steps = config.get("_class_name", SCHEDULERS[0]), int(config.get("num_train_timesteps", 1000))
+    if kind not in SCHEDULERS:
+        raise MissingModel(
+            f"{path}: the scheduler {kind} is not known here; known are {', '.join(SCHEDULERS)}"
+        )
+    prediction = config.get("prediction_type", "epsilon")
+    if prediction not in predictions:
+        raise MissingModel(f"{path}: predicts {prediction}; only {', '.join(predictions)} is known here")
+    if config.get("trained_betas") is not None or config.get("rescale_betas_zero_snr"):
+        raise MissingModel(f"{path}: betas of its own, or rescaled to end in pure noise, are not known here")
+    first, last = float(config.get("beta_start", 1e-4)), float(config.get("beta_end", 0.02))
+    match config.get("beta_schedule", "linear"):
+        case "squaredcos_cap_v2":
+            return squared_cosine(steps)
+        case "linear":
+            return linear(steps, first, last)
+        case "scaled_linear":
+            betas = torch.linspace(first**0.5, last**0.5, steps, dtype=torch.float64) ** 2
+            return torch.cumprod(1 - betas, 0)
+        case other:
+            raise MissingModel(f"{path}: the schedule {other!r} is not known here")
+
+
+def weights_in(folder: Path) -> Iterator[Path]:
+    """The safetensors files of one network: one file, or the parts that its index names.
+
+    Raises MissingModel if there are none, one is missing, or one ends too early.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    index = next(iter(sorted(folder.glob("*.safetensors.index*.json"))), None)
+    names = sorted(set(read_config(index)["weight_map"].values())) if index else []
+    found = [folder / name for name in names] or sorted(folder.glob("*.safetensors"))
+    if not found:
+        pickled = any(folder.glob("*.bin"))
+        why = "; weights as pickle (*.bin) are not read, for they can run code" if pickled else ""
+        raise MissingModel(f"{folder}: no weights (*.safetensors){why}")
+    for path in found:
+        try:
+            with safe_open(path, "pt"):
+                yield path
+        except FileNotFoundError:
+            raise MissingModel(f"{path}: missing; is the download at its end?") from None
+        except (SafetensorError, OSError) as error:
+            raise MissingModel(f"{path}: broken or half-downloaded weights ({error})") from error

@@ -1,0 +1,46 @@
+"""What a model can do, told from its description in the lock file, before anything is computed.
+
+An entry may have a description; without one a model draws text in pixels:
+
+``image_size``
+    side of its pictures, pixels, in [-1, 1].
+``channels``
+    of what it denoises.
+``conditioning``
+    ``text``, or ``none`` for a model that knows no words.
+``space``
+    ``pixels``, or ``latents`` of an autoencoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from noisebook.models.lock import Entry
+
+WORDS = ("prompt", "upright", "turned", "far", "near", "negative_prompt")
+"""Parameters of cells that are prompts."""
+IN_PIXELS = {
+    "anagram": "a view moves pixels, and what a latent decodes to does not move with it",
+    "hybrid": "frequencies of a latent are not those of its picture",
+}
+"""Tasks that latents do not have, and why."""
+
+
+def description(image_size: int, channels: int, conditioning: str, space: str = "pixels") -> dict[str, Any]:
+    """What an entry says of a model."""
+    return {"image_size": image_size, "channels": channels, "conditioning": conditioning, "space": space}
+
+
+def refusal(name: str, entry: Entry, generator: str, params: Mapping[str, Any]) -> str:
+    """Why the model ``name`` cannot draw a cell with these parameters, and what to do; "" if it can."""
+    about = entry.get("description", {})
+    if about.get("space") == "latents" and generator in IN_PIXELS:
+        why = IN_PIXELS[generator]
+        return f"{name} works on latents and cannot draw {generator}: {why}; use a model of pixels"
+    if about.get("conditioning") == "none":
+        for key in WORDS:
+            if params.get(key):
+                return f'{name} knows no words: write {key}: "" in place of {params[key]!r}'
+    return ""
