@@ -24,7 +24,7 @@ from noisebook.models.lock import Entry, MissingModel, digest
 from noisebook.models.settings import OVERFLOW, Settings, out_of_memory
 
 PARTS = ("tokenizer/", "text_encoder/")
-ENCODERS = ("T5EncoderModel", "CLIPTextModel", "Qwen3VLTextModel")
+ENCODERS = ("T5EncoderModel", "CLIPTextModel", "Qwen3VLTextModel", "Qwen3VLModel")
 
 
 class PromptTooLong(ValueError):
