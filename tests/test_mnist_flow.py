@@ -10,8 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from noisebook.generators import flow_vs_ddpm, mnist_calls, mnist_flow, mnist_pure_noise
+from noisebook.generators import (
+    flow_vs_ddpm,
+    guidance_rules,
+    mnist_calls,
+    mnist_flow,
+    mnist_guidance,
+    mnist_pure_noise,
+)
 from noisebook.generators._mnist_flow import FLOW
+from noisebook.generators._mnist_judge import DISTANCE
 
 from noisebook.cells.outputs import arrays
 from noisebook.diffusion.guidance import ClassifierFreeGuidance
@@ -173,3 +181,81 @@ def test_methods_have_names_of_their_own() -> None:
     named = mnist_calls.Params.model_validate({"methods": [same, {**same, "label": "Euler, average"}]})
     assert not list(mnist_calls.check(named, None))  # type: ignore[arg-type]
     assert [cell.id for cell in mnist_calls.cells(named)] == ["euler-calls=50", "Euler-average-calls=50"]
+
+
+RULES: list[dict[str, Any]] = [
+    {"kind": "plain", "gammas": [1, 3]},
+    {"kind": "interval", "gammas": [3], "low": 0.4, "high": 0.6},
+    {"kind": "autoguidance", "gammas": [1, 3]},
+]
+
+
+def rules(**others: Any) -> mnist_guidance.Params:
+    return mnist_guidance.Params.model_validate(
+        {
+            "training": {**FLOW, **TINY, "objective": "flow_class"},
+            **{"rules": RULES, "steps": 4, "samples": 200, "precision": "fp32", **others},
+        }
+    )
+
+
+def test_each_rule_of_guidance_is_what_it_says(tmp_path: Path) -> None:
+    here = context(tmp_path, "flow_class")
+    torch.manual_seed(1)
+    worse = unet_for("flow_class", 16).eval().requires_grad_(False)
+    weights = {key: value.numpy() for key, value in worse.state_dict().items()}
+    here._needed["worse"] = FakeStored([arrays("weights", weights)])
+    cells = {cell.id: cell for cell in mnist_guidance.cells(rules())}
+    x, classes = torch.randn(3, 1, 28, 28), [1, 5, 9]
+
+    def velocity(name: str, t: float) -> torch.Tensor:
+        with torch.inference_mode():
+            return mnist_guidance._guided_field(cells[name], here)(classes)(x, t)
+
+    def alone(net: UNet, t: float, conditioning: torch.Tensor) -> torch.Tensor:
+        return net(x, torch.full((3,), t), conditioning)
+
+    good, shown = network("flow_class"), torch.eye(10)[classes]
+    without = alone(good, 0.5, torch.zeros(3, 10))
+    conditional, reference = alone(good, 0.5, shown), alone(worse, 0.5, shown)
+    assert torch.allclose(velocity("plain-gamma=1", 0.5), conditional, atol=1e-6)
+    plain = without + 3 * (conditional - without)
+    assert torch.allclose(velocity("plain-gamma=3", 0.5), plain, atol=1e-5)
+    assert torch.allclose(velocity("interval-gamma=3", 0.5), plain, atol=1e-5)
+    assert torch.allclose(velocity("interval-gamma=3", 0.7), alone(good, 0.7, shown), atol=1e-6)
+    assert torch.allclose(velocity("autoguidance-gamma=1", 0.5), conditional, atol=1e-6)
+    better = reference + 3 * (conditional - reference)
+    assert torch.allclose(velocity("autoguidance-gamma=3", 0.5), better, atol=1e-5)
+
+
+def test_rules_of_guidance_are_charted_from_sets_of_the_same_noise(tmp_path: Path) -> None:
+    here = context(tmp_path, "flow_class")
+    here._needed["worse"] = here._needed["trained"]
+    params = rules(rules=[RULES[0], {**RULES[2], "gammas": [3]}])
+    outputs = run(mnist_guidance, mnist_guidance.cells(params), here)
+    # The worse version is the network itself here, so that its guidance changes nothing.
+    alone, unchanged = outputs["plain-gamma=1"], outputs["autoguidance-gamma=3"]
+    distances = [each[DISTANCE].data for each in (alone, unchanged, outputs["plain-gamma=3"])]
+    assert distances[0] == distances[1] != distances[2]
+    points = guidance_rules.cells(guidance_rules.Params.model_validate(params.model_dump()))
+    needed = {name: FakeStored(list(outputs[name].values())) for name in points[0].needs}
+    drawn = run(guidance_rules, points, FakeContext(needed=needed))["rules"]
+    rows = json.loads(drawn["scores"].data)["rows"]
+    assert [row[:2] for row in rows] == [["plain", 1], ["plain", 3], ["autoguidance", 3]]
+    assert b"<svg" in drawn["picture"].data
+
+
+def test_a_rule_of_guidance_that_cannot_be_is_told() -> None:
+    wrong = rules(
+        rules=[
+            {"kind": "interval", "gammas": [2], "low": 0.7, "high": 0.3},
+            {"kind": "autoguidance", "gammas": [2], "epoch": 7},
+            {"kind": "interval", "gammas": [3]},
+        ],
+        training={"objective": "flow_time", **TINY},
+    )
+    told = [str(each) for each in mnist_guidance.check(wrong, None)]  # type: ignore[arg-type]
+    assert len(told) == 4 and all(
+        any(word in each for each in told)
+        for word in ("flow_class", "stands twice", "end after", "no checkpoint of epoch 7")
+    )
