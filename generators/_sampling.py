@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from noisebook.cells.contract import Complaint, Json, Params
+from noisebook.cells.contract import Cell, Complaint, Json, Labelled, Params
 from noisebook.models.lock import family_of
 
 NEUTRAL = "a high quality photo"
@@ -81,6 +81,36 @@ class Process(Drawing):
     def count(self) -> int:
         """How many timesteps there are."""
         return self.first_timestep // self.stride + 1
+
+
+class Illusions(Process):
+    """Parameters of pictures that are each drawn to show several things."""
+
+    guidance: Guidance = 7.0
+    samples: Samples = Field(default=[0])
+
+    def named(
+        self,
+        number: int,
+        kind: str,
+        readings: Sequence[str],
+        own: Mapping[str, Json],
+        pictures: Sequence[Labelled],
+        inputs: Mapping[str, str] | None = None,
+    ) -> Iterator[Cell]:
+        """The figure's picture ``number``, of some ``kind`` and with these ``readings``: a cell a sample."""
+        most = ", ".join(readings[:-1])
+        for sample in self.samples:
+            yield Cell(
+                f"{number}" + (f"-s={sample}" if len(self.samples) > 1 else ""),
+                " / ".join(readings),
+                f"{kind} of {most} and {readings[-1]}.",
+                {**self.process(), **own, "guidance": float(self.guidance), "sample": sample},
+                inputs or {},
+                models={"stage1": self.model},
+                minutes=0.6,
+                pictures=pictures,
+            )
 
 
 def even_kernel(kernel: int) -> Iterator[Complaint]:

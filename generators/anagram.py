@@ -1,4 +1,4 @@
-"""Visual anagrams: one picture that is two things, seen two ways."""
+"""Visual anagrams: one picture that is several things, seen several ways."""
 
 from __future__ import annotations
 
@@ -7,11 +7,27 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from noisebook.cells.contract import Cell, Context, Labelled, Result
+from noisebook.cells.contract import Cell, Complaint, Context, Files, Labelled, Result
 from noisebook.cells.contract import Params as Base
 from noisebook.cells.outputs import animation, picture
 
-from ._sampling import Guidance, Process, Prompt, Samples
+from ._sampling import Illusions, Prompt
+
+ViewName = Literal[
+    "identity",
+    "flip",
+    "mirror",
+    "half turn",
+    "quarter turn",
+    "three-quarter turn",
+    "inner circle",
+    "jigsaw",
+    "patches",
+    "skew",
+    "negative",
+]
+TURNED = ("picture", "turned", "turned 2", "turned 3")
+"""The outputs that show the readings, in order."""
 
 
 class Pair(Base):
@@ -21,8 +37,8 @@ class Pair(Base):
     turned: Prompt
 
 
-class Params(Process):
-    """ε = (ε_1 + view⁻¹(ε_2)) / 2, each guided first."""
+class Params(Illusions):
+    """ε = mean of view_k⁻¹(ε_k), each guided first: of two readings for pairs, of all prompts otherwise."""
 
     pairs: Annotated[list[Pair], Field(min_length=1, description="two prompts for each picture")] = Field(
         default=[
@@ -37,53 +53,55 @@ class Params(Process):
             Pair(upright="a photo of a man", turned="a photo of a dog"),
         ]
     )
-    view: Literal[
-        "flip",
-        "mirror",
-        "half turn",
-        "quarter turn",
-        "three-quarter turn",
-        "inner circle",
-        "jigsaw",
-        "patches",
-        "skew",
-        "negative",
-    ] = Field(default="flip", description="how the picture is seen the second time; flip is upside down")
-    guidance: Guidance = 7.0
-    samples: Samples = Field(default=[0])
+    view: ViewName = Field(
+        default="flip", description="how the pairs' pictures are seen the second time; flip is upside down"
+    )
+    prompts: list[Prompt] = Field(
+        default=[], max_length=4, description="one picture with two to four readings, in place of pairs"
+    )
+    views: list[ViewName] = Field(
+        default=[], max_length=4, description="how each of prompts is seen; the first is identity: as it is"
+    )
+
+
+def check(params: Params, files: Files) -> Iterator[Complaint]:
+    """Prompts and views that do not go together."""
+    if bool(params.prompts or params.views) and {"pairs", "view"} & params.model_fields_set:
+        yield Complaint(("prompts",), "a figure has pairs and a view, or prompts and views, not both")
+    elif len(params.prompts) != len(params.views):
+        count = f"{len(params.prompts)} prompts and {len(params.views)} views"
+        yield Complaint(("views",), f"each prompt is seen through a view of its own: there are {count}")
+    elif len(params.prompts) == 1:
+        yield Complaint(("prompts",), "an anagram has two to four prompts")
+    elif params.views and params.views[0] != "identity":
+        yield Complaint(("views", 0), "the first prompt is for the picture as it stands: identity")
 
 
 def cells(params: Params) -> list[Cell]:
-    """Each picture is shown three times: upright, through the view, and on its way from one to the other."""
-    seen = f"through the view “{params.view}”"
-    return [
-        Cell(
-            f"{p}" + (f"-s={sample}" if len(params.samples) > 1 else ""),
-            f"{pair.upright} / {pair.turned}",
-            f"A visual anagram of {pair.upright} and {pair.turned}.",
-            params.process()
-            | {
-                "upright": pair.upright,
-                "turned": pair.turned,
-                "view": params.view,
-                "guidance": float(params.guidance),
-                "sample": sample,
-            },
-            models={"stage1": params.model},
-            minutes=0.6,
-            pictures=[
-                Labelled("picture", pair.upright, f"A visual anagram, drawn to show {pair.upright}."),
-                Labelled("turned", pair.turned, f"The same picture {seen}, drawn to show {pair.turned}."),
-                Labelled("animation", "from one to the other", f"The picture turns until it is seen {seen}."),
-            ],
-        )
-        for p, pair in enumerate(params.pairs)
-        for sample in params.samples
+    """Each picture is shown as it stands, through each other view, and on its way there."""
+    found: list[Cell] = []
+    readings: list[tuple[list[str], list[ViewName]]] = [
+        ([pair.upright, pair.turned], ["identity", params.view]) for pair in params.pairs
     ]
+    for number, (prompts, views) in enumerate(
+        [(params.prompts, params.views)] if params.prompts else readings
+    ):
+        shown = [
+            Labelled("picture", prompts[0], f"A visual anagram, drawn to show {prompts[0]}.", prompts[0])
+        ]
+        for output, prompt, view in zip(TURNED[1:], prompts[1:], views[1:], strict=False):
+            alt = f"The same picture through the view “{view}”, drawn to show {prompt}."
+            shown.append(Labelled(output, prompt, alt, prompt))
+        seen = " and ".join(f"“{view}”" for view in views[1:])
+        alt = f"The picture turns until it is seen through the view {seen}."
+        shown.append(Labelled("animation", "from one to the other", alt))
+        own = {"prompts": prompts, "views": views}
+        found += params.named(number, "A visual anagram", prompts, own, shown)
+    return found
 
 
 def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
-    """One process for each picture; its second reading is the same pixels, moved."""
+    """One process for each picture; its other readings are the same pixels, moved."""
     import functools
 
     import numpy as np
@@ -96,25 +114,29 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     from ._process import Combine, Denoiser, Loop, Task, drawn, noise_of
 
     @functools.cache
-    def both_readings(view: str) -> Combine:
-        return lambda estimates: averaged(estimates, [VIEWS["identity"], VIEWS[view]])
+    def readings(*views: str) -> Combine:
+        return lambda estimates: averaged(estimates, [VIEWS[view] for view in views])
 
     def anagram(cell: Cell, denoiser: Denoiser) -> Task:
         params = cell.params
         noise, generator = noise_of(context.seed(cell, "sample", params["sample"]), denoiser)
-        loop = Loop.of(cell, context, both_readings(params["view"]))
-        return Task(loop, noise, generator, (params["upright"], params["turned"]))
+        loop = Loop.of(cell, context, readings(*params["views"]))
+        return Task(loop, noise, generator, tuple(params["prompts"]))
 
     for cell, process in drawn(cells, context, anagram):
-        x, view = torch.from_numpy(process.end), VIEWS[cell.params["view"]]
-        turning = [view.frame(x, 0.5 - 0.5 * float(np.cos(np.pi * k / 12))).numpy() for k in range(13)]
-        frames = to_bytes(np.stack([turning[0]] * 5 + turning + [turning[-1]] * 5))
+        x, views = torch.from_numpy(process.end), [VIEWS[view] for view in cell.params["views"]]
+        frames = []
+        for view in views[1:]:
+            turning = [view.frame(x, 0.5 - 0.5 * float(np.cos(np.pi * k / 12))).numpy() for k in range(13)]
+            frames += [turning[0]] * 5 + turning + [turning[-1]] * 5
         yield (
             cell,
             [
-                picture("picture", to_bytes(process.end)),
-                picture("turned", to_bytes(view.apply(x))),
-                animation("animation", frames, fps=8, quality=90),
+                *(
+                    picture(output, to_bytes(view.apply(x)))
+                    for output, view in zip(TURNED, views, strict=False)
+                ),
+                animation("animation", to_bytes(np.stack(frames)), fps=8, quality=90),
                 *process.outputs(),
             ],
         )

@@ -361,6 +361,19 @@ function distance(figure) {
   }
 }
 
+/* A picture whose light is turned down until its colours are gone: a hybrid of grey and colour. */
+function dim(figure) {
+  for (const [link, image] of moved(figure)) {
+    const input = range("How dark it is", 100, 0);
+    input.addEventListener("input", () => {
+      const dark = input.value / 100;
+      image.style.filter = `grayscale(${dark}) brightness(${1 - 0.4 * dark})`;
+    });
+    const ends = make("div", { className: "sides" }, make("span", { textContent: "light" }), make("span", { textContent: "dark" }));
+    link.closest(".cell").append(make("div", { className: "control stacked" }, input, ends));
+  }
+}
+
 function videos() {
   for (const video of all("video")) {
     video.controls = false; // the browser's own cover half of a film as low as these
@@ -409,7 +422,7 @@ function stops() {
 themes();
 search();
 lightbox();
-const kinds = { compare, scrubber, turn, flip, distance };
+const kinds = { compare, scrubber, turn, flip, distance, dim };
 for (const figure of all("figure[data-kind]")) if (figure.querySelector(".cells")) kinds[figure.dataset.kind]?.(figure);
 videos();
 copying();

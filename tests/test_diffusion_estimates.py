@@ -13,7 +13,7 @@ from noisebook.diffusion import estimates, filters, metrics
 from noisebook.diffusion.denoiser import Denoiser, Enlarge, null_prompt
 from noisebook.diffusion.gaussian import GaussianDenoiser
 from noisebook.diffusion.guidance import Autoguidance, ClassifierFreeGuidance, IntervalGuidance
-from noisebook.diffusion.views import VIEWS, Permutation, View
+from noisebook.diffusion.views import FAILING, VIEWS, Permutation, View
 
 torch.set_num_threads(1)
 
@@ -178,11 +178,24 @@ def test_anagram_guides_first_and_averages_after() -> None:
     assert v is not None and v.unique().tolist() == pytest.approx([0.7])
 
 
-def test_a_view_that_is_not_orthogonal_is_refused() -> None:
-    half = View("half")
-    half.is_orthogonal = False
+@pytest.mark.parametrize("name", sorted(FAILING))
+def test_a_view_that_is_not_orthogonal_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="not orthogonal"):
-        estimates.averaged([estimates.guided(Constant(ANSWERS), ["cat"])], [half])
+        estimates.averaged([estimates.guided(Constant(ANSWERS), ["cat"])], [FAILING[name]])
+
+
+@pytest.mark.parametrize("view", [*VIEWS.values(), *FAILING.values()], ids=lambda view: view.name)
+def test_a_view_is_orthogonal_if_it_says_so(view: View) -> None:
+    """The covariance of noise through a view is M Mᵀ, where M is its matrix: 1 if it is noise still."""
+    size = 8
+    basis = torch.eye(3 * size * size, dtype=torch.float64).view(-1, 3, size, size)
+    matrix = view.apply(basis).flatten(1).T
+    assert (
+        torch.allclose(matrix @ matrix.T, torch.eye(len(matrix), dtype=torch.float64)) == view.is_orthogonal
+    )
+    assert torch.allclose(view.invert(view.apply(basis)), basis, atol=1e-6), "it has an inverse all the same"
+    x = noise(2, 3, size, size).double()
+    assert torch.allclose(view.apply(x).flatten(1), x.flatten(1) @ matrix.T), "it is linear"
 
 
 def test_one_function_is_a_whole_view() -> None:
@@ -212,6 +225,29 @@ def test_hybrid_filters_the_noise_and_averages_the_variance() -> None:
     torch.testing.assert_close(variance, 2 * v)
     both, _ = estimates.split(lambda *_: (low, v), lambda *_: (low, v), lowpass)(x, 5)
     torch.testing.assert_close(both, low, atol=1e-5, rtol=1e-5)
+
+
+@settings(deadline=None, max_examples=20)
+@given(length=st.sampled_from([1, 3, 13, 31]), seed=st.integers(0, 1000))
+def test_motion_and_grey_are_linear_and_keep_what_is_even(length: int, seed: int) -> None:
+    x, y = noise(2, 3, 32, 32, seed=seed), noise(2, 3, 32, 32, seed=seed + 1)
+    for lowpass in (lambda x: filters.motion_blur(x, length), filters.grey):
+        assert lowpass(x).shape == x.shape
+        torch.testing.assert_close(lowpass(x + 2 * y), lowpass(x) + 2 * lowpass(y), atol=1e-5, rtol=1e-5)
+        flat = torch.full((1, 3, 32, 32), 0.4)
+        torch.testing.assert_close(lowpass(flat), flat)
+    torch.testing.assert_close(filters.grey(filters.grey(x)), filters.grey(x))
+
+
+def test_motion_blurs_along_the_diagonal_alone() -> None:
+    point = torch.zeros(1, 1, 16, 16)
+    point[..., 8, 8] = 1
+    moved = filters.motion_blur(point, 5)[0, 0]
+    assert [moved[k, k].item() for k in range(5, 12)] == pytest.approx([0, *[0.2] * 5, 0])
+    assert moved.sum().item() == pytest.approx(1)
+    for length, message in ((4, "odd"), (0, "odd"), (33, "too far")):
+        with pytest.raises(ValueError, match=message):
+            filters.motion_blur(point, length)
 
 
 def test_hybrid_kernel_follows_the_size() -> None:

@@ -10,7 +10,7 @@ import sys
 import types
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -22,6 +22,7 @@ from noisebook.cells.contract import Labelled, canonical
 from noisebook.cells.outputs import picture
 from noisebook.diffusion.denoiser import Denoiser, Enlarge
 from noisebook.diffusion.gaussian import GaussianDenoiser
+from noisebook.diffusion.views import FAILING, VIEWS
 from noisebook.models.pictures import UnreadablePicture, from_bytes, open_rgb, read_picture, to_bytes
 from tests.fake_context import FakeContext, FakeStored, pixels, run
 
@@ -36,6 +37,7 @@ NAMES = [
     "inpaint",
     "anagram",
     "hybrid",
+    "failing_view",
     "text_to_image",
     "super_resolve",
 ]
@@ -437,6 +439,120 @@ def test_stage_two_needs_stage_one_and_enlarges_it() -> None:
     assert shown.shape == (64, 64, 3) and np.abs(shown.astype(int) - 60).max() <= 1
 
 
+@pytest.mark.parametrize("view", sorted(set(VIEWS) - {"identity"}))
+def test_an_anagram_is_seen_through_the_view_it_names(view: str) -> None:
+    anagram = module("anagram")
+    params = anagram.Params.model_validate({"view": view, "stride": 330})
+    cell, *_ = anagram.cells(params)
+    outputs = run(anagram, [cell], context())["0"]
+    x = torch.from_numpy(pixels(outputs["picture"]).astype(np.float32)).movedim(-1, 0) - 127.5
+    seen = torch.from_numpy(pixels(outputs["turned"]).astype(np.float32)).movedim(-1, 0) - 127.5
+    torch.testing.assert_close(seen, VIEWS[view].apply(x), atol=1.0, rtol=0)
+
+
+def test_one_picture_with_four_readings() -> None:
+    """Each believes in one bright quarter, seen through its own turn: every quarter is their mean."""
+    corner = torch.full((3, 32, 32), -0.4)
+    corner[:, :16, :16] = 0.8
+    denoiser = GaussianDenoiser({"a": corner}, spread=0.05, image_size=32)
+    anagram = module("anagram")
+    views = ["identity", "quarter turn", "half turn", "three-quarter turn"]
+    params = anagram.Params.model_validate({"prompts": ["a"] * 4, "views": views, "guidance": 1.0})
+    assert not list(anagram.check(params, Sizes()))
+    (cell,) = anagram.cells(params)
+    assert [shown.prompt for shown in cell.pictures] == ["a", "a", "a", "a", ""]
+    outputs = run(anagram, [cell], FakeContext({"stage1": denoiser}))["0"]
+    for name in ("picture", "turned", "turned 2", "turned 3"):
+        quarter = from_bytes(pixels(outputs[name]))[:, :16, :16]
+        assert quarter.mean() == pytest.approx((0.8 - 3 * 0.4) / 4, abs=0.05)
+    assert Image.open(io.BytesIO(outputs["animation"].data)).n_frames > 30
+
+
+def test_every_view_can_be_named_in_a_section() -> None:
+    assert set(get_args(module("anagram").ViewName)) == set(VIEWS)
+
+
+@pytest.mark.parametrize("name", ["grey", "motion"])
+def test_a_hybrid_by_colour_or_motion(name: str) -> None:
+    """What the filter passes is the far prompt's, the rest the near one's."""
+    from noisebook.diffusion import filters
+
+    generator = torch.Generator().manual_seed(0)
+    far, near = torch.rand(2, 3, 32, 32, generator=generator) * 0.6 - 0.3
+    denoiser = GaussianDenoiser({"far": far, "near": near}, spread=0.02, image_size=32)
+    hybrid = module("hybrid")
+    pairs = [{"far": "far", "near": "near"}]
+    params = hybrid.Params.model_validate({"pairs": pairs, "filter": name, "guidance": 1.0, "motion": 14})
+    assert [c.loc for c in hybrid.check(params, Sizes())] == [("motion",)]
+    params = hybrid.Params.model_validate({"pairs": pairs, "filter": name, "guidance": 1.0})
+    (cell,) = hybrid.cells(params)
+    outputs = run(hybrid, [cell], FakeContext({"stage1": denoiser}))["0"]
+
+    def lowpass(x: torch.Tensor) -> torch.Tensor:
+        return (filters.grey(x[None]) if name == "grey" else filters.motion_blur(x[None], 7))[0]
+
+    x = torch.from_numpy(from_bytes(pixels(outputs["picture"])))
+    torch.testing.assert_close(x, lowpass(far) + near - lowpass(near), atol=0.15, rtol=0)
+    torch.testing.assert_close(
+        torch.from_numpy(from_bytes(pixels(outputs["far"]))), lowpass(x), atol=0.02, rtol=0
+    )
+
+
+def test_a_hybrid_of_three() -> None:
+    """Flat from far, a broad wave half way, stripes from near."""
+    from noisebook.diffusion.filters import blur
+
+    far, middle, near = torch.full((3, 3, 64, 64), 0.0)
+    far += 0.3
+    middle[:] = 0.3 * torch.sin(torch.arange(64) * 2 * torch.pi / 16)
+    near[:, ::2] = 0.3
+    denoiser = GaussianDenoiser({"far": far, "middle": middle, "near": near}, spread=0.02, image_size=64)
+    hybrid = module("hybrid")
+    pairs = [{"far": "far", "middle": "middle", "near": "near"}]
+    params = hybrid.Params.model_validate({"pairs": pairs, "sigma": 8.0, "guidance": 1.0})
+    (cell,) = hybrid.cells(params)
+    assert cell.label == "near / middle / far"
+    outputs = run(hybrid, [cell], FakeContext({"stage1": denoiser}))["0"]
+    assert {"picture", "middle", "far", "animation"} <= set(outputs)
+    x = torch.from_numpy(from_bytes(pixels(outputs["picture"])))
+    assert x.mean().item() == pytest.approx(0.3, abs=0.05)
+    assert (x[:, ::2] - x[:, 1::2]).mean().item() == pytest.approx(0.3, abs=0.05)
+    wave = blur(x[None], 9, 1.0)[0].mean(1) - x.mean()
+    assert np.corrcoef(wave[0].numpy(), middle[0, 0].numpy())[0, 1] > 0.95
+
+
+def test_an_inverse_hybrid_is_a_real_picture_from_far() -> None:
+    from noisebook.diffusion.filters import blur
+
+    near = torch.zeros(3, 64, 64)
+    near[:, ::2] = 0.3
+    denoiser = GaussianDenoiser({"near": near}, spread=0.02, image_size=64)
+    hybrid = module("hybrid")
+    pairs = [{"near": "near", "picture": "images/tower.jpg"}]
+    params = hybrid.Params.model_validate({"pairs": pairs, "guidance": 1.0})
+    assert not list(hybrid.check(params, Sizes()))
+    (cell,) = hybrid.cells(params)
+    assert cell.inputs == {"picture": "images/tower.jpg"} and cell.label == "near / tower"
+    outputs = run(hybrid, [cell], FakeContext({"stage1": denoiser}))["0"]
+    x = torch.from_numpy(from_bytes(pixels(outputs["picture"])))[None]
+    real = torch.from_numpy(read_picture(Path("images/tower.jpg"), 64))[None]
+    apart = (blur(x, 33, 2.0) - blur(real, 33, 2.0)).square().mean().sqrt()
+    assert apart < 0.1 and (x[..., ::2, :] - x[..., 1::2, :]).mean() > 0.2
+
+
+def test_only_an_orthogonal_view_leaves_noise_as_it_is() -> None:
+    failing = module("failing_view")
+    white = torch.randn(256, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    assert (failing.spectrum(VIEWS["skew"].apply(white)) - 1).abs().max() < 0.4
+    blurred, tinted = (failing.spectrum(view.apply(white)) for view in FAILING.values())
+    assert blurred[:, 16, 16].mean() > 0.8 and blurred[:, 0].max() < 0.7
+    assert tinted.mean((1, 2)).tolist() == pytest.approx([1.96, 1.0, 0.36], abs=0.05)
+    cells = failing.cells(failing.Params(stride=330))
+    outputs = run(failing, cells, context())
+    powers = [json.loads(outputs[cell.id]["power of noise"].data)["value"] for cell in cells]
+    assert powers[0] == pytest.approx(1, abs=0.02) and powers[1] < 0.6 and powers[2] > 1.05
+
+
 # Bad parameters
 
 
@@ -454,6 +570,29 @@ class Sizes:
         ("gaussian_blur", {"kernel": 4}, ("kernel",), "even"),
         ("gaussian_blur", {"kernel": 99, "size": 32}, ("kernel",), "too large"),
         ("hybrid", {"kernel": 32}, ("kernel",), "even"),
+        ("hybrid", {"pairs": [{"near": "cat"}]}, ("pairs", 0), "either a prompt"),
+        ("hybrid", {"pairs": [{"near": "cat", "far": "dog", "picture": "a.png"}]}, ("pairs", 0), "either"),
+        (
+            "hybrid",
+            {"pairs": [{"near": "cat", "middle": "owl", "far": "dog"}], "filter": "grey"},
+            ("pairs", 0, "middle"),
+            "no half way",
+        ),
+        (
+            "hybrid",
+            {"pairs": [{"near": "cat", "middle": "owl", "far": "dog"}], "middle_sigma": 2.0},
+            ("middle_sigma",),
+            "less than the far one",
+        ),
+        ("anagram", {"prompts": ["cat"], "views": ["identity", "flip"]}, ("views",), "1 prompts and 2 views"),
+        ("anagram", {"prompts": ["cat"], "views": ["identity"]}, ("prompts",), "two to four"),
+        ("anagram", {"prompts": ["cat", "dog"], "views": ["flip", "skew"]}, ("views", 0), "identity"),
+        (
+            "anagram",
+            {"prompts": ["cat", "dog"], "views": ["identity", "skew"], "view": "flip"},
+            ("prompts",),
+            "not both",
+        ),
         ("iterative", {"kernel": 32}, ("kernel",), "even"),
         ("iterative", {"i_start": 34}, ("i_start",), "0 to 33"),
         ("sdedit", {"i_start": [1, 60]}, ("i_start",), "0 to 33"),
@@ -493,7 +632,7 @@ def test_what_a_schema_cannot_say(
     assert [c.loc for c in complaints] == [loc] and message in complaints[0].message
 
 
-@pytest.mark.parametrize("name", ["gaussian_blur", "hybrid", "iterative", "sdedit", "inpaint"])
+@pytest.mark.parametrize("name", ["gaussian_blur", "anagram", "hybrid", "iterative", "sdedit", "inpaint"])
 def test_defaults_are_right(name: str) -> None:
     generator = module(name)
     assert not list(generator.check(generator.Params(), Sizes()))

@@ -109,11 +109,13 @@ class Labelled:
     Attributes:
         output: the name of the output that is shown.
         label, alt: as a cell's own.
+        prompt: what it was drawn to show, so that a judge can say how well it does.
     """
 
     output: str
     label: str
     alt: str
+    prompt: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Gaussian blur: the classical denoiser, and the low half of a hybrid image."""
+"""Linear filters. Each is the part of a hybrid image that is seen one way: from far, in motion, in grey."""
 
 from __future__ import annotations
 
@@ -41,3 +41,26 @@ def scaled_blur(size: int, kernel: int, sigma: float) -> tuple[int, float]:
     """
     factor = size / 64
     return kernel if factor == 1 else 2 * round((kernel * factor - 1) / 2) + 1, sigma * factor
+
+
+def motion_blur(x: Tensor, length: int) -> Tensor:
+    """``x`` (B, C, H, W) as it moves along its diagonal: the mean of ``length`` (odd) shifts of one pixel
+    down and across, mirrored at its edges.
+
+    Raises:
+        ValueError: an even length, or one that reaches beyond the mirror image.
+    """
+    reach = length // 2
+    if length < 1 or length % 2 == 0:
+        raise ValueError(f"motion must be an odd number of pixels, not {length}")
+    if reach >= min(x.shape[-2:]):
+        raise ValueError(f"a motion of {length} is too far for a picture of {x.shape[-1]}×{x.shape[-2]}")
+    height, width = x.shape[-2:]
+    padded = functional.pad(x, (reach, reach, reach, reach), mode="reflect")
+    shifted = [padded[..., k : k + height, k : k + width] for k in range(length)]
+    return torch.stack(shifted).mean(0)
+
+
+def grey(x: Tensor) -> Tensor:
+    """``x`` (B, C, H, W) without its colours: the mean of its channels in each."""
+    return x.mean(1, keepdim=True).expand_as(x)

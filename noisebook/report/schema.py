@@ -106,12 +106,12 @@ class ReportFile(_Strict):
 class Layout(_Strict):
     """How a figure's cells are arranged. Never part of a key."""
 
-    kind: Literal["grid", "row", "pairs", "filmstrip", "compare", "scrubber", "turn", "flip", "distance"] = (
-        Field(
-            default="grid",
-            description="compare: a slider between two cells; scrubber: one state at a time; "
-            "turn, flip: an anagram; distance: a hybrid",
-        )
+    kind: Literal[
+        "grid", "row", "pairs", "filmstrip", "compare", "scrubber", "turn", "flip", "distance", "dim"
+    ] = Field(
+        default="grid",
+        description="compare: a slider between two cells; scrubber: one state at a time; "
+        "turn, flip: an anagram; distance, dim: a hybrid",
     )
     columns: int | None = Field(default=None, ge=1, le=24, description="cells in a row on a wide screen")
 
