@@ -1,0 +1,216 @@
+"""Stable Diffusion's real classes, small and random: our pictures against diffusers' pipelines."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    StableDiffusionImg2ImgPipeline,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
+
+from noisebook.diffusion import latents, schedules, thresholding
+from noisebook.diffusion.estimates import guided
+from noisebook.diffusion.gaussian import GaussianDenoiser
+from noisebook.diffusion.posterior import ddim
+from noisebook.diffusion.sampling import draw_noise, finish, generators, reverse
+from noisebook.models.encoders import CLIP, TextEncoder
+from noisebook.models.lock import MissingModel
+from noisebook.models.settings import Settings
+from noisebook.models.stable_diffusion import StableDiffusion
+
+torch.set_num_threads(1)
+SIDE, FACTOR, WIDTH = 8, 2, 16
+SIZE = SIDE * FACTOR
+STEPS = 10
+TIMESTEPS = [t + 1 for t in schedules.leading(STEPS)]
+"""Those of its pipelines."""
+
+
+def parts(prediction: str) -> dict[str, Any]:
+    torch.manual_seed(2)
+    unet = UNet2DConditionModel(
+        sample_size=SIDE,
+        block_out_channels=(16, 32),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=WIDTH,
+        attention_head_dim=8,
+        norm_num_groups=8,
+    )
+    vae = AutoencoderKL(
+        block_out_channels=(8, 16),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        latent_channels=4,
+        norm_num_groups=4,
+        sample_size=SIZE,
+    )
+    scheduler = DDIMScheduler(
+        beta_schedule="scaled_linear",
+        beta_start=0.00085,
+        beta_end=0.012,
+        clip_sample=False,
+        steps_offset=1,
+        prediction_type=prediction,
+    )
+    encoder = CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=8,
+            hidden_size=WIDTH,
+            intermediate_size=32,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            eos_token_id=1,
+            pad_token_id=1,
+            bos_token_id=0,
+        )
+    )
+    words = {"<s>": 0, "</s>": 1, "<unk>": 2, "a": 3, "cat": 4, "dog": 5}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing("<s> $A </s>", None, [("<s>", 0), ("</s>", 1)])
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="</s>", eos_token="</s>", unk_token="<unk>", model_max_length=77
+    )
+    return {"unet": unet, "vae": vae, "scheduler": scheduler, "text_encoder": encoder, "tokenizer": fast}
+
+
+def folder_for(place: Path, prediction: str = "epsilon") -> Path:
+    StableDiffusionPipeline(
+        **parts(prediction), safety_checker=None, feature_extractor=None, requires_safety_checker=False
+    ).save_pretrained(place)
+    return place
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return folder_for(tmp_path_factory.mktemp("sd"))
+
+
+def opened(folder: Path, cache: Path) -> StableDiffusion:
+    return StableDiffusion(folder, TextEncoder(folder, "one", cache, Settings(), CLIP))
+
+
+@pytest.fixture
+def model(folder: Path, tmp_path: Path) -> StableDiffusion:
+    return opened(folder, tmp_path)
+
+
+def pipeline(folder: Path, kind: Any) -> Any:
+    found = kind.from_pretrained(folder, safety_checker=None, requires_safety_checker=False)
+    found.set_progress_bar_config(disable=True)
+    return found
+
+
+def ours(model: StableDiffusion, x: torch.Tensor, timesteps: list[int], scale: float) -> torch.Tensor:
+    estimate = guided(model, ["a cat"], scale)
+    states = reverse(
+        x,
+        timesteps,
+        model.alphas_cumprod,
+        estimate,
+        generators([5]),
+        threshold=thresholding.none,
+        step=ddim(),
+    )
+    return model.decode(finish(states))
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize("scale", [1.0, 7.0])
+def test_text_to_image_is_diffusers(tmp_path: Path, prediction: str, scale: float) -> None:
+    place = folder_for(tmp_path / "sd", prediction)
+    model = opened(place, tmp_path)
+    assert isinstance(model, latents.LatentDenoiser)
+    assert (model.image_size, model.latent_shape) == (SIZE, (4, SIDE, SIDE))
+    x = draw_noise(generators([5]), model.latent_shape)
+    got = ours(model, x, TIMESTEPS, scale)
+    expected = pipeline(place, StableDiffusionPipeline)(
+        "a cat", latents=x, num_inference_steps=STEPS, guidance_scale=scale, output_type="np"
+    ).images
+    expected = torch.from_numpy(expected).permute(0, 3, 1, 2) * 2 - 1
+    assert got.std() > 0.05
+    torch.testing.assert_close(got.clamp(-1, 1), expected, atol=1e-4, rtol=0)
+
+
+def test_image_to_image_is_diffusers(
+    model: StableDiffusion, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = torch.rand(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    theirs = pipeline(folder, StableDiffusionImg2ImgPipeline)
+    # Its encoder draws a sample; ours takes the mean, which a seed does not move.
+    from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
+
+    monkeypatch.setattr(DiagonalGaussianDistribution, "sample", lambda self, generator=None: self.mode())
+    expected = theirs(
+        "a cat",
+        image=original,
+        strength=0.7,
+        num_inference_steps=STEPS,
+        guidance_scale=7.0,
+        generator=torch.Generator().manual_seed(5),
+        output_type="np",
+    ).images
+    timesteps = TIMESTEPS[3:]
+    noise = draw_noise(generators([5]), model.latent_shape)
+    x = schedules.forward(model.encode(original), float(model.alphas_cumprod[timesteps[0]]), noise)
+    got = ours(model, x, timesteps, 7.0).clamp(-1, 1).permute(0, 2, 3, 1)
+    torch.testing.assert_close(got, torch.from_numpy(expected) * 2 - 1, atol=1e-4, rtol=0)
+
+
+def test_embeddings_are_those_of_the_pipeline(model: StableDiffusion, folder: Path) -> None:
+    expected, _ = pipeline(folder, StableDiffusionPipeline).encode_prompt("a cat", "cpu", 1, False)
+    torch.testing.assert_close(model.embed(["a cat"]), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_networks_leave_before_the_encoder_comes(
+    model: StableDiffusion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model.network.loaded(), model.autoencoder.loaded()
+    load = TextEncoder._load
+
+    def alone(self: TextEncoder) -> Any:
+        assert model.network._loaded is None and model.autoencoder._loaded is None
+        return load(self)
+
+    monkeypatch.setattr(TextEncoder, "_load", alone)
+    model.embed(["a dog"])
+
+
+def test_a_hole_is_pooled_to_latents(model: StableDiffusion) -> None:
+    hole = torch.zeros(1, 1, SIZE, SIZE)
+    hole[..., 3, 6] = 1
+    pooled = latents.pooled(model, hole)
+    assert pooled.shape == (1, 1, SIDE, SIDE) and pooled.sum() == 1 and pooled[0, 0, 1, 3] == 1
+    plain = GaussianDenoiser({})
+    assert latents.pooled(plain, hole) is hole and latents.decoded(plain, hole) is hole
+    assert latents.shape_of(plain) == (3, plain.image_size, plain.image_size)
+
+
+def test_what_is_refused(model: StableDiffusion, folder: Path, tmp_path: Path) -> None:
+    for number, (message, file, values) in enumerate(
+        [
+            ("4 latent channels, found one of 9", "unet/config.json", {"in_channels": 9}),
+            ("with addition_embed_type", "unet/config.json", {"addition_embed_type": "text_time"}),
+            ("AutoencoderKL, found AutoencoderDC", "vae/config.json", {"_class_name": "AutoencoderDC"}),
+            ("is not known", "scheduler/scheduler_config.json", {"_class_name": "EDMEulerScheduler"}),
+        ]
+    ):
+        place = tmp_path / str(number)
+        shutil.copytree(folder, place)
+        path = place / file
+        path.write_text(json.dumps(json.loads(path.read_text()) | values))
+        with pytest.raises(MissingModel, match=message):
+            StableDiffusion(place, model.text)
