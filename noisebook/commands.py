@@ -361,14 +361,15 @@ def list_models() -> None:
 @models.command("add")
 @click.argument("name")
 @click.option("--folder", type=click.Path(path_type=Path), help="Where the weights lie already.")
-def add_model(name: str, folder: Path | None) -> None:
+@click.option("--revision", default="main", help="Branch, tag or commit on the hub.")
+def add_model(name: str, folder: Path | None, revision: str) -> None:
     """Get a model or data set, and pin it if it is not.
 
     NAME is one that `models list` names, a repository on the hub (owner/name), or a folder.
     """
     from noisebook.models.catalogue import add
 
-    for line in add(here(), name, folder):
+    for line in add(here(), name, folder, revision):
         click.echo(line)
 
 

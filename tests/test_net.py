@@ -27,16 +27,14 @@ from noisebook.cells.contract import Disagreement, derive_seed
 from noisebook.cells.store import Store
 from noisebook.diffusion.denoiser import Denoiser, Enlarge
 from noisebook.diffusion.schedules import clean, forward, squared_cosine
-from noisebook.kernels import native
 from noisebook.models import captions as teaching
 from noisebook.models import net, tokens
 from noisebook.models.library import Library, Picture, write
 from noisebook.models.lock import MissingModel, read_lock
 from noisebook.models.lock import load as load_model
 from noisebook.models.text import WEIGHTS
-from noisebook.networks.precision import fastest_dtype
 from noisebook.networks.text import training as net_training_module
-from noisebook.networks.text.denoiser import NetDenoiser, load_network
+from noisebook.networks.text.denoiser import NetDenoiser
 from noisebook.networks.text.muon import orthogonal
 from noisebook.networks.text.network import TEXT_WIDTH, Network, Shape, halved, shape_of
 from noisebook.networks.text.training import BANDS, Recipe, Training, draw_batch, log_noise, weight
@@ -585,21 +583,6 @@ def test_a_killed_run_ends_where_the_unbroken_one_does(no_encoder: None, tmp_pat
 
 
 # Publishing
-
-
-def test_a_loaded_network_keeps_its_transformed_weights_and_answers_as_before() -> None:
-    torch.manual_seed(0)
-    plain = Network(TINY)
-    with torch.no_grad():
-        for value in plain.parameters():
-            value.add_(0.02 * torch.randn_like(value))
-    loaded = load_network(plain.state_dict(), TINY)
-    kinds = {type(layer) for layer in loaded.modules() if getattr(layer, "kernel_size", ()) == (3, 3)}
-    fast = fastest_dtype() == torch.float32 and not native.unavailable()
-    assert native.FixedConv2d in kinds if fast else kinds == {torch.nn.Conv2d}
-    x, noise, read = torch.randn(4, 3, 64, 64), torch.zeros(4), torch.randn(4, 16, TEXT_WIDTH)
-    with torch.no_grad():
-        assert torch.allclose(loaded(x, noise, read), plain(x, noise, read), atol=1e-4)
 
 
 def test_weights_are_published_pinned_and_read_back(no_encoder: None, tmp_path: Path) -> None:

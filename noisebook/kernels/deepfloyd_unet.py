@@ -17,7 +17,7 @@ from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 from torch.nn import functional
 
-from noisebook.kernels import native
+from noisebook.kernels import compiled, native
 
 PARTS = frozenset({"convolution", "block", "attention"})
 LARGEST = 200_000_000
@@ -39,7 +39,7 @@ def accelerate(unet: nn.Module, parts: Collection[str] = PARTS) -> str:
         return "stock (not in one precision on the CPU)"
     if sum(value.numel() for value in parameters) > LARGEST:
         return "stock (transformed weights would not fit)"
-    reason = native.unavailable(dtype)
+    reason = compiled.unavailable(dtype)
     if reason:
         return f"stock ({reason})"
     unet.requires_grad_(False).to(memory_format=torch.channels_last)

@@ -14,83 +14,22 @@ the same, as PyTorch does, and what comes out is rounding noise.
 from __future__ import annotations
 
 import ctypes
-import functools
-import hashlib
-import os
-import shlex
-import shutil
-import subprocess
-import tempfile
 from contextlib import suppress
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-FLAGS = ["-O3", "-mfma", "-std=c++17", "-fopenmp", "-shared", "-fPIC"]
+from noisebook.kernels.compiled import SOURCES, available, call, unavailable
+
 CHANNELS = 16
 """Numbers of channels must be multiples of this: two vectors."""
 TILES = 32
 """Fewest 4×4 tiles of a batch that are worth a transform of the weights in memory."""
 
-_CONVOLUTION = {"winograd_forward": (4, 6), "winograd_gradient": (4, 6)}
-_NORMALIZATION = {"batch_sums": (2, 3), "scale_gelu": (4, 3), "group_norm": (6, 6)}
-
-
-class _Source(NamedTuple):
-    """A file of kernels: its compiler flags; of each kernel, how many pointers and then integers it takes;
-    a and b of the convolution's points 0, a, -a, b, -b and ∞."""
-
-    file: str
-    flags: list[str]
-    signatures: dict[str, tuple[int, int]]
-    points: tuple[float, float]
-
-    def weights_to_frequencies(self) -> Tensor:
-        """G of F(4×4, 3×3) (Lavin & Gray 2015), for both axes: (36, 9)."""
-        a, b = self.points
-        rows = [[1 / (a * b) ** 2, 0, 0]]
-        for p, other in ((a, b), (b, a)):
-            rows += [[1, p, p * p], [1, -p, p * p]]
-            scale = 2 * p**2 * (p**2 - other**2)
-            rows[-2:] = [[value / scale for value in row] for row in rows[-2:]]
-        g = torch.tensor([*rows, [0, 0, 1]], dtype=torch.float64)
-        return torch.kron(g, g).float()
-
-
-SOURCES = {
-    torch.float32: _Source(
-        "native.cpp",
-        ["-mavx2"],
-        {
-            **_CONVOLUTION,
-            **_NORMALIZATION,
-            "gelu_gradient": (8, 3),
-            "batch_gradient": (5, 3),
-        },
-        (1, 2),
-    ),
-    torch.bfloat16: _Source(
-        "native_bf16.cpp",
-        [f"-mavx512{part}" for part in ("f", "bw", "dq", "vl", "bf16")],
-        {
-            **_CONVOLUTION,
-            **_NORMALIZATION,
-            "gelu_sums": (7, 3),
-            "gelu_gradient": (7, 3),
-            "attention": (3, 7),
-        },
-        (5 / 8, 5 / 4),
-    ),
-}
 _WEIGHTS_TO_FREQUENCIES = {dtype: source.weights_to_frequencies() for dtype, source in SOURCES.items()}
-
-
-class Unavailable(RuntimeError):
-    """Why the kernels cannot be had here."""
 
 
 def accelerate(net: nn.Module, dtype: torch.dtype = torch.float32, *, fixed: bool = False) -> str:
@@ -135,17 +74,6 @@ def accelerate(net: nn.Module, dtype: torch.dtype = torch.float32, *, fixed: boo
         sequence[i].__class__ = BatchNormGELU
         sequence[i + 1] = nn.Identity()
     return "winograd" if dtype == torch.float32 else "winograd bfloat16"
-
-
-def unavailable(dtype: torch.dtype = torch.float32) -> str:
-    """Why the kernels of a type cannot be used here; empty if they can."""
-    if os.environ.get("NOISEBOOK_NATIVE") == "0":
-        return "NOISEBOOK_NATIVE=0"
-    try:
-        _kernels(dtype)
-    except Unavailable as problem:
-        return str(problem)
-    return ""
 
 
 class WinogradConv2d(nn.Conv2d):
@@ -223,7 +151,7 @@ def group_norm(layer: nn.GroupNorm, x: Tensor, modulation: Tensor | None = None,
     modulation = None if modulation is None else modulation.float().contiguous()
     epsilon = torch.tensor(layer.eps)
     pointers = (images, weight, bias, modulation, epsilon, y)
-    _call(x.dtype, "group_norm", *pointers, n, height * width, channels, layer.num_groups, int(gelu))
+    call(x.dtype, "group_norm", *pointers, n, height * width, channels, layer.num_groups, int(gelu))
     return y.permute(0, 3, 1, 2)
 
 
@@ -241,11 +169,11 @@ def attention(pixels: Tensor, text: Tensor, heads: int) -> Tensor:
     images, queries, width = pixels.shape
     channels = text.shape[2] // 2
     whole, size = width > channels, channels // heads
-    if pixels.dtype == torch.bfloat16 and size % CHANNELS == 0 and _available(torch.bfloat16):
+    if pixels.dtype == torch.bfloat16 and size % CHANNELS == 0 and available(torch.bfloat16):
         pixels, text = pixels.contiguous(), text.contiguous()
         y = pixels.new_empty(images, queries, channels)
         sizes = images, queries, text.shape[1], heads, size, int(whole)
-        _call(pixels.dtype, "attention", pixels, text, y, *sizes)
+        call(pixels.dtype, "attention", pixels, text, y, *sizes)
         return y
     own = pixels.chunk(3 if whole else 1, 2)
     keys_and_values = list(text.chunk(2, 2))
@@ -289,7 +217,7 @@ def _covers(x: Tensor, weight: Tensor, channels: int, own: torch.dtype = torch.f
         and x.shape[1] == channels  # or else PyTorch explains
         and x.numel() > 0
     )
-    return dtype if fits and _available(dtype) else None
+    return dtype if fits and available(dtype) else None
 
 
 class _Convolution(torch.autograd.Function):
@@ -332,7 +260,7 @@ def _winograd(x: Tensor, panels: Tensor, bias: Tensor | None, outputs: int) -> T
     *image, inputs = x.shape
     y = x.new_empty(*image, outputs)
     bias = None if bias is None else bias.float().contiguous()
-    _call(x.dtype, "winograd_forward", x, panels, bias, y, *image, inputs, outputs)
+    call(x.dtype, "winograd_forward", x, panels, bias, y, *image, inputs, outputs)
     return y.permute(0, 3, 1, 2)
 
 
@@ -344,7 +272,7 @@ def _weight_gradient(x: Tensor, dy: Tensor) -> tuple[Tensor, Tensor]:
     threads = torch.get_num_threads()
     sums = torch.zeros(threads, 36, inputs, outputs)
     bias_sums = torch.zeros(threads, outputs)
-    _call(x.dtype, "winograd_gradient", x, dy, sums, bias_sums, *image, inputs, outputs)
+    call(x.dtype, "winograd_gradient", x, dy, sums, bias_sums, *image, inputs, outputs)
     weight = _WEIGHTS_TO_FREQUENCIES[x.dtype].T @ sums.sum(0).view(36, -1)
     return weight.view(3, 3, inputs, outputs).permute(3, 2, 0, 1).contiguous(), bias_sums.sum(0)
 
@@ -354,7 +282,7 @@ def _scale_gelu(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     images = _nhwc(x)
     channels = images.shape[3]
     y = torch.empty_like(images)
-    _call(x.dtype, "scale_gelu", images, y, scale, shift, images.numel() // channels, channels)
+    call(x.dtype, "scale_gelu", images, y, scale, shift, images.numel() // channels, channels)
     return y.permute(0, 3, 1, 2)
 
 
@@ -374,7 +302,7 @@ class _BatchNormGELU(torch.autograd.Function):
         channels = images.shape[3]
         n = images.numel() // channels
         sums = images.new_zeros(torch.get_num_threads(), 2, channels, dtype=torch.float64)
-        _call(x.dtype, "batch_sums", images, sums, n, channels)
+        call(x.dtype, "batch_sums", images, sums, n, channels)
         shift, square = sums.sum(0) / n
         mean = images.view(n, channels)[0].double() + shift
         var = (square - shift**2).clamp(min=0)
@@ -397,34 +325,24 @@ class _BatchNormGELU(torch.autograd.Function):
         dx = torch.empty_like(images)
         sums = images.new_zeros(torch.get_num_threads(), 2, channels, dtype=torch.float64)
         if x.dtype == torch.float32:
-            _call(x.dtype, "gelu_gradient", images, dy, dx, *vectors, sums, n, channels)
+            call(x.dtype, "gelu_gradient", images, dy, dx, *vectors, sums, n, channels)
         else:
-            _call(x.dtype, "gelu_sums", images, dy, *vectors, sums, n, channels)
+            call(x.dtype, "gelu_sums", images, dy, *vectors, sums, n, channels)
         dbias, dweight = sums.sum(0)
         # dx = scale (dz - dbias/n - x̂ dweight/n), with x̂ = (x - mean) rstd written out.
         scale, shift, mean, rstd = vectors
         slope = -scale.double() * rstd * dweight / n
         offset = (-scale.double() * dbias / n - slope * mean).float()
         if x.dtype == torch.float32:
-            _call(x.dtype, "batch_gradient", images, dx, scale, slope.float(), offset, n, channels)
+            call(x.dtype, "batch_gradient", images, dx, scale, slope.float(), offset, n, channels)
         else:
-            _call(x.dtype, "gelu_gradient", images, dy, dx, scale, shift, slope.float(), offset, n, channels)
+            call(x.dtype, "gelu_gradient", images, dy, dx, scale, shift, slope.float(), offset, n, channels)
         return dx.permute(0, 3, 1, 2), dweight.float(), dbias.float(), None, None, None, None
 
 
 def _nhwc(x: Tensor) -> Tensor:
     """(N, C, H, W) as dense (N, H, W, C); a view where the memory format is channels_last."""
     return x.permute(0, 2, 3, 1).contiguous()
-
-
-def _call(dtype: torch.dtype, kernel: str, *arguments: Tensor | int | None) -> None:
-    """Call a kernel with tensors' addresses and with sizes, on as many threads as PyTorch uses."""
-    getattr(_kernels(dtype), kernel)(
-        *(
-            ctypes.c_void_p(argument.data_ptr()) if isinstance(argument, Tensor) else argument
-            for argument in (*arguments, torch.get_num_threads())
-        )
-    )
 
 
 def _keep_memory() -> None:
@@ -437,75 +355,3 @@ def _keep_memory() -> None:
         options = ctypes.CDLL(None).mallopt
         options(-4, 0)  # M_MMAP_MAX: everything from the heap
         options(-1, -1)  # M_TRIM_THRESHOLD: which never shrinks
-
-
-@functools.cache
-def _available(dtype: torch.dtype) -> bool:
-    try:
-        _kernels(dtype)
-    except Unavailable:
-        return False
-    return True
-
-
-@functools.cache
-def _kernels(dtype: torch.dtype) -> ctypes.CDLL:
-    """A type's kernels, compiled and loaded. Their OpenMP runtime is the one PyTorch has loaded already.
-
-    Raises:
-        Unavailable: no such processor, no compiler, or it failed.
-    """
-    if dtype not in SOURCES:
-        raise Unavailable(f"no kernels for {dtype}")
-    # PyTorch calls it so only if there is FMA as well.
-    if torch.backends.cpu.get_cpu_capability() not in {"AVX2", "AVX512"}:
-        raise Unavailable("no AVX2 and FMA")
-    compiler = (
-        shlex.split(os.environ.get("CXX", ""))
-        or [path for path in map(shutil.which, ["g++", "clang++"]) if path][:1]
-    )
-    if not compiler:
-        raise Unavailable("no C++ compiler")
-    file, own_flags, signatures, _ = SOURCES[dtype]
-    source, header = Path(__file__).with_name(file), Path(__file__).with_name("native.h")
-    command = [*compiler, *FLAGS, *own_flags]
-    try:
-        code = source.read_bytes() + header.read_bytes() + "\0".join(command).encode()
-        digest = hashlib.sha256(code).hexdigest()
-        library = _cache() / f"{digest[:16]}.so"
-        if not library.exists():
-            with tempfile.TemporaryDirectory(dir=library.parent) as folder:
-                built = Path(folder, library.name)
-                # Another process may be at the same: the rename makes either's file appear whole.
-                subprocess.run(
-                    [*command, str(source), "-o", str(built)],
-                    check=True,
-                    capture_output=True,
-                    text=True,
-                    timeout=300,
-                )
-                built.replace(library)
-        kernels = ctypes.CDLL(str(library))
-    except subprocess.CalledProcessError as problem:
-        first = (problem.stderr.strip() or "no message").splitlines()[0]
-        raise Unavailable(f"{compiler[0]} failed: {first}") from problem
-    except (OSError, subprocess.TimeoutExpired) as problem:
-        raise Unavailable(str(problem)) from problem
-    if dtype == torch.bfloat16 and not kernels.supported():
-        raise Unavailable("no AVX512_BF16")
-    for name, (pointers, integers) in signatures.items():
-        function = getattr(kernels, name)
-        function.restype = None
-        function.argtypes = [ctypes.c_void_p] * pointers + [ctypes.c_int64] * integers
-    return kernels
-
-
-def _cache() -> Path:
-    """Where compiled kernels are kept; for its owner alone, as what lies there is run."""
-    override = os.environ.get("NOISEBOOK_CACHE_DIR")
-    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = Path(override) if override else user / "noisebook"
-    folder = folder / "native"
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o700)
-    return folder

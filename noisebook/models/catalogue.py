@@ -99,7 +99,7 @@ def _about(entries: Mapping[str, Entry]) -> str:
     return "pinned by this report"
 
 
-def add(root: Path, name: str, folder: Path | None = None) -> Iterator[str]:
+def add(root: Path, name: str, folder: Path | None = None, revision: str = "main") -> Iterator[str]:
     """Make ``name`` usable, with a line for each thing done.
 
     DeepFloyd is pinned, and so is a folder or a repository on the hub (owner/name); all else is fetched.
@@ -112,19 +112,19 @@ def add(root: Path, name: str, folder: Path | None = None) -> Iterator[str]:
         if folder is not None and not stage:
             raise MissingModel(f"a folder holds one stage: noisebook models add {family}/stage1 --folder …")
         for number in [int(stage)] if stage.isdecimal() else [1, 2]:
-            entry = pin_stage(root, family.removeprefix("deepfloyd-"), number, folder)
+            entry = pin_stage(root, family.removeprefix("deepfloyd-"), number, folder, revision)
             yield f"{family}/stage{number}: {len(entry['files'])} files at {entry['revision']}"
         return
     entries = {each: entry for each, entry in known(root).items() if name in (each, each.partition("/")[0])}
     if not entries or folder:
-        yield _pinned(root, name, folder)
+        yield _pinned(root, name, folder, revision)
         return
     for each, entry in entries.items():
         load(each, entry, root)
         yield f"{each}: here"
 
 
-def _pinned(root: Path, name: str, folder: Path | None) -> str:
+def _pinned(root: Path, name: str, folder: Path | None, revision: str) -> str:
     """Pin ``name`` from ``folder``, from the folder that it is, or from the hub."""
     if folder is None and (root / name).is_dir():
         folder = Path(name)
@@ -135,7 +135,7 @@ def _pinned(root: Path, name: str, folder: Path | None) -> str:
     from noisebook.models.pinning import pin_model
 
     family = family_of({"hub" if folder is None else "folder": name})
-    entry = pin_model(root, family, "" if folder else name, folder)
+    entry = pin_model(root, family, "" if folder else name, folder, revision)
     return f"{family}/stage1: {len(entry['files'])} files at {entry['revision']}, {entry['licence']}"
 
 

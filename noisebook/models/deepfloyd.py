@@ -1,7 +1,7 @@
 """DeepFloyd IF, stages I and II, through diffusers.
 
-    python -m noisebook.models.deepfloyd xl          # download, and pin in models.lock.json
-    python -m noisebook.models.deepfloyd m --folder /models/IF-I-M --stage 1
+    noisebook models add deepfloyd-xl          # download, and pin in models.lock.json
+    noisebook models add deepfloyd-m/stage1 --folder /models/IF-I-M
 
 Sizes xl, l and m for stage I, l and m for stage II (xl's second stage is l's). The weights are gated: accept
 the licence on the model's page, then set HF_TOKEN or run ``hf auth login``. Pinned files are checked before
@@ -14,7 +14,6 @@ precision and memory are :mod:`noisebook.models.settings`. For networks that are
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -168,29 +167,3 @@ def pin_stage(
         repository=repository,
         **({"folder": str(folder)} if folder else {}),
     )
-
-
-def main() -> int:
-    """``python -m noisebook.models.deepfloyd``."""
-    parser = argparse.ArgumentParser(
-        prog="python -m noisebook.models.deepfloyd", description="Pin DeepFloyd IF."
-    )
-    parser.add_argument("size", choices=["xl", "l", "m"])
-    parser.add_argument("--stage", type=int, choices=[1, 2], help="one stage only")
-    parser.add_argument("--folder", type=Path, help="a folder that already holds that stage")
-    parser.add_argument("--revision", default="main", help="branch, tag or commit on the hub")
-    given = parser.parse_args()
-    if given.folder and not given.stage:
-        parser.error("--folder holds one stage: say which with --stage")
-    try:
-        for stage in [given.stage] if given.stage else [1, 2]:
-            entry = pin_stage(Path.cwd(), given.size, stage, given.folder, given.revision)
-            print(f"deepfloyd-{given.size}/stage{stage}: {len(entry['files'])} files at {entry['revision']}")
-    except MissingModel as error:
-        print(error)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

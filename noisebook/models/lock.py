@@ -29,11 +29,7 @@ AUTO = "auto"
 EMBEDDED = "exact"
 DEEPFLOYD = ("deepfloyd-xl", "deepfloyd-l", "deepfloyd-m")
 """Model families: ``auto`` is the first of DeepFloyd's that is here, or else the embedded one."""
-HINTS = {
-    family: f"`python -m noisebook.models.deepfloyd {family.removeprefix('deepfloyd-')}` pins it, "
-    "from the hub or a folder"
-    for family in DEEPFLOYD
-}
+HINTS = {family: f"`noisebook models add {family}` pins it, from the hub or a folder" for family in DEEPFLOYD}
 """How to have a family that no lock file of a new report pins."""
 
 

@@ -13,16 +13,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from noisebook.kernels import native
+from noisebook.kernels import compiled, native
 from noisebook.kernels.native import BatchNormGELU, WinogradConv2d, accelerate
+from noisebook.networks.precision import fastest_dtype
+from noisebook.networks.text.denoiser import load_network
+from noisebook.networks.text.network import TEXT_WIDTH, Network, Shape
 
 try:
-    native._kernels(torch.float32)
+    compiled._kernels(torch.float32)
     reason = ""
-except native.Unavailable as problem:
+except compiled.Unavailable as problem:
     reason = str(problem)
 needs_kernels = pytest.mark.skipif(bool(reason), reason=reason)
-needs_half_kernels = pytest.mark.skipif(not native._available(torch.bfloat16), reason="no AVX512_BF16")
+needs_half_kernels = pytest.mark.skipif(not compiled.available(torch.bfloat16), reason="no AVX512_BF16")
 
 
 @pytest.fixture(autouse=True)
@@ -179,7 +182,7 @@ def test_gelu_is_exact_to_single_precision() -> None:
     x = torch.cat([torch.linspace(-30, 30, 6000), torch.tensor([0.0, -0.0, -1e30, 1e30, 1e-30, 3e-5])])
     x = x[:, None].expand(-1, 16).contiguous()
     y = torch.empty_like(x)
-    native._call(torch.float32, "scale_gelu", x, y, torch.ones(16), torch.zeros(16), len(x), 16)
+    compiled.call(torch.float32, "scale_gelu", x, y, torch.ones(16), torch.zeros(16), len(x), 16)
     wrong = (y - nn.functional.gelu(x.double())).abs()
     assert (wrong <= 3e-7 * x.double().abs()).all(), float(wrong.max())
 
@@ -406,11 +409,11 @@ def test_any_number_of_threads_is_right(threads: int) -> None:
 @pytest.fixture
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("NOISEBOOK_CACHE_DIR", str(tmp_path))
-    native._kernels.cache_clear()
-    native._available.cache_clear()
+    compiled._kernels.cache_clear()
+    compiled.available.cache_clear()
     yield tmp_path / "native"
-    native._kernels.cache_clear()
-    native._available.cache_clear()
+    compiled._kernels.cache_clear()
+    compiled.available.cache_clear()
 
 
 @needs_kernels
@@ -419,8 +422,8 @@ def test_the_kernels_are_compiled_once_into_a_private_folder(own_cache: Path) ->
     assert own_cache.stat().st_mode & 0o777 == 0o700
     (library,) = own_cache.iterdir()
     made = library.stat()
-    native._kernels.cache_clear()
-    native._available.cache_clear()
+    compiled._kernels.cache_clear()
+    compiled.available.cache_clear()
     assert accelerate(convolution(16, 16)) == "winograd"
     assert list(own_cache.iterdir()) == [library]
     assert (library.stat().st_mtime_ns, library.stat().st_ino) == (made.st_mtime_ns, made.st_ino)
@@ -454,8 +457,8 @@ def test_without_what_it_needs_the_network_stays_stock(
 def test_without_kernels_for_bfloat16_autocast_stays_pytorchs_own(
     own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = native.SOURCES[torch.bfloat16]
-    monkeypatch.setitem(native.SOURCES, torch.bfloat16, source._replace(flags=["-mavx512nothing"]))
+    source = compiled.SOURCES[torch.bfloat16]
+    monkeypatch.setitem(compiled.SOURCES, torch.bfloat16, source._replace(flags=["-mavx512nothing"]))
     net: Any = nn.Sequential(*convolution(16, 16), *normalization(16))
     assert "mavx512nothing" in accelerate(net, torch.bfloat16)
     assert type(net[0]) is nn.Conv2d and type(net[1]) is nn.BatchNorm2d
@@ -468,3 +471,19 @@ def test_without_kernels_for_bfloat16_autocast_stays_pytorchs_own(
 
 def test_a_network_in_double_precision_stays_stock() -> None:
     assert accelerate(convolution(16, 16).double()) == "stock (not in single precision on the CPU)"
+
+
+def test_a_loaded_network_keeps_its_transformed_weights_and_answers_as_before() -> None:
+    torch.manual_seed(0)
+    shape = Shape(channels=(16, 16, 32), blocks=(1, 1, 1), looks=2)
+    plain = Network(shape)
+    with torch.no_grad():
+        for value in plain.parameters():
+            value.add_(0.02 * torch.randn_like(value))
+    loaded = load_network(plain.state_dict(), shape)
+    kinds = {type(layer) for layer in loaded.modules() if getattr(layer, "kernel_size", ()) == (3, 3)}
+    fast = fastest_dtype() == torch.float32 and not compiled.unavailable()
+    assert native.FixedConv2d in kinds if fast else kinds == {torch.nn.Conv2d}
+    x, noise, read = torch.randn(4, 3, 64, 64), torch.zeros(4), torch.randn(4, 16, TEXT_WIDTH)
+    with torch.no_grad():
+        assert torch.allclose(loaded(x, noise, read), plain(x, noise, read), atol=1e-4)
