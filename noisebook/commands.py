@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from noisebook.building import Request, Unfinished
+from noisebook.building import build as build_project
 from noisebook.cells.plan import Planned, everything, work
 from noisebook.guard import Guarded
 from noisebook.progress import forecast
-from noisebook.project import Project, Request, Unfinished, find_root
-from noisebook.project import build as build_project
+from noisebook.project import Project, find_root
 from noisebook.render.formats import duration, size
 
 if TYPE_CHECKING:

@@ -18,7 +18,6 @@ from noisebook.cells.folders import user_cache, write_atomically
 from noisebook.cells.plan import everything
 from noisebook.models import catalogue
 from noisebook.report.model import BadInput
-from noisebook.shared.remote import scrub
 
 if TYPE_CHECKING:
     from noisebook.project import Project
@@ -213,6 +212,8 @@ def _shared(book: Project) -> Iterator[Finding]:
     if remote is None:
         return
     if reason := remote.reachable():
+        from noisebook.shared.connection import scrub
+
         mend = "check the address, the network and the credentials (docs/cluster.md)"
         yield Finding("wrong", "shared store", scrub(reason), mend)
     else:

@@ -1,39 +1,35 @@
-"""A report on this machine: what its author wrote, its store, the plan that joins them, and its build."""
+"""A report on this machine: what its author wrote, its store, and the plan that joins them."""
 
 from __future__ import annotations
 
 import os
-import time
-import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
-from noisebook.cells import fresh, reads
 from noisebook.cells.digests import Digests
 from noisebook.cells.folders import find
-from noisebook.cells.plan import Planned, Work, everything, work
+from noisebook.cells.plan import Planned, everything
 from noisebook.cells.planner import PlanError, Planner
 from noisebook.cells.registry import Registry, suggest
-from noisebook.cells.run import Outcome, Watcher, execute
 from noisebook.cells.store import Store
-from noisebook.git import untracked
-from noisebook.models import catalogue, library, tasks
+from noisebook.models import library, tasks
 from noisebook.models.lock import AUTO, HINTS, Entry, Models, automatic, hint_for, known
-from noisebook.progress import forecast, lacking, reasons, watcher
-from noisebook.render.formats import duration, size
 from noisebook.report.load import load_report
 from noisebook.report.model import BadInput, Figure, Position, Problem, Report, Section
-from noisebook.shared.remote import BadPlace, Remote, Unreachable, is_url
+
+if TYPE_CHECKING:
+    from noisebook.shared.remote import Remote
 
 CACHE = "cache"
 """The folder of the local store when report.yaml names a URL."""
 
 
-class Unfinished(Exception):
-    """Not all of the work could be done. The message says why, and what to do."""
+def is_url(place: str) -> bool:
+    """Whether ``place`` is a URL rather than a folder."""
+    return "://" in place
 
 
 def find_root(start: Path) -> Path:
@@ -95,6 +91,9 @@ class Project:
         place = self.place or self.report.store
         if not is_url(place):
             return None
+        from noisebook.shared.connection import BadPlace
+        from noisebook.shared.remote import Remote
+
         try:
             return Remote(place)
         except BadPlace as error:
@@ -266,172 +265,3 @@ def key_policy(names: Iterable[str]) -> Mapping[str, str]:
         except metadata.PackageNotFoundError:
             values[name] = os.environ.get(f"NOISEBOOK_{name.upper()}", "")
     return values
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a build is asked for.
-
-    Attributes:
-        only: figures, sections, generators or cells; all of them if empty.
-        compute: compute what is missing.
-        frozen: fail by name on what is missing.
-        keep_stale: show old pictures, marked as stale, where new ones are missing.
-        beyond: what to do if it will take longer than report.yaml's minutes_limit.
-        scheduler: the address of a Dask scheduler; on this machine if None.
-        jobs: cells that are computed at once on this machine.
-    """
-
-    only: tuple[str, ...] = ()
-    compute: bool = True
-    frozen: bool = False
-    keep_stale: bool = False
-    beyond: Literal["compute", "refuse", "leave out"] = "refuse"
-    scheduler: str | None = None
-    jobs: int = 1
-
-
-@dataclass(slots=True)
-class Built:
-    """What a build came to: what was computed, and how many pages were written."""
-
-    outcome: Outcome = field(default_factory=Outcome)
-    pages: int = 0
-
-    def check(self) -> None:
-        """Raises KeyboardInterrupt if it was stopped, Unfinished if a cell could not be computed."""
-        if self.outcome.stopped:
-            raise KeyboardInterrupt
-        if self.outcome.failures:
-            raise Unfinished(
-                "\n".join(
-                    f"{group[0].figure}: {len(group)} not computed\n  {message}"
-                    for group, message in self.outcome.failures
-                )
-            )
-
-
-def build(book: Project, request: Request, say: Callable[[str], None] = print) -> Built:
-    """Compute what is missing and write the site, which is written even if something failed.
-
-    What is wrong with the text is told before anything is computed.
-
-    Raises BadInput, or Unfinished where nothing is written: frozen with cells missing, or beyond the limit.
-    """
-    from noisebook.render.site import proofread
-
-    started = time.perf_counter()
-    if request.frozen and book.automatic:
-        message, hint = "model: auto depends on the machine; a frozen build does not", "name a model family"
-        raise BadInput([Problem(at, message, hint) for at in book.automatic])
-    begun, opened_files = time.time_ns(), reads.record()
-    before = fresh.look(book.root, fresh.inputs(book.root))[0]
-    todo = _fetched(book, [c for cells in book.select(request.only).values() for c in cells], say)
-    if todo.cells and request.frozen:
-        raise Unfinished(lacking(todo))
-    built = Built()
-    if todo.cells and request.compute and _affordable(book, todo, request.beyond):
-        proofread(book.report)
-        for group in todo.groups:
-            say(reasons(group))
-        for line in catalogue.lacking(_models(todo.cells), book.lock, book.root):
-            warnings.warn(line, stacklevel=2)
-        built.outcome = _compute(book, todo, request)
-    if book.automatic:
-        say(f"model auto: this machine has {book.machine}")
-    built.pages = render(book, keep_stale=request.keep_stale)
-    say(_summary(book, built, time.perf_counter() - started))
-    whole = not (request.only or request.keep_stale or book.draft or book.place or book.automatic)
-    if whole and not work([c for cells in book.select(()).values() for c in cells]).cells:
-        files = {*opened_files, *map(str, book.digests.asked)}
-        fresh.remember(book.root, before, _summary(book, Built(), 0.0), files, begun)
-    return built
-
-
-def render(book: Project, *, keep_stale: bool = False) -> int:
-    """Write the site; the number of pages that changed."""
-    from noisebook.render.site import render_site
-
-    return render_site(book.report, book.planned, book.site, keep_stale=keep_stale).written
-
-
-def _fetched(book: Project, cells: list[Planned], say: Callable[[str], None]) -> Work:
-    """What is left to compute of ``cells`` once what the shared store has is here."""
-    todo = work(cells)
-    if not todo.cells or book.draft or book.remote is None:
-        return todo
-    try:
-        if count := book.remote.read_through(cells):
-            say(f"fetched {count} cells from {book.remote}")
-    except Unreachable as error:
-        warnings.warn(f"{error}; going on with what is here", stacklevel=2)
-    return work(cells)
-
-
-def _models(cells: Iterable[Planned]) -> set[str]:
-    """The names in the lock of all models that ``cells`` use."""
-    return {name for cell in cells for name in cell.models.values()}
-
-
-def _affordable(book: Project, todo: Work, beyond: str) -> bool:
-    """Whether to compute ``todo``; raises Unfinished where that is for a person to say."""
-    seconds = forecast(todo.cells)
-    if seconds <= 60 * book.report.minutes_limit or beyond == "compute" or book.draft:
-        return True
-    if beyond == "refuse":
-        raise Unfinished(
-            f"this would take about {duration(seconds)}, more than the {book.report.minutes_limit:g} minutes "
-            "that report.yaml allows unasked: "
-            "add --yes, choose with --only ID, or show old pictures with --keep-stale"
-        )
-    return False
-
-
-def _compute(book: Project, todo: Work, request: Request) -> Outcome:
-    """Compute ``todo`` in this process, in several, or on a cluster."""
-    with watcher(len(todo.cells)) as watching:
-        if request.scheduler is None and request.jobs == 1:
-            return execute(todo, book.models, watching, draft=book.draft, errors=book.notes / "errors")
-        try:
-            from noisebook.shared.dask_executor import SchedulerAway
-            from noisebook.shared.workers import workers
-
-            if request.scheduler:
-                return _on_cluster(book, todo, request.scheduler, watching)
-            with workers(min(request.jobs, len(todo.cells))) as (scheduler, threads):
-                return _on_cluster(book, todo, scheduler, watching, threads)
-        except ModuleNotFoundError as error:
-            raise Unfinished(f"{error}: pip install 'noisebook[cluster]'") from error
-        except SchedulerAway as error:
-            raise Unfinished(str(error)) from error
-
-
-def _on_cluster(book: Project, todo: Work, scheduler: str, watching: Watcher, threads: str = "") -> Outcome:
-    """Compute ``todo`` by way of a scheduler; a lock entry with ``"gpu": true`` asks for one."""
-    from noisebook.shared import dask_executor
-
-    def gpu(planned: Planned) -> bool:
-        return any(book.lock[name].get("gpu") for name in planned.models.values())
-
-    job = dask_executor.job(book, opened)
-    job = replace(job, threads=threads or job.threads)
-    return dask_executor.compute(todo, scheduler, job, watching, remote=book.remote, gpu=gpu)
-
-
-def _summary(book: Project, built: Built, seconds: float) -> str:
-    """The last lines of a build."""
-    cells = {c.key: c for group in book.planned.values() for c in group}
-    computed = built.outcome.computed
-    cached = sum(c.cached for c in cells.values()) - sum(r.key in cells for r in computed)
-    line = (
-        f"computed {len(computed)}, cached {cached}, {duration(seconds)}, "
-        f"{size(built.outcome.bytes)} stored, {built.pages} pages written: {book.site / 'index.html'}"
-    )
-    missing = sum(not c.cached for c in cells.values())
-    if missing:
-        pending = sum(not c.cached for _, f in book.figures() if f.pending for c in book.planned[f.id])
-        line += f"\n{missing} cells are missing ({pending} of them pending): their figures say so"
-    if computed and not book.draft:
-        added = untracked(book.store.place)
-        line += f"\na commit would add {size(added)} under {book.store.place.name}/" if added else ""
-    return line

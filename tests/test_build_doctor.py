@@ -20,7 +20,7 @@ from .servers import free_port
 def found(book: Book, monkeypatch: pytest.MonkeyPatch) -> object:
     """What the doctor says of a part of the book's installation."""
     monkeypatch.setenv("NOISEBOOK_CACHE_DIR", str(book.cache))
-    monkeypatch.setattr("noisebook.shared.remote.PAUSES", (0.01,))
+    monkeypatch.setattr("noisebook.shared.connection.PAUSES", (0.01,))
 
     def ask(about: str, **keywords: str) -> list[Finding]:
         return [finding for finding in examine(Project(book.root, **keywords)) if finding.about == about]  # type: ignore[arg-type]
@@ -51,7 +51,7 @@ def test_every_fault_says_how_to_mend_it(book: Book, found, monkeypatch: pytest.
     assert any(f.level == "wrong" and "pillow" in f.found for f in found("packages"))
     monkeypatch.undo()
     monkeypatch.setenv("NOISEBOOK_CACHE_DIR", str(book.cache))
-    monkeypatch.setattr("noisebook.shared.remote.PAUSES", (0.01,))
+    monkeypatch.setattr("noisebook.shared.connection.PAUSES", (0.01,))
 
     [path] = sorted((book.root / "cache" / "objects").glob("[!.]*"))[:1]
     path.write_bytes(b"spoilt")

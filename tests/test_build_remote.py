@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from noisebook.cells.store import Store
-from noisebook.shared.remote import BadPlace, Remote, Unreachable, check_url, scrub
+from noisebook.shared.connection import BadPlace, Unreachable, check_url, scrub
+from noisebook.shared.remote import Remote
 
 from . import ensure_sshd
 from .conftest import Book
@@ -24,7 +25,7 @@ from .test_build_store import put
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("noisebook.shared.remote.PAUSES", (0.05,))
+    monkeypatch.setattr("noisebook.shared.connection.PAUSES", (0.05,))
 
 
 def apply(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
@@ -168,7 +169,7 @@ def test_an_upload_that_broke_off_is_never_visible(
     here, there = new_store(tmp_path / "here"), new_store(tmp_path / "there")
     keys = [put(here, value) for value in range(4)]
     puts = 0
-    real = Remote._put
+    real = Remote.put
 
     def breaking(self: Remote, name: str, data: bytes) -> None:
         nonlocal puts
@@ -180,7 +181,7 @@ def test_an_upload_that_broke_off_is_never_visible(
             raise Unreachable("the line is cut")
         real(self, name, data)
 
-    monkeypatch.setattr(Remote, "_put", breaking)
+    monkeypatch.setattr(Remote, "put", breaking)
     done = remote.push(here, keys)
     assert done.cells + len(done.left) == 4 and done.left and "cut" in done.reason
     assert remote.keys() == set(keys) - set(done.left)
@@ -205,7 +206,7 @@ def test_a_line_that_is_cut_silently_is_not_waited_for(
 ) -> None:
     """The server's processes stand still: its connections stay open, and nothing comes."""
     apply(monkeypatch, sftp.environment)
-    monkeypatch.setattr("noisebook.shared.remote.READ_SECONDS", 3)
+    monkeypatch.setattr("noisebook.shared.connection.READ_SECONDS", 3)
     here = new_store(tmp_path / "here")
     keys = [put(here, value) for value in range(2)]
     remote = Remote(f"{sftp.url}-cut")
