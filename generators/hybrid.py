@@ -16,6 +16,10 @@ from ._sampling import Illusions, Prompt, even_kernel, stem
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from torch import Tensor
+
+    from noisebook.diffusion.denoiser import Denoiser
+    from noisebook.diffusion.estimates import Estimate
 
 Filter = Literal["blur", "grey", "motion"]
 SEEN = {
@@ -144,19 +148,27 @@ def scaled(cell: Cell, size: int) -> int:
     return 2 * (int(cell.params["motion"]) * size // 128) + 1
 
 
+def knowing(x_0: Tensor, denoiser: Denoiser) -> Estimate:
+    """The estimate of who knows the one picture (3, S, S) that there is."""
+    from noisebook.diffusion.schedules import implied_noise
+
+    def estimate(x_t: Tensor, t: int) -> tuple[Tensor, None]:
+        return implied_noise(x_t, x_0.expand_as(x_t), float(denoiser.alphas_cumprod[t])), None
+
+    return estimate
+
+
 def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     """One process for each picture; its far reading is the same picture, through the filter."""
     import functools
 
     import numpy as np
-    from torch import Tensor
 
-    from noisebook.diffusion.estimates import Estimate, split
+    from noisebook.diffusion.estimates import split
     from noisebook.diffusion.filters import blur, grey, motion_blur, scaled_blur
-    from noisebook.diffusion.schedules import implied_noise
     from noisebook.models.pictures import to_bytes
 
-    from ._process import Combine, Denoiser, Loop, Task, drawn, noise_of, picture_of
+    from ._process import Combine, Loop, Task, drawn, noise_of, picture_of
 
     @functools.cache
     def bands(*lowpass: tuple[int, float]) -> Combine:
@@ -176,13 +188,6 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
         lowpass = functools.partial(motion_blur, length=length) if length else grey
         return lambda estimates: split(estimates[0], estimates[1], lowpass)
 
-    def known(x_0: Tensor, denoiser: Denoiser) -> Estimate:
-        """The estimate of who knows the one picture there is."""
-        return lambda x_t, t: (
-            implied_noise(x_t, x_0.expand_as(x_t), float(denoiser.alphas_cumprod[t])),
-            None,
-        )
-
     def hybrid(cell: Cell, denoiser: Denoiser) -> Task:
         params, size = cell.params, denoiser.image_size
         noise, generator = noise_of(context.seed(cell, "sample", params["sample"]), denoiser)
@@ -191,7 +196,7 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
         else:
             combine = two(scaled(cell, size) if params["filter"] == "motion" else 0)
         if "picture" in cell.inputs:
-            far, rest = known(picture_of(cell, context, size), denoiser), combine
+            far, rest = knowing(picture_of(cell, context, size), denoiser), combine
             # A function of its own, so that no process of another picture is in its batch.
             combine = lambda estimates: rest([far, *estimates])  # noqa: E731
         return Task(Loop.of(cell, context, combine), noise, generator, tuple(params["prompts"]))
