@@ -50,7 +50,10 @@ SCHEDULER = {
 
 def network(channels: int) -> UNet2DConditionModel:
     torch.manual_seed(channels)
-    more: dict[str, Any] = {"class_embed_type": "timestep"} if channels == 6 else {}
+    more: dict[str, Any] = {}
+    if channels == 6:  # as DeepFloyd's stage II is converted
+        more = {"class_embed_type": "timestep", "resnet_skip_time_act": True}
+        more |= dict.fromkeys(("resnet_out_scale_factor", "mid_block_scale_factor"), 2**0.5)
     unet = UNet2DConditionModel(
         sample_size=SIZE * (2 if channels == 6 else 1),
         layers_per_block=1,

@@ -364,7 +364,10 @@ def test_words_and_second_stages_are_refused_before_anything_runs(
     book.write("sections/tiles.md", SECTION % ("a cat", short, short, short))
     done = CliRunner().invoke(cli, ["build"])
     assert done.exit_code == 2 and "sections/tiles.md:4" in done.output
-    assert "faces/stage1 knows no words: write prompt: \"\" in place of 'a cat'" in done.output
+    assert "faces/stage1 knows no words: write \"\" in place of the prompt 'a cat'" in done.output
+    pairs = "generator: anagram\nparams: {pairs: [{upright: '', turned: dog}], model: faces}"
+    book.write("sections/tiles.md", f"---\ntitle: Turned\n{pairs}\n---\n")
+    assert "in place of the prompt 'dog'" in CliRunner().invoke(cli, ["build"]).output
     large = "---\ntitle: Large\ngenerator: super_resolve\nparams: {model: faces}\n---\n"
     book.write("sections/tiles.md", large)
     done = CliRunner().invoke(cli, ["build"])

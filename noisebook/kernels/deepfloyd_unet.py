@@ -71,7 +71,7 @@ class Block(ResnetBlock2D):  # type: ignore[misc]
         if self.conv_shortcut is not None:
             input_tensor = self.conv_shortcut(input_tensor)
         result: Tensor = x.add_(input_tensor)
-        return result
+        return result if self.output_scale_factor == 1 else result.div_(self.output_scale_factor)
 
 
 class Attend:
@@ -110,7 +110,6 @@ def _is_usual(block: ResnetBlock2D) -> bool:
     return (
         block.time_embedding_norm == "scale_shift"
         and isinstance(block.nonlinearity, nn.GELU)
-        and block.output_scale_factor == 1
         and block.dropout.p == 0
         and all(norm.num_channels % native.CHANNELS == 0 for norm in (block.norm1, block.norm2))
     )

@@ -18,11 +18,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from noisebook.models.lock import Entry
+from noisebook.models.prompts import texts
 
-WORDS = ("prompt", "upright", "turned", "far", "near", "negative_prompt")
-"""Parameters of cells that are prompts."""
+WORDS = ("prompt", "prompts", "negative_prompt")
+"""Parameters of cells that are prompts, or lists of them."""
+_VIEW = "a view moves pixels, and what a latent decodes to does not move with it"
 IN_PIXELS = {
-    "anagram": "a view moves pixels, and what a latent decodes to does not move with it",
+    "anagram": _VIEW,
+    "failing_view": _VIEW,
     "hybrid": "frequencies of a latent are not those of its picture",
 }
 """Tasks that latents do not have, and why."""
@@ -40,7 +43,7 @@ def refusal(name: str, entry: Entry, generator: str, params: Mapping[str, Any]) 
         why = IN_PIXELS[generator]
         return f"{name} works on latents and cannot draw {generator}: {why}; use a model of pixels"
     if about.get("conditioning") == "none":
-        for key in WORDS:
-            if params.get(key):
-                return f'{name} knows no words: write {key}: "" in place of {params[key]!r}'
+        for word in texts([params.get(key) for key in WORDS]):
+            if word:
+                return f'{name} knows no words: write "" in place of the prompt {word!r}'
     return ""
