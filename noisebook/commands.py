@@ -14,6 +14,7 @@ from noisebook.building import Request, Unfinished
 from noisebook.building import build as build_project
 from noisebook.cells.plan import Planned, everything, work
 from noisebook.guard import Guarded
+from noisebook.model_commands import models
 from noisebook.progress import forecast
 from noisebook.project import Project, find_root
 from noisebook.render.formats import duration, size
@@ -104,9 +105,13 @@ def build(
 
 @cli.command()
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def status(as_json: bool) -> None:
+@click.option("--deliverables", is_flag=True, help="By what is to be handed in, as report.yaml lists it.")
+def status(as_json: bool, deliverables: bool) -> None:
     """Say which cells are cached, missing or stale. Computes nothing."""
     book = opened()
+    if deliverables:
+        hand_in(book, as_json)
+        return
     if as_json:
         rows = [
             {
@@ -129,6 +134,19 @@ def status(as_json: bool) -> None:
     if todo.cells:
         estimate = duration(forecast(todo.cells))
         click.echo(f"a build would compute {len(todo.cells)} cells, about {estimate}")
+
+
+def hand_in(book: Project, as_json: bool) -> None:
+    """Each deliverable, and what is left to do for it."""
+    from noisebook.render.deliverables import delivered
+
+    items = delivered(book.report, book.planned)
+    if as_json:
+        click.echo(json.dumps([each.row() for each in items], indent=1, ensure_ascii=False))
+        return
+    for each in items:
+        click.echo(each)
+    click.echo(f"{sum(each.state == 'there' for each in items)} of {len(items)} are there")
 
 
 @cli.command()
@@ -293,16 +311,22 @@ def pdf(output: Path, keep_stale: bool) -> None:
 @cli.command()
 @click.argument("folder", default=".", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--title", help="The report's title; else the folder's name.")
-def init(folder: Path, title: str | None) -> None:
+@click.option(
+    "--template",
+    type=click.Choice(["course"]),
+    help="Begin with all sections of a course on diffusion models, in an empty folder.",
+)
+def init(folder: Path, title: str | None, template: str | None) -> None:
     """Start a report of your own: a section, a generator, a theme, ready to build and to publish."""
-    from noisebook.report.starter import new_report
+    from noisebook.report.starter import new_course, new_report
 
     root = folder.resolve()
     name = re.sub(r"[-_\s]+", " ", root.name).strip() or "Report"
-    for path in new_report(root, title or name[:1].upper() + name[1:]):
+    start = new_course if template else new_report
+    for path in start(root, title or name[:1].upper() + name[1:]):
         click.echo(f"wrote {folder / path.relative_to(root)}")
     there = "" if root == Path.cwd() else f"cd {folder}, then "
-    click.echo(f"next: {there}noisebook build")
+    click.echo(f"next: {there}noisebook {'status --deliverables' if template else 'build'}")
 
 
 @cli.command()
@@ -344,40 +368,4 @@ def publish(check: bool) -> None:
     tell(examine(opened()), "a published page")
 
 
-@cli.group()
-def models() -> None:
-    """Which models and data sets there are; pin others, or forget them."""
-
-
-@models.command("list")
-def list_models() -> None:
-    """Name them: what each can do, its size and memory, its licence, whether it is here."""
-    from noisebook.models.catalogue import listed
-
-    for each in listed(here()):
-        facts = [each.state, size(each.bytes) if each.bytes else "", each.memory, each.licence]
-        click.echo(f"{each.name}: {each.about}\n  " + "; ".join(filter(None, facts)))
-
-
-@models.command("add")
-@click.argument("name")
-@click.option("--folder", type=click.Path(path_type=Path), help="Where the weights lie already.")
-@click.option("--revision", default="main", help="Branch, tag or commit on the hub.")
-def add_model(name: str, folder: Path | None, revision: str) -> None:
-    """Get a model or data set, and pin it if it is not.
-
-    NAME is one that `models list` names, a repository on the hub (owner/name), or a folder.
-    """
-    from noisebook.models.catalogue import add
-
-    for line in add(here(), name, folder, revision):
-        click.echo(line)
-
-
-@models.command("remove")
-@click.argument("name")
-def remove_model(name: str) -> None:
-    """Unpin a model of this report."""
-    from noisebook.models.catalogue import remove
-
-    click.echo("unpinned " + ", ".join(remove(here(), name)))
+cli.add_command(models)

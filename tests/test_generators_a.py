@@ -40,6 +40,7 @@ NAMES = [
     "failing_view",
     "text_to_image",
     "super_resolve",
+    "sdedit_enlarged",
 ]
 PHOTO = "a high quality photo"
 
@@ -96,7 +97,7 @@ def test_every_cell_is_drawn(name: str) -> None:
         for shown in cell.pictures or [Labelled("picture", cell.label, cell.alt)]:
             assert shown.label and shown.alt
             seen = pixels(outputs[cell.id][shown.output])
-            assert seen.shape[0] == seen.shape[1] and (np.ptp(seen) > 0 or name == "super_resolve")
+            assert seen.shape[0] == seen.shape[1] and (np.ptp(seen) > 0 or "stage2" in cell.models)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -551,6 +552,23 @@ def test_only_an_orthogonal_view_leaves_noise_as_it_is() -> None:
     outputs = run(failing, cells, context())
     powers = [json.loads(outputs[cell.id]["power of noise"].data)["value"] for cell in cells]
     assert powers[0] == pytest.approx(1, abs=0.02) and powers[1] < 0.6 and powers[2] > 1.05
+
+
+def test_an_edit_is_enlarged_from_the_picture_that_its_row_shows() -> None:
+    edit, large = module("sdedit"), module("sdedit_enlarged")
+    asked = {"edits": [{"picture": "images/tower.jpg", "prompt": "a castle"}], "samples": [0, 3]}
+    rows = edit.cells(edit.Params.model_validate(asked | {"i_start": [5, 7, 10]}))
+    shown = {cell.id: canonical([dict(cell.params), cell.inputs, cell.models]) for cell in rows}
+    cells = large.cells(large.Params.model_validate(asked | {"i_start": [7]}))
+    assert len(cells) == 2
+    for cell in cells:
+        need = cell.needs["small"]
+        again = {c.id: c for c in edit.cells(edit.Params.model_validate(need.params))}[need.cell]
+        assert canonical([dict(again.params), again.inputs, again.models]) == shown[need.cell]
+        assert again.params["sample"] == cell.params["sample"] and again.params["i_start"] == 7
+        assert cell.params["prompt"] == "a castle" and cell.params["guidance"] == 4
+    outputs = run(large, cells, context())
+    assert pixels(outputs[cells[0].id]["picture"]).shape == (64, 64, 3)
 
 
 # Bad parameters

@@ -25,7 +25,7 @@ QUICK = {"ddpm_schedule", "forward", "gaussian_blur", "mnist_architecture"}
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Noisebook and its models, built from copies: what earlier builds left behind is no part of them."""
     source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheels")
-    for name in ("noisebook", "generators", "templates", "models"):
+    for name in ("noisebook", "generators", "images", "templates", "models"):
         shutil.copytree(
             ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info")
         )
@@ -95,6 +95,13 @@ def test_every_generator_can_be_planned_in_a_new_report(command: Path, report: P
     said = noisebook(command, report, "status")
     for name in GENERATORS:
         assert f"{name.replace('_', '-')}: " in said
+
+
+def test_a_course_starts_with_all_its_figures(command: Path, tmp_path: Path) -> None:
+    noisebook(command, tmp_path, "init", "mine", "--template", "course")
+    said = noisebook(command, tmp_path / "mine", "status")
+    assert "\nlogo-large: 1 missing\n" in said and "\nflow-class-samples: 3 missing\n" in said
+    noisebook(command, tmp_path / "mine", "build", "--only", "noisy")
 
 
 @pytest.mark.parametrize("name", sorted(QUICK))

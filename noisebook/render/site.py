@@ -16,6 +16,7 @@ from noisebook.cells.checks import PIXEL_TOLERANCE, PSNR_FLOOR, RELATIVE_TOLERAN
 from noisebook.cells.plan import Planned
 from noisebook.render import bibliography, data, feeds
 from noisebook.render.assets import Site
+from noisebook.render.deliverables import delivered
 from noisebook.render.figures import view
 from noisebook.render.formats import slug
 from noisebook.render.front import cards, mosaic, social
@@ -135,7 +136,8 @@ class _Renderer:
             for name, content in feeds.files(self.report, [(page.href, page.section) for page in self.pages]):
                 self.site.add(name, content)
         written = self.site.write()
-        return RenderSummary(len(self.pages) + 4 + bool(self.works), len(written))
+        own = 4 + bool(self.works) + bool(self.report.deliverables)
+        return RenderSummary(len(self.pages) + own, len(written))
 
     def read(self) -> None:
         """Write the prose of every section. Raises BadInput."""
@@ -211,6 +213,15 @@ class _Renderer:
         )
         said = "How to cite this report, and whose pictures, data and models are in it."
         self._page("credits.html", shared, title="Credits", description=said, text=credits)
+        if self.report.deliverables:
+            self._page(
+                "deliverables.html",
+                shared,
+                title="Deliverables",
+                description="What is to be handed in, and how far it is.",
+                items=delivered(self.report, self.planned),
+                targets=self.targets,
+            )
         if self.works:
             said = "The works that this report refers to."
             self._page("references.html", shared, title="References", description=said)

@@ -17,6 +17,7 @@ from noisebook.cells.registry import Generator, Registry, suggest
 from noisebook.report.files import InputFiles
 from noisebook.report.model import (
     BadInput,
+    Deliverable,
     Enough,
     Figure,
     Position,
@@ -62,6 +63,7 @@ def load_report(
         _check_names(drafts, config, problems)
         _check_references(drafts, problems)
         order += _order(drafts, config, document, problems)
+        _check_deliverables(drafts, config, document, problems)
     files.save()
     told = [*problems, *(problem for draft in drafts for problem in draft.told())]
     if told or config is None:
@@ -81,6 +83,7 @@ def load_report(
         store=config.store,
         parts=config.parts,
         macros={name.removeprefix("\\"): tex for name, tex in config.macros.items()},
+        deliverables=tuple(Deliverable(**dict(each)) for each in config.deliverables),
         minutes_limit=config.minutes_limit,
         key_policy=config.key_policy,
         extra={
@@ -237,6 +240,26 @@ def _order(
             hint = suggest(name, tuple(draft.slug for draft in drafts), "sections")
             problems.append(Problem(where, f"there is no file sections/{name}.md", hint))
     return [*ordered, *rest.values()]
+
+
+def _check_deliverables(
+    drafts: list[Draft], config: ReportFile | None, document: Document, problems: list[Problem]
+) -> None:
+    """Each item names something, and what it names is there."""
+    known = {
+        "figures": tuple(identifier for draft in drafts for identifier in draft.ids),
+        "sections": tuple(draft.slug for draft in drafts),
+    }
+    for index, entry in enumerate(config.deliverables if config else ()):
+        if not entry.figures and not entry.sections:
+            where = document.value(("deliverables", index))
+            problems.append(Problem(where, f"{quote(entry.item)} names neither figures nor sections"))
+        for kind, names in known.items():
+            for place, name in enumerate(getattr(entry, kind)):
+                if name not in names and all(draft.whole for draft in drafts):
+                    where = document.value(("deliverables", index, kind, place))
+                    message = f"no {kind.removesuffix('s')} is called {quote(name)}"
+                    problems.append(Problem(where, message, suggest(name, names, kind)))
 
 
 def _section(draft: Draft, drawn: Drawn) -> Section:

@@ -128,6 +128,15 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
+class Deliverable:
+    """What is to be handed in, and what it consists of; a section is its text and all its figures."""
+
+    item: str
+    figures: tuple[str, ...]
+    sections: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """report.yaml and its sections, in reading order.
 
@@ -149,6 +158,7 @@ class Report:
     parts: Mapping[str, str] = field(default_factory=dict)
     macros: Mapping[str, str] = field(default_factory=dict)
     """TeX macros of every formula: names without their backslash."""
+    deliverables: tuple[Deliverable, ...] = ()
     minutes_limit: float = 15.0
     key_policy: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)

@@ -53,6 +53,14 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+class DeliverableEntry(_Strict):
+    """One item of `deliverables:`, by the figures and sections that it consists of."""
+
+    item: Line = Field(min_length=1, description="what is to be handed in, in words")
+    figures: tuple[Id, ...] = Field((), description="ids of figures that must be computed")
+    sections: tuple[Id, ...] = Field((), description="names of sections: their text, and all their figures")
+
+
 class ReportFile(_Strict):
     """report.yaml."""
 
@@ -94,6 +102,9 @@ class ReportFile(_Strict):
     macros: dict[str, Annotated[str, Field(min_length=1, max_length=1000)]] = Field(
         default_factory=dict,
         description="name → TeX, for every formula of the report; #1 to #9 are arguments",
+    )
+    deliverables: tuple[DeliverableEntry, ...] = Field(
+        (), description="what is to be handed in: a list of {item, figures, sections}"
     )
     minutes_limit: float = Field(
         15.0, ge=0, description="minutes of computing that a build starts without asking for --yes"

@@ -15,7 +15,17 @@ from noisebook.report.parse import Document, Loc, parse_yaml, read
 from noisebook.report.reader import Source
 from noisebook.report.schema import IDENTIFIER, SectionFile, validate
 
-RESERVED = ("index", "404", "manifest", "references", "credits", "validation", "live", "print")
+RESERVED = (
+    "index",
+    "404",
+    "manifest",
+    "references",
+    "credits",
+    "validation",
+    "live",
+    "print",
+    "deliverables",
+)
 """Names that the site needs for itself."""
 
 _FENCE = re.compile(r"^---[ \t]*$", re.MULTILINE)

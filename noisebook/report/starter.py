@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib import metadata
 from pathlib import Path
 
+from noisebook.report.model import BadInput, Position, Problem
 from noisebook.report.scaffold import GENERATOR, PICTURE, TEST, draw_picture, write_new
+
+_PACKAGE = Path(__file__).parents[1]
+COURSE = Path(__file__).with_name("course")
+"""The report of a course, with places to fill."""
+IMAGES = _PACKAGE / "images" if (_PACKAGE / "images").is_dir() else _PACKAGE.parent / "images"
+"""Noisebook's own pictures, in the wheel or in the repository."""
 
 REPORT = """\
 # What this report is. Every key is described in Noisebook's docs/sections.md.
@@ -114,6 +122,23 @@ noisebook new NAME --with-generator   # a section with a figure of its own
 finished pictures. Commit all of them: a push to `main` publishes the site from `cache/` and computes nothing.
 """
 
+COURSE_README = """\
+# {title}
+
+A course's report on diffusion models and flow matching, made with Noisebook.
+
+```
+pip install -r requirements.txt
+noisebook status --deliverables       # what is there, missing, stale, or still to fill in
+noisebook serve                       # look at it while you write
+noisebook build --only SECTION        # compute the figures of one section
+noisebook pdf                         # the whole report as one file
+```
+
+`sections/` holds the text and the figures' parameters, `images/` the pictures, `cache/` the finished figures.
+A line with TODO is a place to fill. Commit all of it: a push to `main` publishes the site from `cache/`.
+"""
+
 PAGES = """\
 # Publishes the report from its committed cells on every push.
 # Once, in the repository's settings: Pages, Source, "GitHub Actions".
@@ -164,14 +189,56 @@ def new_report(root: Path, title: str) -> list[Path]:
         "references.bib": REFERENCES,
         "images/CREDITS.md": CREDITS,
         PICTURE: draw_picture(),
+        "README.md": README.replace("{title}", title),
+        **_around(),
+    }
+    return _written(root, files)
+
+
+def new_course(root: Path, title: str) -> list[Path]:
+    """Write a course's report, ready to compute, into a folder that is empty or holds a new git repository.
+
+    Raises :class:`BadInput`, and touches nothing, if there is anything else in it.
+    """
+    if found := sorted(path.name for path in root.glob("*") if path.name != ".git"):
+        message = f"the folder is not empty: it has {', '.join(found[:3])}{' …' if len(found) > 3 else ''}"
+        hint = "name a new folder: noisebook init FOLDER --template course"
+        raise BadInput([Problem(Position(str(root)), message, hint)])
+    sections = {path.name: path.read_text("utf-8") for path in sorted((COURSE / "sections").glob("*.md"))}
+    pictures = sorted(set(re.findall(r"images/([a-z-]+\.(?:jpg|png))", "".join(sections.values()))))
+    config = (COURSE / "report.yaml").read_text("utf-8")
+    files: dict[str, str | bytes] = {
+        "report.yaml": config.replace("{title}", json.dumps(title, ensure_ascii=False)),
+        **{f"sections/{name}": text for name, text in sections.items()},
+        **{f"images/{name}": (IMAGES / name).read_bytes() for name in pictures},
+        "images/CREDITS.md": _credits(pictures),
+        "README.md": COURSE_README.replace("{title}", title),
+        **_around(),
+    }
+    return _written(root, files)
+
+
+def _credits(pictures: list[str]) -> str:
+    """Whose Noisebook's own ``pictures`` are: the rows of its table that name them."""
+    head, *rows = re.split(r"\n(?=\| )", (IMAGES / "CREDITS.md").read_text("utf-8").rstrip("\n"))
+    columns, *rows = rows
+    kept = [row for row in rows if any(name in row.partition(" | ")[0] for name in pictures)]
+    return "\n".join([head, columns, *kept]) + "\n"
+
+
+def _around() -> dict[str, str | bytes]:
+    """What every new report has besides its text and figures."""
+    return {
         "templates/own.css": OWN,
         "requirements.txt": requirement() + "\n",
-        "README.md": README.replace("{title}", title),
         ".gitattributes": ATTRIBUTES,
         ".gitignore": IGNORE,
         ".github/workflows/pages.yml": PAGES,
     }
-    write_new(root, {root / name: text for name, text in files.items()})
+
+
+def _written(root: Path, files: dict[str, str | bytes]) -> list[Path]:
+    write_new(root, {root / name: content for name, content in files.items()})
     return [root / name for name in files]
 
 
