@@ -7,8 +7,10 @@ try {
 } catch {
   // Storage may be forbidden; the system's theme stands.
 }
-// A page opened as a file has its fonts at once, and may not preload them.
-if (location.protocol !== "file:") {
+if (location.protocol === "file:") {
+  // A page opened as a file may not preload its fonts; they are at hand, so it waits for them.
+  for (const face of document.fonts) face.display = "block";
+} else {
   for (const href of document.currentScript.dataset.fonts.split(" ")) {
     const link = Object.assign(document.createElement("link"), { rel: "preload", as: "font", type: "font/woff2", href });
     link.crossOrigin = "";

@@ -397,14 +397,16 @@ function videos() {
   all("video").forEach((video) => watch.observe(video));
 }
 
+/* A button copies what it names, or the code that it stands on. */
 function copying() {
-  for (const button of all("[data-copy]")) {
-    if (!navigator.clipboard) return;
+  if (!navigator.clipboard) return;
+  for (const block of all(".highlight")) block.append(make("button", { type: "button", textContent: "Copy", ariaLabel: "Copy this code" }));
+  for (const button of all("[data-copy], .highlight > button")) {
     button.hidden = false;
     button.addEventListener("click", () =>
-      navigator.clipboard.writeText(button.dataset.copy).then(
-        () => (button.textContent = "Copied"),
-        () => (button.textContent = "Not allowed"),
+      navigator.clipboard.writeText(button.dataset.copy ?? button.parentElement.querySelector("code").textContent).then(
+        () => (button.textContent = button.ariaLabel = "Copied"),
+        () => (button.textContent = button.ariaLabel = "Not allowed"),
       ),
     );
   }

@@ -36,10 +36,26 @@ def spans(body: str) -> list[tuple[str, str]]:
         ('{{ figure("a-1.b") }}', [("figure", "a-1.b")]),
         ("  {{figure( 'a' )}}  \nx {{ ref('b') }}", [("figure", "a"), ("ref", "b")]),
         ("# The `{{ ref }}` of {{ ref('b') }}", [("code", "{{ ref }}"), ("ref", "b")]),
+        (
+            "it has {{ value('a/b', \"n of x\") }} of\n\n{{ code('x.py', 'f') }}",
+            [("value", "a/b"), ("source", "x.py")],
+        ),
     ],
 )
 def test_spans(body, expected):
     assert spans(body) == expected
+
+
+def test_what_a_call_says_twice():
+    found, faults = scan(
+        '{{ value("a", "b, (c)") }} {{ value("a") }} {{ ref("a", "b") }} x {{ code("a", "b") }}'
+    )
+    assert [(span.kind, span.value, span.name) for span in found] == [("value", "a", "b, (c)")]
+    assert [fault.message for fault in faults] == [
+        "value() takes two texts",
+        "ref() takes one text",
+        "a piece of code stands on a line of its own",
+    ]
 
 
 def test_a_fault_in_math_points_at_its_character():

@@ -1,10 +1,18 @@
-"""Blocks of code, coloured by Pygments."""
+"""Blocks of code, coloured by Pygments: those that a text has, and pieces of Noisebook's own."""
 
 from __future__ import annotations
 
+import ast
+import hashlib
 import re
+from collections.abc import Collection
+from functools import lru_cache
+from importlib import import_module, metadata
+from pathlib import Path
+from textwrap import dedent
 from xml.etree.ElementTree import Element, SubElement
 
+from noisebook.cells.registry import SHIPPED
 from noisebook.report.body import Span
 
 _OPENING = re.compile(r"\s*(?:\{\s*)?\.?([\w+#-]*)")
@@ -28,14 +36,19 @@ def fenced(body: str, span: Span) -> Element:
         del lines[-1]
     language = _OPENING.match(opening)
     name = language[1] if language else ""
-    block = Element("div", {"class": "highlight"})
+    marked = _marked(opening, len(lines))
+    block = _block("\n".join(lines) + "\n" if lines else "", name, marked)
     if named := _ID.search(opening):
         block.set("id", named[1] or named[2])
+    return block
+
+
+def _block(code: str, language: str, marked: Collection[int] = ()) -> Element:
+    block = Element("div", {"class": "highlight"})
     pre = SubElement(block, "pre", tabindex="0")
-    code = SubElement(pre, "code")
-    marked = _marked(opening, len(lines))
-    for number, parts in enumerate(_coloured("\n".join(lines) + "\n" if lines else "", name), 1):
-        parent = SubElement(code, "span", {"class": "hll"}) if number in marked else code
+    held = SubElement(pre, "code")
+    for number, parts in enumerate(_coloured(code, language), 1):
+        parent = SubElement(held, "span", {"class": "hll"}) if number in marked else held
         for kind, words in parts:
             if kind:
                 SubElement(parent, "span", {"class": kind}).text = words
@@ -44,6 +57,66 @@ def fenced(body: str, span: Span) -> Element:
             else:
                 parent.text = (parent.text or "") + words
     return block
+
+
+class NoSource(LookupError):
+    """No such piece of code."""
+
+
+def source(root: Path, file: str, name: str) -> Element:
+    """A function or class of a Python file as it stands now, folded, with where it is from.
+
+    ``file`` is ``noisebook/…`` or ``generators/…`` of the installed Noisebook, or of the report's own
+    ``generators/``; ``name`` may be that of a method, ``Class.method``. Raises NoSource.
+    """
+    path = _path(root, file)
+    if path is None:
+        raise NoSource(f"there is no file {file!r} of Noisebook's or of the report's generators")
+    data = path.read_bytes()
+    code, first, last = _cut(data.decode("utf-8"), file, name)
+    details = Element("details", {"class": "source"})
+    summary = SubElement(details, "summary")
+    SubElement(summary, "code").text = name
+    summary[-1].tail = " in "
+    SubElement(summary, "code").text = file
+    whence = SubElement(details, "p", {"class": "whence"})
+    version, digest = metadata.version("noisebook"), hashlib.sha256(data).hexdigest()
+    whence.text = f"Lines {first} to {last}, Noisebook {version}, sha256 {digest[:12]}"
+    details.append(_block(code, "python"))
+    return details
+
+
+def _path(root: Path, file: str) -> Path | None:
+    folder, _, rest = file.partition("/")
+    if folder not in ("noisebook", "generators") or ".." in rest.split("/") or not rest.endswith(".py"):
+        return None
+    own = [root / "generators"] if folder == "generators" else []
+    package = import_module("noisebook" if folder == "noisebook" else SHIPPED)
+    places = [place / rest for place in (*own, *map(Path, package.__path__))]
+    return next((path for path in places if path.is_file()), None)
+
+
+@lru_cache(maxsize=64)
+def _cut(text: str, file: str, name: str) -> tuple[str, int, int]:
+    """The lines of a definition, with its decorators, and the numbers of the first and the last."""
+    try:
+        body = ast.parse(text).body
+    except SyntaxError as error:
+        raise NoSource(f"{file} is no Python: {error.msg}") from error
+    found: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | None = None
+    for part in name.split("."):
+        known = {
+            each.name: each
+            for each in body
+            if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        }
+        if part not in known:
+            raise NoSource(f"{file} defines no {name!r}; it defines {', '.join(known) or 'nothing'}")
+        found, body = known[part], known[part].body
+    assert found and found.end_lineno
+    first = min((each.lineno for each in found.decorator_list), default=found.lineno)
+    lines = text.splitlines()[first - 1 : found.end_lineno]
+    return dedent("\n".join(lines)) + "\n", first, found.end_lineno
 
 
 def _marked(opening: str, count: int) -> set[int]:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from markupsafe import Markup
 
 from noisebook.render.bibliography import Work
 from noisebook.render.links import Link
 from noisebook.render.styles import Styles
+
+WAITING = "…"
+"""What stands for a number that is not computed yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,10 @@ class Context:
     macros: Mapping[str, str] = field(default_factory=dict)
     near: Callable[[str], str] = lambda path: ""
     """The path of a picture that another may have been meant for."""
+    root: Path = Path()
+    """The report's folder."""
+    value: Callable[[str, str], str] = lambda place, name: WAITING
+    """A number of a figure, as :class:`noisebook.render.values.Values` gives it."""
     links: list[Link] = field(default_factory=list)
     """Links without a scheme, of everything that was written."""
 

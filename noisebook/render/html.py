@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
+from copy import deepcopy
 from html import unescape
 from xml.etree.ElementTree import Element
 
@@ -116,3 +117,21 @@ def text(words: str) -> str:
 def quoted(words: str) -> str:
     """The value of an attribute."""
     return text(words).replace('"', "&quot;")
+
+
+def link(words: str, href: str, kind: str = "ref", title: str = "") -> Element:
+    """A link of a class."""
+    made = Element("a", {"class": kind, "href": href, **({"title": title} if title else {})})
+    made.text = words
+    return made
+
+
+def unlinked(element: Element) -> Element:
+    """A copy without ids and addresses."""
+    found = deepcopy(element)
+    for each in found.iter():
+        each.attrib.pop("id", None)
+        if each.tag == "a":
+            each.tag = "span"
+            each.attrib.clear()
+    return found

@@ -26,6 +26,7 @@ from noisebook.render.outputs import SUFFIXES
 from noisebook.render.prose import Context, Target, Writer
 from noisebook.render.styles import Styles
 from noisebook.render.theme import Theme
+from noisebook.render.values import Values
 from noisebook.render.views import Page, parts
 from noisebook.report.body import scan
 from noisebook.report.model import BadInput, Figure, Position, Problem, Report, Section
@@ -84,7 +85,17 @@ class _Renderer:
         self.numbers: dict[str, int] = {}
         pages = {page.section.slug: page.href for page in self.pages}
         self.writer = Writer(
-            Context(self.targets, self.works, self.styles, self._image, pages, report.macros, self._near)
+            Context(
+                self.targets,
+                self.works,
+                self.styles,
+                self._image,
+                pages,
+                report.macros,
+                self._near,
+                report.root,
+                Values(figures, keep_stale=keep_stale),
+            )
         )
         for page in self.pages:
             self._set_title(page)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from copy import deepcopy
 from html import unescape
 from unicodedata import normalize
 from urllib.parse import unquote
@@ -14,8 +13,8 @@ from markupsafe import Markup
 
 from noisebook.render import html, inline
 from noisebook.render.blocks import Blocks
-from noisebook.render.code import fenced
-from noisebook.render.context import Context, Prose
+from noisebook.render.code import fenced, source
+from noisebook.render.context import WAITING, Context, Prose
 from noisebook.render.headings import Headings
 from noisebook.render.links import Link
 from noisebook.render.typography import smarten
@@ -123,6 +122,8 @@ class Text:
             return self._reference(span)
         if span.kind == "cite":
             return self._cite(span)
+        if span.kind in ("value", "source"):
+            return self._asked(span)
         if self.text[span.start : span.inner].strip("`"):
             return fenced(self.text, span)
         if "\n" in span.value or (span.inner - span.start > 2 and self.text[span.end - 1] != "`"):
@@ -150,7 +151,7 @@ class Text:
         if number is None:
             return None
         found = self.pieces[number]
-        return found if found.tag in ("pre", "div", "figure") else None
+        return found if found.tag in ("pre", "div", "figure", "details") else None
 
     def _math(self, spans: list[Span]) -> list[Element]:
         try:
@@ -175,7 +176,7 @@ class Text:
                 each.insert(0, Element("mspace", width="0", height="0.72em", depth="0.12em"))
         link = next(formula.iter("a"), None)
         if link is not None and "".join(formula.itertext()) == (link.text or ""):
-            return _link(link.text or "", f"#eq-{link.get('href', '')[1:]}")
+            return html.link(link.text or "", f"#eq-{link.get('href', '')[1:]}")
         if not display:
             return formula
         # A wide formula scrolls by itself, and the keyboard must be able to reach it.
@@ -189,7 +190,22 @@ class Text:
         if target is None:
             self._tell(span.start, f"nothing has the id {span.value!r}")
             return Element("span")
-        return _link(target.words, target.href, title=target.title)
+        return html.link(target.words, target.href, title=target.title)
+
+    def _asked(self, span: Span) -> Element:
+        """A number of a record, or a piece of the code."""
+        try:
+            if span.kind == "source":
+                return source(self.context.root, span.value, span.name)
+            words = self.context.value(span.value, span.name)
+        except LookupError as error:
+            self._tell(span.start, str(error), getattr(error, "hint", ""))
+            return Element("span")
+        number = Element("span", {"class": "quoted"})
+        number.text = words
+        if words == WAITING:
+            number.set("title", "not computed yet")
+        return number
 
     def _cite(self, span: Span) -> Element:
         """Works in parentheses: ``[see @key, p. 3; -@other]``."""
@@ -212,7 +228,7 @@ class Text:
                 else:
                     outer.text += before
                 words = short + (f", {' '.join(place.split())}" if place else "")
-                link = _link(words, f"references.html#{key}", "cite", work.title)
+                link = html.link(words, f"references.html#{key}", "cite", work.title)
                 outer.append(link)
             at += len(item) + 1
         if len(outer):
@@ -270,7 +286,7 @@ class Text:
                 uses[name] = uses.get(name, 0) + 1
                 sign.tag = "sup"
                 sign.set("id", f"fnref{uses[name] if uses[name] > 1 else ''}:{name}")
-                link = _link(str(order.index(name) + 1), f"#fn:{name}", "footnote-ref")
+                link = html.link(str(order.index(name) + 1), f"#fn:{name}", "footnote-ref")
                 sign.insert(0, link)
         for name, (_, line) in blocks.notes.items():
             if name not in uses:
@@ -288,7 +304,7 @@ class Text:
             listed.append(note)
             last = note[-1] if len(note) and note[-1].tag == "p" else SubElement(note, "p")
             for use in range(1, uses[name] + 1):
-                back = _link("↩", f"#fnref{use if use > 1 else ''}:{name}", "footnote-backref")
+                back = html.link("↩", f"#fnref{use if use > 1 else ''}:{name}", "footnote-backref")
                 back.set("title", f"Back to the text (note {number})")
                 if len(last):
                     last[-1].tail = (last[-1].tail or "") + "\N{NO-BREAK SPACE}"
@@ -346,7 +362,7 @@ class Text:
         """What a heading says, as the contents list shows it: nothing that links, or that has an id."""
 
         def formula(each: Element) -> str:
-            return html.element(_unlinked(self.pieces[int(each.get("n", ""))]), self.context.styles)
+            return html.element(html.unlinked(self.pieces[int(each.get("n", ""))]), self.context.styles)
 
         special = {inline.PIECE: formula, "sup": lambda each: ""}
         return html.serialise(heading, self.context.styles, special, without=("a", "img"))
@@ -381,20 +397,3 @@ class Text:
         found = self.text.find(needle, max(self.at, self.told.get(needle, -1) + 1)) if needle else -1
         self.told[needle] = found
         return found if found >= 0 else self.at
-
-
-def _link(words: str, href: str, kind: str = "ref", title: str = "") -> Element:
-    link = Element("a", {"class": kind, "href": href, **({"title": title} if title else {})})
-    link.text = words
-    return link
-
-
-def _unlinked(element: Element) -> Element:
-    """A copy without ids and addresses."""
-    found = deepcopy(element)
-    for each in found.iter():
-        each.attrib.pop("id", None)
-        if each.tag == "a":
-            each.tag = "span"
-            each.attrib.clear()
-    return found

@@ -1,8 +1,9 @@
-r"""What stands in a section's body besides Markdown: math, code, citations, comments, and the two calls.
+r"""What stands in a section's body besides Markdown: math, code, citations, comments, and calls.
 
 Math is ``$…$`` or ``\(…\)`` within a paragraph, ``$$…$$``, ``\[…\]`` or an environment of equations on its
-own; calls are ``{{ figure("id") }}``, on a line of its own, and ``{{ ref("id") }}``. None of them is sought
-in code (between backticks, or fenced by ``` or ~~~) nor in comments, and a backslash takes the meaning from
+own; calls are ``{{ figure("id") }}`` and ``{{ code("file", "name") }}``, each on a line of its own,
+``{{ ref("id") }}`` and ``{{ value("id", "name") }}``. None of them is sought in code (between backticks, or
+fenced by ``` or ~~~) nor in comments, and a backslash takes the meaning from
 what follows it. As with Pandoc, the first ``$`` has no space after it, the last none before it and no digit
 after it; one before a digit that ends nowhere, or that words follow, is a price.
 """
@@ -19,8 +20,13 @@ from typing import Literal
 
 from noisebook.report import tex
 
-Kind = Literal["code", "math", "display", "figure", "ref", "cite", "comment"]
-CALLS = ("figure", "ref")
+Kind = Literal["code", "math", "display", "figure", "ref", "value", "source", "cite", "comment"]
+CALLS: dict[str, Kind] = {"figure": "figure", "ref": "ref", "value": "value", "code": "source"}
+"""What may stand between braces, and the kind of its span."""
+OF_TWO: tuple[Kind, ...] = ("value", "source")
+"""Calls that say two things."""
+ALONE: tuple[Kind, ...] = ("figure", "source")
+"""Calls that stand on a line of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,7 @@ class Span:
 
     ``value`` is what stands between the delimiters: TeX (it starts at ``inner``), the code, or the id. What
     marks a quote's lines is no part of TeX: ``cuts`` says after how many characters how many are left out.
+    ``name`` is the second thing that a call says.
     """
 
     kind: Kind
@@ -37,6 +44,7 @@ class Span:
     value: str
     inner: int
     cuts: tuple[tuple[int, int], ...] = ()
+    name: str = ""
 
     def place(self, offset: int) -> int:
         """Where a character of ``value`` stands in the body."""
@@ -70,7 +78,9 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.MULTILINE,
 )
-_CALL = re.compile(r"\s*([A-Za-z_]\w*)\s*\(\s*(?:\"([^\"]*)\"|'([^']*)')\s*\)\s*")
+_CALL = re.compile(
+    r"""\s*([A-Za-z_]\w*)\s*\(\s*(?:"([^"]*)"|'([^']*)')\s*(?:,\s*(?:"([^"]*)"|'([^']*)')\s*)?\)\s*"""
+)
 _NAME = re.compile(r"\s*([A-Za-z_]\w*)")
 _STEP = re.compile(
     r"\\(?:text[a-z]*|mbox|hbox)[ ]?\{(?:[^{}$\\\n`]|\\.|\$[^$\n{}]*\$)*\}|\\.|\n[ \t]*\n|[^\\$`\n]+|.",
@@ -281,7 +291,9 @@ class _Scanner:
 
 
 def _call(body: str, start: int, inner: int, end: int) -> Span | Fault:
-    usage = 'write {{ figure("id") }} or {{ ref("id") }}'
+    usage = (
+        'write {{ figure("id") }}, {{ ref("id") }}, {{ value("id", "name") }} or {{ code("file", "name") }}'
+    )
     call = _CALL.fullmatch(body, inner, end)
     name = _NAME.match(body, inner, end)
     if name and name[1] not in CALLS:
@@ -290,16 +302,18 @@ def _call(body: str, start: int, inner: int, end: int) -> Span | Fault:
         return Fault(name.start(1), f"unknown call {name[1][:40]!r}", hint)
     if not call:
         return Fault(start, "between {{ and }} stands no call", usage)
-    kind: Kind = "figure" if call[1] == "figure" else "ref"
+    kind, second = CALLS[call[1]], call[4] if call[4] is not None else call[5]
+    if (second is not None) != (kind in OF_TWO):
+        return Fault(start, f"{call[1]}() takes {'two texts' if kind in OF_TWO else 'one text'}", usage)
     group = 2 if call[2] is not None else 3
-    if kind == "figure":
+    if kind in ALONE:
         line_start, line_end = body.rfind("\n", 0, start) + 1, body.find("\n", end)
         around = body[line_start:start] + body[end + 2 : line_end if line_end >= 0 else len(body)]
         if around.strip():
-            return Fault(
-                start, "a figure stands on a line of its own", 'within a text, {{ ref("id") }} names it'
-            )
-    return Span(kind, start, end + 2, call[group], call.start(group))
+            what = "a figure" if kind == "figure" else "a piece of code"
+            hint = 'within a text, {{ ref("id") }} names it' if kind == "figure" else ""
+            return Fault(start, f"{what} stands on a line of its own", hint)
+    return Span(kind, start, end + 2, call[group], call.start(group), (), second or "")
 
 
 def math_fault(span: Span, known: tex.Tex | None = None) -> Fault | None:

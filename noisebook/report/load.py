@@ -222,6 +222,9 @@ def _check_references(drafts: list[Draft], problems: list[Problem]) -> None:
             elif span.kind == "ref" and span.value not in known and all(each.whole for each in drafts):
                 hint = suggest(span.value, known, "figures and sections")
                 problems.append(Problem(where, f"no figure or section is called {quote(span.value)}", hint))
+            elif span.kind == "value" and (name := span.value.partition("/")[0]) not in owners:
+                hint = suggest(name, tuple(owners), "figures")
+                problems.append(Problem(where, f"no figure is called {quote(name)}", hint))
 
 
 def _order(

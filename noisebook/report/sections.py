@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from noisebook.report.body import Span, math_faults, scan
+from noisebook.report.body import ALONE, Span, math_faults, scan
 from noisebook.report.model import Enough, Position, Problem, Problems, quote
 from noisebook.report.parse import Document, Loc, parse_yaml, read
 from noisebook.report.reader import Source
@@ -91,14 +91,14 @@ class Draft:
         return self.document.value((*loc, "id")) if loc else self.document.key(("generator",))
 
     def references(self) -> Iterator[tuple[Span, Position]]:
-        """Every figure() and ref(), in the body and in captions."""
+        """Every figure(), ref() and value(), in the body and in captions."""
         for span in self.spans:
-            if span.kind in ("figure", "ref"):
+            if span.kind in ("figure", "ref", "value"):
                 yield span, self.place(span.inner)
         for loc, raw in self.entries():
             if isinstance(caption := raw.get("caption"), str):
                 for span in scan(caption)[0]:
-                    if span.kind == "ref":
+                    if span.kind in ("ref", "value"):
                         yield span, self.document.value((*loc, "caption"))
 
 
@@ -193,8 +193,8 @@ def _check_text(draft: Draft, loc: Loc, macros: Mapping[str, str]) -> None:
     where = draft.document.value(loc)
     for fault in [*faults, *math_faults(spans, macros)]:
         draft.problems.append(Problem(where, fault.message, fault.hint))
-    if any(span.kind == "figure" for span in spans):
-        message, hint = f"a {loc[-1]} cannot hold a figure", 'write {{ ref("id") }}'
+    if any(span.kind in ALONE for span in spans):
+        message, hint = f"a {loc[-1]} cannot hold a figure or a piece of code", 'write {{ ref("id") }}'
         draft.problems.append(Problem(where, message, hint))
 
 

@@ -1,0 +1,119 @@
+"""What a text quotes: numbers of records, and pieces of code."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import re
+from html import unescape
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from noisebook.diffusion import schedules
+from noisebook.project import Project
+from noisebook.render.context import WAITING, Context
+from noisebook.render.prose import Writer, plain
+from noisebook.render.styles import Styles
+from noisebook.render.values import Values
+from noisebook.report.model import BadInput
+from tests.sample_report import compute, write_report
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    root = write_report(tmp_path_factory.mktemp("report"))
+    compute(root)
+    return Project(root)
+
+
+def writer(root: Path, values: Values | None = None) -> Writer:
+    context = Context({}, {}, Styles(), lambda path: None, root=root)
+    if values:
+        context.value = values
+    return Writer(context)
+
+
+def refused(root: Path, text: str, values: Values | None = None) -> str:
+    with pytest.raises(BadInput) as caught:
+        writer(root, values).body(text, "x.md", 1, str)
+    return str(caught.value)
+
+
+def test_a_number_is_that_of_the_record(book: Project) -> None:
+    values = Values(book.planned, keep_stale=False)
+    planned = next(each for each in book.planned["forward"] if each.cell.id == "n=0.3")
+    record = planned.record
+    stored = record and record.output("psnr")
+    assert stored
+    found = json.loads(planned.store.open(stored))["value"]
+    written = writer(book.root, values).body('It has {{ value("forward/n=0.3", "psnr") }}.', "x.md", 1, str)
+    assert plain(str(written.html)) == f"It has {found:.1f} dB ."
+
+
+def test_a_number_that_no_cell_has_is_told_with_the_nearest(book: Project) -> None:
+    values = Values(book.planned, keep_stale=False)
+    assert "no cell 'n=0.33'" in (told := refused(book.root, '{{ value("forward/n=0.33", "psnr") }}', values))
+    assert "did you mean 'n=0.3'?" in told
+    told = refused(book.root, 'x {{ value("forward/n=0.3", "psn") }}', values)
+    assert "no cell of 'forward/n=0.3' has a number 'psn'" in told and "did you mean 'psnr'?" in told
+    assert "x.md:1:3" in told
+    assert "name one: figure/cell" in refused(book.root, '{{ value("forward", "psnr") }}', values)
+
+
+def test_a_number_that_is_not_computed_says_so(tmp_path: Path) -> None:
+    book = Project(write_report(tmp_path))
+    values = Values(book.planned, keep_stale=False)
+    assert values("forward/n=0.3", "psnr") == WAITING
+    written = writer(book.root, values).body('{{ value("forward/n=0.3", "psnr") }}', "x.md", 1, str)
+    assert 'title="not computed yet"' in str(written.html)
+    assert Values({}, keep_stale=False)("forward", "psnr") == WAITING, "when only the text is read"
+
+
+def test_code_is_what_stands_in_the_file() -> None:
+    call = '{{ code("noisebook/diffusion/schedules.py", "forward") }}'
+    page = str(writer(Path()).body(call, "x.md", 1, str).html)
+    shown = page[page.index("<pre") : page.index("</pre>")]
+    assert (
+        " ".join(inspect.getsource(schedules.forward).split())
+        == re.sub(r"\s+", " ", unescape(re.sub("<[^>]*>", "", shown))).strip()
+    )
+    assert '<details class="source">' in page and '<span class="k">def</span>' in page
+    assert "noisebook/diffusion/schedules.py" in page and f"Noisebook {metadata.version('noisebook')}" in page
+    first = inspect.getsourcelines(schedules.forward)[1]
+    assert f"Lines {first} to " in page
+
+
+def test_a_method_and_a_reports_own_generator(tmp_path: Path) -> None:
+    (tmp_path / "generators").mkdir()
+    (tmp_path / "generators" / "mine.py").write_text(
+        "class Own:\n    @property\n    def twice(self):\n        return 2\n\n\nx = 1\n", "utf-8"
+    )
+    page = str(writer(tmp_path).body('{{ code("generators/mine.py", "Own.twice") }}', "x.md", 1, str).html)
+    code = unescape(re.sub("<[^>]*>", "", page[page.index("<pre") : page.index("</pre>")]))
+    assert code == "@property\ndef twice(self):\n    return 2\n" and ast.parse(code)
+    assert "Lines 2 to 4" in page
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "told"),
+    [
+        ("noisebook/diffusion/schedules.py", "forwards", "defines no 'forwards'; it defines squared_cosine"),
+        ("noisebook/nothing.py", "x", "there is no file 'noisebook/nothing.py'"),
+        ("noisebook/../tests/conftest.py", "x", "there is no file"),
+        ("/etc/passwd", "x", "there is no file"),
+        ("models/README.md", "x", "there is no file"),
+    ],
+)
+def test_code_that_is_not_there(file: str, name: str, told: str, tmp_path: Path) -> None:
+    assert told in refused(tmp_path, f'{{{{ code("{file}", "{name}") }}}}')
+
+
+def test_names_of_figures_are_checked_before_anything_is_computed(tmp_path: Path) -> None:
+    root = write_report(tmp_path)
+    with (root / "sections" / "closing.md").open("a", encoding="utf-8") as file:
+        file.write('\n\nIt has {{ value("forwards/n=0.3", "psnr") }}.\n')
+    with pytest.raises(BadInput, match="no figure is called 'forwards'"):
+        Project(root).report  # noqa: B018  read when it is asked for
