@@ -109,7 +109,10 @@ class Node:
 
 
 def trace(network: UNet) -> list[Node]:
-    """The network's blocks and what joins them, in the order in which ``forward`` calls them."""
+    """The network's blocks and what joins them, in the order in which ``forward`` calls them.
+
+    More than 60 lines: one pass, whose cases all need the values and nodes of the steps before.
+    """
     import torch
     from torch import fx
 

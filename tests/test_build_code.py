@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from noisebook.cells import code
+from noisebook.cells import code, syntax
 from noisebook.cells.code import CodeReader, summarise
 
 GENERATOR = """
@@ -162,7 +162,7 @@ def test_every_python_serialises_alike() -> None:
     ours = [statement.digest for statement in summarise(SYNTAX, "m").statements]
     script = (
         "import importlib.util, sys\n"
-        f"spec = importlib.util.spec_from_file_location('code_', {code.__file__!r})\n"
+        f"spec = importlib.util.spec_from_file_location('code_', {syntax.__file__!r})\n"
         "module = importlib.util.module_from_spec(spec); sys.modules['code_'] = module\n"
         "spec.loader.exec_module(module)\n"
         f"print([s.digest for s in module.summarise({SYNTAX!r}, 'm').statements])"

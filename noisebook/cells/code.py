@@ -11,7 +11,6 @@ definitions, imports nor plain assignments run on import and are always taken.
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import re
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from noisebook.cells.folders import read_memo, write_memo
+from noisebook.cells.syntax import REPORT_PACKAGE, Statement, Summary, first_party, summarise
 
 FORMAT = 1
 EXCLUDED = {
@@ -28,188 +28,8 @@ EXCLUDED = {
 }
 """First-party modules, and packages with all in them, that no digest follows, each with the reason."""
 
-REPORT_PACKAGE = "noisebook_report_"
-"""How the packages of reports' own generators begin; the rest changes with their files."""
-
 Finder = Callable[[str], Path | None]
 """Module name → its source file, or None for a module that is not first-party."""
-
-
-def serialise(node: object) -> str:
-    """The canonical text of a syntax tree, the same on Python 3.11 to 3.14.
-
-    No positions, no docstrings, no empty fields (newer versions have more of them).
-    """
-    if isinstance(node, ast.Constant):
-        return f"({type(node.value).__name__} {node.value!r})"
-    if isinstance(node, ast.JoinedStr):
-        # 3.12 leaves empty strings in f-strings where 3.11 and 3.13 leave none.
-        node.values = [v for v in node.values if not (isinstance(v, ast.Constant) and v.value == "")]
-    if isinstance(node, ast.AST):
-        parts = []
-        for name in sorted(node._fields):
-            value = getattr(node, name, None)
-            if name in ("ctx", "type_comment", "kind"):
-                continue
-            if name == "body" and isinstance(value, list):
-                value = [statement for statement in value if not _is_docstring(statement)]
-            if value is None or value == []:
-                continue
-            parts.append(f"{name}={serialise(value)}")
-        return f"({type(node).__name__} {' '.join(parts)})"
-    if isinstance(node, list):
-        return "[" + " ".join(serialise(item) for item in node) + "]"
-    return repr(node)
-
-
-def _is_docstring(statement: object) -> bool:
-    return (
-        isinstance(statement, ast.Expr)
-        and isinstance(statement.value, ast.Constant)
-        and isinstance(statement.value.value, str)
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """One top-level statement: what it binds, which names it uses, what it imports itself."""
-
-    binds: tuple[str, ...]
-    uses: tuple[str, ...]
-    imports: dict[str, tuple[str, str]]
-    always: bool
-    digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """A module as the walk needs it. ``imports``: bound name → (module, symbol or '')."""
-
-    statements: tuple[Statement, ...]
-    imports: dict[str, tuple[str, str]]
-
-
-def summarise(source: str, module: str) -> Summary:
-    """Read one module. Raises SyntaxError as the compiler would."""
-    statements: list[Statement] = []
-    imports: dict[str, tuple[str, str]] = {}
-
-    def visit(body: list[ast.stmt]) -> None:
-        for node in body:
-            if isinstance(node, ast.Import | ast.ImportFrom):
-                imports.update(_imports(node, module))
-            elif _is_docstring(node) or _is_all(node):
-                continue
-            elif isinstance(node, ast.If) and "TYPE_CHECKING" in {
-                name.id for name in ast.walk(node.test) if isinstance(name, ast.Name)
-            }:
-                visit(node.orelse)
-            else:
-                statements.append(_statement(node, module))
-
-    visit(ast.parse(source).body)
-    return Summary(tuple(statements), imports)
-
-
-def _is_all(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Assign) and any(
-        isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets
-    )
-
-
-def _imports(node: ast.Import | ast.ImportFrom, module: str) -> dict[str, tuple[str, str]]:
-    if isinstance(node, ast.Import):
-        return {
-            alias.asname or alias.name.split(".")[0]: (
-                alias.name if alias.asname else alias.name.split(".")[0],
-                "",
-            )
-            for alias in node.names
-        }
-    origin = node.module or ""
-    if node.level:
-        package = module.split(".")[: -node.level]
-        origin = ".".join([*package, *([node.module] if node.module else [])])
-    return {
-        f"*{origin}" if alias.name == "*" else alias.asname or alias.name: (origin, alias.name)
-        for alias in node.names
-    }
-
-
-def _statement(node: ast.stmt, module: str) -> Statement:
-    binds: list[str] = []
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        binds.append(node.name)
-    elif isinstance(node, ast.Assign | ast.AnnAssign):
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        binds.extend(target.id for target in targets if isinstance(target, ast.Name))
-        if len(binds) != len(targets):
-            binds = []
-    elif type(node).__name__ == "TypeAlias":
-        binds.append(node.name.id)  # type: ignore[attr-defined]
-    local: dict[str, tuple[str, str]] = {}
-    for child in ast.walk(node):
-        if isinstance(child, ast.Import | ast.ImportFrom):
-            local.update(_imports(child, module))
-    uses = _free(node)
-    stripped = _WithoutFirstPartyImports(module).visit(node)
-    digest = hashlib.sha256(serialise(stripped).encode()).hexdigest()
-    return Statement(tuple(binds), tuple(sorted(uses)), local, not binds, digest)
-
-
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-
-
-def _free(node: ast.AST) -> set[str]:
-    """Names ``node`` takes from outside, as ``name`` or ``name.attribute``: too many rather than too few."""
-    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-        return {f"{node.value.id}.{node.attr}"}
-    if isinstance(node, ast.Name):
-        return {node.id}
-    if isinstance(node, _FUNCTIONS):
-        body = node.body if isinstance(node.body, list) else [node.body]
-        outside = [child for child in ast.iter_child_nodes(node) if child not in body]
-        inside: set[str] = set().union(*map(_free, body))
-        bound = {argument.arg for argument in ast.walk(node.args) if isinstance(argument, ast.arg)}
-        bound |= set().union(*map(_bound, body))
-        bound -= {name for child in ast.walk(node) if isinstance(child, ast.Global) for name in child.names}
-        return {name for name in inside if name.partition(".")[0] not in bound}.union(*map(_free, outside))
-    names: set[str] = set().union(*map(_free, ast.iter_child_nodes(node)))
-    if isinstance(node, _COMPREHENSIONS):
-        bound = set().union(*(_bound(generator.target) for generator in node.generators))
-        names = {name for name in names if name.partition(".")[0] not in bound}
-    return names
-
-
-def _bound(node: ast.AST) -> set[str]:
-    """Names that ``node`` assigns in its own scope. Imports are left out: their names are followed."""
-    if isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
-        return set() if isinstance(node, ast.Lambda) else {node.name}
-    if isinstance(node, _COMPREHENSIONS):
-        return set()
-    if isinstance(node, ast.Name):
-        return {node.id} if isinstance(node.ctx, ast.Store) else set()
-    names: set[str] = set().union(*map(_bound, ast.iter_child_nodes(node)))
-    if isinstance(node, ast.ExceptHandler) and node.name:
-        names.add(node.name)
-    return names
-
-
-class _WithoutFirstPartyImports(ast.NodeTransformer):
-    """Local imports of first-party names are edges of the walk, not text: a moved helper changes nothing."""
-
-    def __init__(self, module: str) -> None:
-        self.module = module
-
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | None:
-        origin = next(iter(_imports(node, self.module).values()))[0]
-        return None if _first_party(origin) else node
-
-
-def _first_party(module: str) -> bool:
-    package = module.partition(".")[0]
-    return package == "noisebook" or package.startswith(REPORT_PACKAGE)
 
 
 def excluded(module: str) -> bool:
@@ -282,99 +102,100 @@ class CodeReader:
         """Everything that ``module.symbol`` reaches. Raises KeyError if the module does not define it."""
         found = self._reached.get((module, symbol))
         if found is None:
-            found = self._reached[module, symbol] = self._walk(module, symbol)
+            found = self._reached[module, symbol] = _Walk(self).from_name(module, symbol)
         return found
 
-    def _walk(self, module: str, symbol: str) -> Reach:
-        order: dict[tuple[str, int], int] = {}
+
+Seen = frozenset[tuple[str, str]]
+"""Names whose imports are being followed: modules may import each other in a circle."""
+
+
+class _Walk:
+    """One walk through the names that a function uses; what it reaches is numbered in that order."""
+
+    def __init__(self, reader: CodeReader) -> None:
+        self.module, self.find = reader.module, reader.find
+        self.numbers: dict[tuple[str, int], int] = {}
+        self.pending: list[tuple[str, int]] = []
+
+    def from_name(self, module: str, symbol: str) -> Reach:
+        """See :meth:`CodeReader.reach`."""
+        if not list(self.resolve(module, symbol)):
+            raise KeyError(f"{module} does not define {symbol}")
         lines: list[str] = []
         names: dict[str, str] = {}
-        pending: list[tuple[str, int]] = []
-
-        def number(key: tuple[str, int]) -> int:
-            if key not in order:
-                order[key] = len(order)
-                pending.append(key)
-            return order[key]
-
-        def touch(summary: Summary, name: str) -> None:
-            for index, statement in enumerate(summary.statements):
-                if statement.always:
-                    number((name, index))
-
-        def resolve(
-            origin: str, wanted: str, seen: frozenset[tuple[str, str]] = frozenset()
-        ) -> Iterator[int | str]:
-            """The statements (or outside name) that ``origin.wanted`` stands for; '' or '*' is all of it."""
-            summary = self.module(origin)
-            if summary is None:
-                if not excluded(origin) and not (_first_party(origin) and self.find(origin) is None):
-                    yield f"{origin}:{wanted}"
-                return
-            if (origin, wanted) in seen:
-                return
-            touch(summary, origin)
-            if wanted in ("", "*"):
-                for index in range(len(summary.statements)):
-                    yield number((origin, index))
-                for target, inner in summary.imports.values():
-                    yield from follow(target, inner, seen | {(origin, wanted)})
-                return
-            for index, statement in enumerate(summary.statements):
-                if wanted in statement.binds:
-                    yield number((origin, index))
-            if wanted in summary.imports:
-                yield from follow(*summary.imports[wanted], seen | {(origin, wanted)})
-            for target, inner in summary.imports.values():
-                if inner == "*":
-                    yield from resolve(target, wanted, seen | {(origin, wanted)})
-
-        def follow(
-            target: str, inner: str, seen: frozenset[tuple[str, str]] = frozenset()
-        ) -> Iterator[int | str]:
-            submodule = f"{target}.{inner}" if inner else target
-            if inner and inner != "*" and self.module(submodule) is not None:
-                yield from resolve(submodule, "", seen)
-            else:
-                yield from resolve(target, inner, seen)
-
-        def use(
-            summary: Summary, local: dict[str, tuple[str, str]], origin: str, used: str
-        ) -> Iterator[int | str]:
-            head, _, attribute = used.partition(".")
-            imported = local.get(head) or summary.imports.get(head)
-            if imported is not None:
-                target, inner = imported
-                whole = f"{target}.{inner}" if inner else target
-                if attribute and self.module(whole) is not None:
-                    yield from resolve(whole, attribute)
-                else:
-                    yield from follow(target, inner)
-            if imported is None:
-                for target, inner in summary.imports.values():
-                    if inner == "*":
-                        yield from resolve(target, head)
-            if imported is None or head not in local:
-                for index, statement in enumerate(summary.statements):
-                    if head in statement.binds:
-                        yield number((origin, index))
-
-        start = list(resolve(module, symbol))
-        if not start:
-            raise KeyError(f"{module} does not define {symbol}")
-        done = 0
-        while done < len(pending):
-            origin, index = pending[done]
-            done += 1
+        for here, (origin, index) in enumerate(self.pending):  # which grows
             summary = self.module(origin)
             assert summary is not None
             statement = summary.statements[index]
-            here = order[origin, index]
             lines.append(f"{here} {statement.digest}")
             place = re.sub(rf"^{REPORT_PACKAGE}\w*", "generators", origin)
             names[f"{place}.{statement.binds[0] if statement.binds else index}"] = statement.digest
             for used in statement.uses:
-                edges = [str(target) for target in use(summary, statement.imports, origin, used)]
+                edges = [str(target) for target in self.use(summary, statement.imports, origin, used)]
                 if edges:
                     lines.append(f"{here} {used} -> {' '.join(edges)}")
         return Reach(hashlib.sha256("\n".join(lines).encode()).hexdigest(), names)
+
+    def number(self, module: str, index: int) -> int:
+        """The number of a statement, which will be looked at if it is new."""
+        key = module, index
+        if key not in self.numbers:
+            self.numbers[key] = len(self.pending)
+            self.pending.append(key)
+        return self.numbers[key]
+
+    def resolve(self, origin: str, wanted: str, seen: Seen = frozenset()) -> Iterator[int | str]:
+        """The statements (or outside name) that ``origin.wanted`` stands for; '' or '*' is all of it."""
+        summary = self.module(origin)
+        if summary is None:
+            if not excluded(origin) and not (first_party(origin) and self.find(origin) is None):
+                yield f"{origin}:{wanted}"
+            return
+        if (origin, wanted) in seen:
+            return
+        seen |= {(origin, wanted)}
+        for index, statement in enumerate(summary.statements):
+            if statement.always:
+                self.number(origin, index)
+        whole = wanted in ("", "*")
+        for index, statement in enumerate(summary.statements):
+            if whole or wanted in statement.binds:
+                yield self.number(origin, index)
+        if whole:
+            for target, inner in summary.imports.values():
+                yield from self.follow(target, inner, seen)
+            return
+        if wanted in summary.imports:
+            yield from self.follow(*summary.imports[wanted], seen)
+        for target in summary.stars:
+            yield from self.resolve(target, wanted, seen)
+
+    def follow(self, target: str, inner: str, seen: Seen = frozenset()) -> Iterator[int | str]:
+        """What an import of ``inner`` from ``target`` stands for: a module, or a name in one."""
+        submodule = f"{target}.{inner}" if inner else target
+        if inner and inner != "*" and self.module(submodule) is not None:
+            yield from self.resolve(submodule, "", seen)
+        else:
+            yield from self.resolve(target, inner, seen)
+
+    def use(
+        self, summary: Summary, local: dict[str, tuple[str, str]], origin: str, used: str
+    ) -> Iterator[int | str]:
+        """What a statement of ``origin`` with the imports ``local`` means by a name that it uses."""
+        head, _, attribute = used.partition(".")
+        imported = local.get(head) or summary.imports.get(head)
+        if imported is None:
+            for target in summary.stars:
+                yield from self.resolve(target, head)
+        else:
+            target, inner = imported
+            whole = f"{target}.{inner}" if inner else target
+            if attribute and self.module(whole) is not None:
+                yield from self.resolve(whole, attribute)
+            else:
+                yield from self.follow(target, inner)
+        if head not in local:
+            for index, statement in enumerate(summary.statements):
+                if head in statement.binds:
+                    yield self.number(origin, index)
