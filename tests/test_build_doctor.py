@@ -13,14 +13,12 @@ from noisebook.doctor import Finding, examine
 from noisebook.project import Project
 
 from .conftest import Book
-from .servers import free_port
 
 
 @pytest.fixture
 def found(book: Book, monkeypatch: pytest.MonkeyPatch) -> object:
     """What the doctor says of a part of the book's installation."""
     monkeypatch.setenv("NOISEBOOK_CACHE_DIR", str(book.cache))
-    monkeypatch.setattr("noisebook.shared.connection.PAUSES", (0.01,))
 
     def ask(about: str, **keywords: str) -> list[Finding]:
         return [finding for finding in examine(Project(book.root, **keywords)) if finding.about == about]  # type: ignore[arg-type]
@@ -51,7 +49,6 @@ def test_every_fault_says_how_to_mend_it(book: Book, found, monkeypatch: pytest.
     assert any(f.level == "wrong" and "pillow" in f.found for f in found("packages"))
     monkeypatch.undo()
     monkeypatch.setenv("NOISEBOOK_CACHE_DIR", str(book.cache))
-    monkeypatch.setattr("noisebook.shared.connection.PAUSES", (0.01,))
 
     [path] = sorted((book.root / "cache" / "objects").glob("[!.]*"))[:1]
     path.write_bytes(b"spoilt")
@@ -64,8 +61,6 @@ def test_every_fault_says_how_to_mend_it(book: Book, found, monkeypatch: pytest.
     told("memory", "note", "GB free")
     monkeypatch.setattr(doctor, "PYTHON", (9, 9))
     told("Python", "wrong", "3.")
-    told("shared store", "wrong", "cannot be reached", place=f"http://127.0.0.1:{free_port()}")
-    told("shared store", "wrong", "environment", place="s3://a:verysecret@b/c")
     monkeypatch.setenv("PATH", str(book.root))
     told("browser", "note", "none")
     for name in ("HF_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_PROFILE"):

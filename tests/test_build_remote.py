@@ -14,12 +14,14 @@ from typing import Any
 import pytest
 
 from noisebook.cells.store import Store
+from noisebook.doctor import examine
+from noisebook.project import Project
 from noisebook.shared.connection import BadPlace, Unreachable, check_url, scrub
 from noisebook.shared.remote import Remote
 
 from . import ensure_sshd
 from .conftest import Book
-from .servers import S3, Http, Sftp
+from .servers import S3, Http, Sftp, free_port
 from .test_build_store import put
 
 
@@ -335,3 +337,15 @@ def test_a_push_that_is_killed_leaves_whole_cells(sftp: Sftp, tmp_path: Path) ->
     assert f"pushed {len(values) - before} cells" in told.stdout, told.stderr
     store.scan()
     assert len(store.entries) == len(values)
+
+
+def test_the_doctor_says_what_is_wrong_with_the_shared_store(book: Book) -> None:
+    for place, text in (
+        (f"http://127.0.0.1:{free_port()}", "cannot be reached"),
+        ("s3://a:verysecret@b/c", "environment"),
+    ):
+        [finding] = [
+            each for each in examine(Project(book.root, place=place)) if each.about == "shared store"
+        ]
+        assert finding.level == "wrong" and text in finding.found and finding.mend
+        assert "verysecret" not in str(finding)

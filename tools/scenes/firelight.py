@@ -202,7 +202,10 @@ def campfire(r: Random) -> str:
 
 
 def old_man(r: Random) -> str:
-    """An old man's face by firelight, filling the frame: deep eyes, a beard that the fire makes gold."""
+    """An old man's face by firelight, filling the frame: deep eyes, a beard that the fire makes gold.
+
+    More than 60 lines: one drawing, stroke upon stroke from back to front.
+    """
     skin: Colour = r.choice([(214, 150, 100), (198, 134, 88), (226, 168, 120), (176, 112, 70)])
     w, h, x, y = r.uniform(58, 72), r.uniform(84, 98), 128 + r.uniform(-8, 8), 112 + r.uniform(-10, 8)
     hair, lit = r.choice(["#ffdf9a", "#ffd278", "#fbe3ae", "#f7c566"]), r.choice([-1, 1])

@@ -68,7 +68,10 @@ def peaks(r: Random) -> str:
 
 
 def waterfall(r: Random) -> str:
-    """One, two or three falls over a cliff, each wider below, into a pool with spray; pines on the edge."""
+    """One, two or three falls over a cliff, each wider below, into a pool with spray; pines on the edge.
+
+    More than 60 lines: one drawing, stroke upon stroke from back to front.
+    """
     out = sky([(0, "#5f9fd0"), (0.4, "#a9d0e8"), (1, "#a9d0e8")])
     top, foot = r.uniform(62, 88), r.uniform(186, 204)
     rock = near(r, r.choice([(84, 76, 72), (72, 80, 76), (98, 86, 72)]))
@@ -134,7 +137,10 @@ def waterfall(r: Random) -> str:
 
 
 def coast(r: Random) -> str:
-    """Bright houses stacked on a steep headland over a blue sea."""
+    """Bright houses stacked on a steep headland over a blue sea.
+
+    More than 60 lines: one drawing, stroke upon stroke from back to front.
+    """
     out = sky([(0, "#4b9ee0"), (0.45, "#c9e6f6"), (1, "#ffffff")])
     horizon = r.uniform(112, 134)
     out += gradient("sea", [(0, "#3f97c8"), (0.5, "#1f78b4"), (1, "#1b5f98")]) + rect(

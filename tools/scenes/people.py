@@ -18,6 +18,11 @@ CLOTHES: list[Colour] = [
     (150, 96, 60),
 ]
 
+FACE = 128.0, 122.0
+"""The middle of a face."""
+EYES = 8
+"""How far its eyes are above it."""
+
 
 def sitter(r: Random, x: float, y: float, h: float, face: int) -> str:
     """Somebody sitting on the ground, lit by a fire at their ``face`` side (-1 left, 1 right)."""
@@ -94,7 +99,10 @@ def campfire(r: Random) -> str:
 
 
 def person(r: Random, old: bool = False, hat: bool = False, woman: bool = False) -> str:
-    """Head and shoulders, shaded, on a transparent ground."""
+    """Head and shoulders, shaded, on a transparent ground.
+
+    More than 60 lines: one drawing, stroke upon stroke from back to front.
+    """
     skin, cloth = near(r, SKINS[r.choice([0, 0, 1, 1, 2, 3, 4])], 6), near(r, r.choice(CLOTHES))
     hair: Colour = (
         (226, 224, 220)
@@ -104,7 +112,7 @@ def person(r: Random, old: bool = False, hat: bool = False, woman: bool = False)
     if old:
         hair = near(r, hair, 10)
     w, h = r.uniform(52, 60), r.uniform(70, 78)
-    x, y = 128.0, 122.0
+    x, y = FACE
     out = gradient("skin", [(0, rgb(skin, 1.1)), (0.7, rgb(skin)), (1, rgb(skin, 0.72))], True)
     out += gradient("cloth", [(0, rgb(cloth, 1.15)), (1, rgb(cloth, 0.6))])
     if woman:
@@ -131,8 +139,43 @@ def person(r: Random, old: bool = False, hat: bool = False, woman: bool = False)
         "#3a1c10",
         'opacity=".16"',
     )
+    gap, ey = r.uniform(21, 25), y - EYES
+    out += _eyes(r, gap, hair, skin, old)
+    out += path(
+        f"M{x - 2} {ey + 2} Q{x - 11} {ey + 30} {x - 9} {ey + 33} Q{x} {ey + 41} {x + 11} {ey + 33} Q{x + 7} {ey + 24} {x + 4} {ey + 2}Z",
+        rgb(skin, 0.82),
+    )
+    lips = rgb((196, 70, 76)) if woman else rgb(skin, 0.62)
+    beard = (old and r.random() < 0.75) or (not woman and not old and r.random() < 0.35)
+    if beard:
+        out += _beard(r, w, h, hair, old)
+    out += path(
+        f"M{x - 15} {y + 45} Q{x} {y + (50 if not woman else 54)} {x + 15} {y + 45}",
+        "none",
+        f'stroke="{lips}" stroke-width="{6 if woman else 5}" stroke-linecap="round"',
+    )
+    if old:
+        out += _age(r, w, gap, hair, skin, beard)
+    elif woman:
+        out += path(
+            f"M{x - w - 6} {y + 10} Q{x - w - 8} {y - h} {x} {y - h - 8} Q{x + w + 8} {y - h} {x + w + 6} {y + 10} Q{x + w - 6} {y - h * 0.45} {x + r.uniform(-10, 20)} {y - h * 0.62} Q{x - w + 6} {y - h * 0.4} {x - w - 6} {y + 10}Z",
+            rgb(hair),
+        )
+    else:
+        out += path(
+            f"M{x - w - 4} {y - 6} Q{x - w - 6} {y - h - 4} {x} {y - h - 12} Q{x + w + 6} {y - h - 4} {x + w + 4} {y - 6} Q{x + w - 4} {y - h * 0.5} {x + r.uniform(-16, 16)} {y - h * 0.55} Q{x - w + 4} {y - h * 0.5} {x - w - 4} {y - 6}Z",
+            rgb(hair),
+        )
+    if hat:
+        out += _hat(r, w, h)
+    return out
+
+
+def _eyes(r: Random, gap: float, hair: Colour, skin: Colour, old: bool) -> str:
+    """Eyes ``2 gap`` apart, and their brows."""
+    (x, y), out = FACE, ""
+    ey = y - EYES
     brow = rgb(hair, 0.9 if old else 0.75)
-    gap, ey = r.uniform(21, 25), y - 8
     for side in (-1, 1):
         ex = x + side * gap
         out += ellipse(ex, ey - 1, 13, 10, rgb(skin, 0.78), 'opacity=".7"')
@@ -154,84 +197,79 @@ def person(r: Random, old: bool = False, hat: bool = False, woman: bool = False)
                 "none",
                 f'stroke="{rgb(skin, 0.66)}" stroke-width="2.4"',
             )
+    return out
+
+
+def _beard(r: Random, w: float, h: float, hair: Colour, old: bool) -> str:
+    """A beard on a face ``2 w`` wide and ``2 h`` high, in shade on the right."""
+    (x, y), out = FACE, ""
+    length = r.uniform(14, 62) if old else r.uniform(2, 10)
+    tip = r.uniform(0.35, 0.9) if old else 1.0
     out += path(
-        f"M{x - 2} {ey + 2} Q{x - 11} {ey + 30} {x - 9} {ey + 33} Q{x} {ey + 41} {x + 11} {ey + 33} Q{x + 7} {ey + 24} {x + 4} {ey + 2}Z",
-        rgb(skin, 0.82),
+        f"M{x - w} {y + 4} Q{x - w * 0.9} {y + 34} {x - 26} {y + 34} Q{x} {y + 24} {x + 26} {y + 34} Q{x + w * 0.9} {y + 34} {x + w} {y + 4} Q{x + w * tip} {y + h * 0.8} {x} {y + h + length} Q{x - w * tip} {y + h * 0.8} {x - w} {y + 4}Z",
+        rgb(hair, 0.97),
     )
-    lips = rgb((196, 70, 76)) if woman else rgb(skin, 0.62)
-    beard = (old and r.random() < 0.75) or (not woman and not old and r.random() < 0.35)
-    if beard:
-        length = r.uniform(14, 62) if old else r.uniform(2, 10)
-        tip = r.uniform(0.35, 0.9) if old else 1.0
+    out += path(
+        f"M{x + w * 0.3} {y + 40} Q{x + w} {y + 30} {x + w} {y + 6} Q{x + w * tip} {y + h * 0.8} {x} {y + h + length}Z",
+        "#000000",
+        'opacity=".13"',
+    )
+    return out
+
+
+def _age(r: Random, w: float, gap: float, hair: Colour, skin: Colour, beard: bool) -> str:
+    """A moustache where there is no beard, wrinkles, thin hair at the sides, and sometimes glasses."""
+    (x, y), out = FACE, ""
+    ey = y - EYES
+    if not beard:
         out += path(
-            f"M{x - w} {y + 4} Q{x - w * 0.9} {y + 34} {x - 26} {y + 34} Q{x} {y + 24} {x + 26} {y + 34} Q{x + w * 0.9} {y + 34} {x + w} {y + 4} Q{x + w * tip} {y + h * 0.8} {x} {y + h + length} Q{x - w * tip} {y + h * 0.8} {x - w} {y + 4}Z",
-            rgb(hair, 0.97),
+            f"M{x - 24} {y + 40} Q{x} {y + 24} {x + 24} {y + 40} Q{x} {y + 36} {x - 24} {y + 40}Z",
+            rgb(hair, 0.95),
+        )
+    for k in range(3):
+        out += path(
+            f"M{x - 28} {y - 38 - 9 * k} Q{x} {y - 43 - 9 * k} {x + 28} {y - 38 - 9 * k}",
+            "none",
+            f'stroke="{rgb(skin, 0.76)}" stroke-width="2.4"',
+        )
+    for side in (-1, 1):
+        out += path(
+            f"M{x + side * (w - 6)} {y - 34} Q{x + side * (w + 20)} {y - 30} {x + side * (w + 8)} {y + 14} Q{x + side * (w - 4)} {y} {x + side * (w - 6)} {y - 34}Z",
+            rgb(hair, 0.93),
         )
         out += path(
-            f"M{x + w * 0.3} {y + 40} Q{x + w} {y + 30} {x + w} {y + 6} Q{x + w * tip} {y + h * 0.8} {x} {y + h + length}Z",
-            "#000000",
-            'opacity=".13"',
+            f"M{x + side * 18} {y + 26} Q{x + side * 32} {y + 34} {x + side * 30} {y + 46}",
+            "none",
+            f'stroke="{rgb(skin, 0.7)}" stroke-width="2.4"',
         )
-    out += path(
-        f"M{x - 15} {y + 45} Q{x} {y + (50 if not woman else 54)} {x + 15} {y + 45}",
-        "none",
-        f'stroke="{lips}" stroke-width="{6 if woman else 5}" stroke-linecap="round"',
-    )
-    if old:
-        if not beard:
-            out += path(
-                f"M{x - 24} {y + 40} Q{x} {y + 24} {x + 24} {y + 40} Q{x} {y + 36} {x - 24} {y + 40}Z",
-                rgb(hair, 0.95),
-            )
-        for k in range(3):
-            out += path(
-                f"M{x - 28} {y - 38 - 9 * k} Q{x} {y - 43 - 9 * k} {x + 28} {y - 38 - 9 * k}",
-                "none",
-                f'stroke="{rgb(skin, 0.76)}" stroke-width="2.4"',
-            )
+    if r.random() < 0.35:
         for side in (-1, 1):
-            out += path(
-                f"M{x + side * (w - 6)} {y - 34} Q{x + side * (w + 20)} {y - 30} {x + side * (w + 8)} {y + 14} Q{x + side * (w - 4)} {y} {x + side * (w - 6)} {y - 34}Z",
-                rgb(hair, 0.93),
-            )
-            out += path(
-                f"M{x + side * 18} {y + 26} Q{x + side * 32} {y + 34} {x + side * 30} {y + 46}",
-                "none",
-                f'stroke="{rgb(skin, 0.7)}" stroke-width="2.4"',
-            )
-        if r.random() < 0.35:
-            for side in (-1, 1):
-                out += ellipse(x + side * gap, ey, 17, 14, "none", 'stroke="#3a3a3a" stroke-width="3"')
-            out += rect(x - gap + 16, ey - 2, 2 * gap - 32, 3, "#3a3a3a")
-    elif woman:
-        out += path(
-            f"M{x - w - 6} {y + 10} Q{x - w - 8} {y - h} {x} {y - h - 8} Q{x + w + 8} {y - h} {x + w + 6} {y + 10} Q{x + w - 6} {y - h * 0.45} {x + r.uniform(-10, 20)} {y - h * 0.62} Q{x - w + 6} {y - h * 0.4} {x - w - 6} {y + 10}Z",
-            rgb(hair),
-        )
-    else:
-        out += path(
-            f"M{x - w - 4} {y - 6} Q{x - w - 6} {y - h - 4} {x} {y - h - 12} Q{x + w + 6} {y - h - 4} {x + w + 4} {y - 6} Q{x + w - 4} {y - h * 0.5} {x + r.uniform(-16, 16)} {y - h * 0.55} Q{x - w + 4} {y - h * 0.5} {x - w - 4} {y - 6}Z",
-            rgb(hair),
-        )
-    if hat:
-        tone = near(r, r.choice([(40, 38, 44), (110, 70, 42), (196, 164, 110), (60, 74, 104), (130, 40, 44)]))
-        band = r.choice(CLOTHES)
-        crown = r.uniform(50, 66)
-        brim = r.uniform(84, 104)
-        cx, top = x, y - h * 0.52
-        out += gradient("hat", [(0, rgb(tone, 1.2)), (1, rgb(tone, 0.8))])
-        out += path(
-            f"M{cx - w - 3} {top} Q{cx - w + 2} {top - crown} {cx - 22} {top - crown - 4} Q{cx} {top - crown + 6} {cx + 22} {top - crown - 4} Q{cx + w - 2} {top - crown} {cx + w + 3} {top}Z",
-            "url(#hat)",
-        )
-        out += path(
-            f"M{cx - w - 3} {top} L{cx - w} {top - 15} Q{cx} {top - 5} {cx + w} {top - 15} L{cx + w + 3} {top} Q{cx} {top + 12} {cx - w - 3} {top}Z",
-            rgb(band),
-        )
-        out += path(
-            f"M{cx - brim} {top - 2} Q{cx} {top + 26} {cx + brim} {top - 2} Q{cx + brim - 8} {top + 14} {cx} {top + 22} Q{cx - brim + 8} {top + 14} {cx - brim} {top - 2}Z",
-            rgb(tone, 0.72),
-        )
+            out += ellipse(x + side * gap, ey, 17, 14, "none", 'stroke="#3a3a3a" stroke-width="3"')
+        out += rect(x - gap + 16, ey - 2, 2 * gap - 32, 3, "#3a3a3a")
+    return out
+
+
+def _hat(r: Random, w: float, h: float) -> str:
+    """A hat on a head ``2 w`` wide and ``2 h`` high."""
+    (x, y), out = FACE, ""
+    tone = near(r, r.choice([(40, 38, 44), (110, 70, 42), (196, 164, 110), (60, 74, 104), (130, 40, 44)]))
+    band = r.choice(CLOTHES)
+    crown = r.uniform(50, 66)
+    brim = r.uniform(84, 104)
+    cx, top = x, y - h * 0.52
+    out += gradient("hat", [(0, rgb(tone, 1.2)), (1, rgb(tone, 0.8))])
+    out += path(
+        f"M{cx - w - 3} {top} Q{cx - w + 2} {top - crown} {cx - 22} {top - crown - 4} Q{cx} {top - crown + 6} {cx + 22} {top - crown - 4} Q{cx + w - 2} {top - crown} {cx + w + 3} {top}Z",
+        "url(#hat)",
+    )
+    out += path(
+        f"M{cx - w - 3} {top} L{cx - w} {top - 15} Q{cx} {top - 5} {cx + w} {top - 15} L{cx + w + 3} {top} Q{cx} {top + 12} {cx - w - 3} {top}Z",
+        rgb(band),
+    )
+    out += path(
+        f"M{cx - brim} {top - 2} Q{cx} {top + 26} {cx + brim} {top - 2} Q{cx + brim - 8} {top + 14} {cx} {top + 22} Q{cx - brim + 8} {top + 14} {cx - brim} {top - 2}Z",
+        rgb(tone, 0.72),
+    )
     return out
 
 

@@ -39,7 +39,10 @@ def box(r: Random, x: float, y: float, w: float, h: float, wall: Colour, window:
 
 
 def coast(r: Random) -> str:
-    """Bright houses up a headland, rocks at its foot, over a deep blue sea; a pale sky above."""
+    """Bright houses up a headland, rocks at its foot, over a deep blue sea; a pale sky above.
+
+    More than 60 lines: one drawing, stroke upon stroke from back to front.
+    """
     horizon = r.uniform(104, 128)
     out = rect(0, 0, S, S, "#eef3f6")
     out += path(
@@ -103,7 +106,10 @@ def coast(r: Random) -> str:
 
 
 def village(r: Random) -> str:
-    """Lit houses with snow on their roofs under peaks, in a blue evening; snow in front."""
+    """Lit houses with snow on their roofs under peaks, in a blue evening; snow in front.
+
+    More than 60 lines: one drawing, stroke upon stroke from back to front.
+    """
     snow = r.uniform(176, 196)
     out = rect(0, 0, S, S, rgb(near(r, BLUE, 8)))
     for _ in range(16):  # streaks of cloud
