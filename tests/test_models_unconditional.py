@@ -224,6 +224,35 @@ def test_weights_that_do_not_fit_are_refused_before_they_are_loaded(folder: Path
         Unconditional(half).check()
 
 
+def test_weights_under_their_older_names(folder: Path, tmp_path: Path) -> None:
+    """The layout of 2022: no parts, and other names in attention."""
+    from safetensors.torch import load_file, save_file
+
+    for path in (
+        *(folder / "unet").iterdir(),
+        *(folder / "scheduler").iterdir(),
+        folder / "model_index.json",
+    ):
+        shutil.copy(path, tmp_path)
+    weights = tmp_path / "diffusion_pytorch_model.safetensors"
+    old = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+    arrays = {}
+    for name, value in load_file(weights).items():
+        for new, was in old.items():
+            name = name.replace(f".{new}.", f".{was}.")
+        arrays[name] = value
+    assert any(".proj_attn." in name for name in arrays)
+    save_file(arrays, weights, {"format": "pt"})
+    entry = pin_model(tmp_path, "old", folder=Path())
+    model = load("old/stage1", entry, tmp_path)
+    x = draw_noise(generators([1]), (3, SIZE, SIZE))
+    expected, _ = Unconditional(folder, model.network.settings).predict(x, 400, None)
+    assert torch.equal(model.predict(x, 400, None)[0], expected)
+    model.network.kind = "UNetOfTomorrow"
+    with pytest.raises(MissingModel, match=r"has no UNetOfTomorrow: pip install -U"):
+        model.check()
+
+
 def test_arrays_that_are_missing_are_not_drawn_at_random(folder: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 

@@ -54,6 +54,8 @@ class Network:
                 found |= {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
         with torch.device("meta"):
             network = self._class().from_config(self.config)
+        if renew := getattr(network, "_fix_state_dict_keys_on_load", None):
+            renew(found)  # Arrays of attention had other names once; diffusers reads both.
         wanted = {name: list(value.shape) for name, value in network.state_dict().items()}
         if wrong := sorted(name for name in wanted if found.get(name, []) != wanted[name]):
             raise MissingModel(
@@ -64,6 +66,9 @@ class Network:
     def _class(self) -> Any:
         import diffusers
 
+        if not hasattr(diffusers, self.kind):
+            old = diffusers.__version__
+            raise MissingModel(f"{self.folder}: diffusers {old} has no {self.kind}: pip install -U diffusers")
         return getattr(diffusers, self.kind)
 
     def loaded(self) -> Any:
