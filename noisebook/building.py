@@ -15,7 +15,7 @@ from noisebook.git import untracked
 from noisebook.models import catalogue
 from noisebook.progress import forecast, lacking, reasons, watcher
 from noisebook.project import Project, opened
-from noisebook.render.formats import duration, size
+from noisebook.render.formats import duration, size, summary
 from noisebook.report.model import BadInput, Problem
 
 
@@ -73,7 +73,9 @@ def build(book: Project, request: Request, say: Callable[[str], None] = print) -
 
     Raises BadInput, or Unfinished where nothing is written: frozen with cells missing, or beyond the limit.
     """
+    from noisebook.render.again import kept
     from noisebook.render.site import proofread
+    from noisebook.render.site import written as written_site
 
     started = time.perf_counter()
     if request.frozen and book.automatic:
@@ -94,20 +96,24 @@ def build(book: Project, request: Request, say: Callable[[str], None] = print) -
         built.outcome = _compute(book, todo, request)
     if book.automatic:
         say(f"model auto: this machine has {book.machine}")
-    built.pages = render(book, keep_stale=request.keep_stale)
+    written, done = written_site(book.report, book.planned, book.site, keep_stale=request.keep_stale)
+    built.pages = done.written
     say(_summary(book, built, time.perf_counter() - started))
-    whole = not (request.only or request.keep_stale or book.draft or book.place or book.automatic)
-    if whole and not work([c for cells in book.select(()).values() for c in cells]).cells:
+    if _whole(book, request):
         files = {*opened_files, *map(str, book.digests.asked)}
-        fresh.remember(book.root, before, _summary(book, Built(), 0.0), files, begun)
+        last = kept(written, *_standing(book))
+        fresh.remember(book.root, before, _summary(book, Built(), 0.0), files, begun, last)
     return built
 
 
-def render(book: Project, *, keep_stale: bool = False) -> int:
-    """Write the site; the number of pages that changed."""
-    from noisebook.render.site import render_site
-
-    return render_site(book.report, book.planned, book.site, keep_stale=keep_stale).written
+def _whole(book: Project, request: Request) -> bool:
+    """Whether a plain build would now have nothing to do."""
+    if request.only or book.draft or book.place or book.automatic:
+        return False
+    cells = [cell for group in book.planned.values() for cell in group]
+    if request.keep_stale and any(cell.state == "stale" for cell in cells if not cell.cached):
+        return False  # it is shown, and a plain build would not show it
+    return not work([c for cells in book.select(()).values() for c in cells]).cells
 
 
 def _fetched(book: Project, cells: list[Planned], say: Callable[[str], None]) -> Work:
@@ -175,19 +181,25 @@ def _on_cluster(book: Project, todo: Work, scheduler: str, watching: Watcher, th
     return dask_executor.compute(todo, scheduler, job, watching, remote=book.remote, gpu=gpu)
 
 
+def _standing(book: Project) -> tuple[int, str]:
+    """How many cells the site shows, and a line about those that are missing, if any."""
+    cells = {c.key: c for group in book.planned.values() for c in group}
+    cached = sum(c.cached for c in cells.values())
+    if cached == len(cells):
+        return cached, ""
+    pending = sum(not c.cached for _, f in book.figures() if f.pending for c in book.planned[f.id])
+    missing = len(cells) - cached
+    return cached, f"\n{missing} cells are missing ({pending} of them pending): their figures say so"
+
+
 def _summary(book: Project, built: Built, seconds: float) -> str:
     """The last lines of a build."""
-    cells = {c.key: c for group in book.planned.values() for c in group}
+    cells = {c.key for group in book.planned.values() for c in group}
     computed = built.outcome.computed
-    cached = sum(c.cached for c in cells.values()) - sum(r.key in cells for r in computed)
-    line = (
-        f"computed {len(computed)}, cached {cached}, {duration(seconds)}, "
-        f"{size(built.outcome.bytes)} stored, {built.pages} pages written: {book.site / 'index.html'}"
-    )
-    missing = sum(not c.cached for c in cells.values())
-    if missing:
-        pending = sum(not c.cached for _, f in book.figures() if f.pending for c in book.planned[f.id])
-        line += f"\n{missing} cells are missing ({pending} of them pending): their figures say so"
+    there, missing = _standing(book)
+    cached = there - sum(r.key in cells for r in computed)
+    index = book.site / "index.html"
+    line = summary(len(computed), cached, seconds, built.outcome.bytes, built.pages, index) + missing
     if computed and not book.draft:
         added = untracked(book.store.place)
         line += f"\na commit would add {size(added)} under {book.store.place.name}/" if added else ""

@@ -37,22 +37,27 @@ def _patient(name: str) -> _Patient:
     return raw
 
 
-def _unchanged() -> str | None:
-    """The summary of the last build, if nothing has changed since."""
-    from noisebook.cells.fresh import last_summary
+def _at_once() -> str | None:
+    """The summary of a build that has nothing to do, or, once their pages are written, edited words alone."""
+    from noisebook.cells.fresh import Now
 
     try:
-        root = Path.cwd()
-        return last_summary(root) if (root / "report.yaml").is_file() else None
+        now = Now(root := Path.cwd())
     except OSError:
         return None
+    if now.summary is not None or now.memory is None:
+        return now.summary
+    from noisebook.render.again import rewrite
+
+    return rewrite(root, now)
 
 
 def main() -> None:
     """Run the command line."""
     out, _ = _patient("stdout"), _patient("stderr")
     try:
-        if sys.argv[1:] in (["build"], ["build", "--frozen"]) and (summary := _unchanged()) is not None:
+        plain = sys.argv[1:] in (["build"], ["build", "--frozen"]) and Path("report.yaml").is_file()
+        if plain and (summary := _at_once()) is not None:
             print(summary)
         else:
             from noisebook.commands import cli

@@ -352,11 +352,17 @@ def new(name: str, generator: str | None, with_generator: bool) -> None:
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True)
 def serve(host: str, port: int) -> None:
     """Preview with live reload; a build error is shown in the page."""
+    from noisebook.render.again import rewrite
     from noisebook.render.serve import serve as serve_site
 
     root = here()
     request = Request(keep_stale=True, beyond="leave out")
-    serve_site(root, lambda: build_project(Project(root), request).check(), host, port)
+
+    def rebuild() -> None:
+        if rewrite(root) is None:
+            build_project(Project(root), request).check()
+
+    serve_site(root, rebuild, host, port)
 
 
 @cli.command()

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from noisebook.cells.digests import Digests
 from noisebook.cells.folders import find
+from noisebook.cells.names import suggest
 from noisebook.cells.plan import Planned, everything
 from noisebook.cells.planner import PlanError, Planner
-from noisebook.cells.registry import Registry, suggest
+from noisebook.cells.registry import Registry
 from noisebook.cells.store import Store
 from noisebook.models import library, tasks
 from noisebook.models.lock import AUTO, HINTS, Entry, Models, automatic, hint_for, known

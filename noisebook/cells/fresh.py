@@ -2,7 +2,8 @@
 
 A digest over the signature (size, times, inode) of every file that a build reads or writes: all that is
 visible in the report's folder, and whatever else the last build opened. It imports next to nothing. Any
-difference, and the full answer of ``plan`` is asked for; it can only err on that side.
+difference, and the full answer of ``plan`` is asked for; it can only err on that side. A second digest leaves
+out the files of sections: where it still holds, what the last build knew of all else does too.
 """
 
 from __future__ import annotations
@@ -14,13 +15,16 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-FORMAT = 3
+FORMAT = 4
 TICK = 50_000_000
 """A file that changed in the last 50 ms before the look may change again without a new time stamp (ns)."""
 
 OUTPUTS = ("cache", "site")
+SECTIONS = "sections"
+TEXTS = "sections/*.md"
+"""The files that sections may stand in, seen apart from the rest of their folder."""
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OURS = (
     [PACKAGE]
@@ -32,17 +36,36 @@ OURS = (
 
 def look(root: Path, places: Iterable[str]) -> tuple[str, int]:
     """The digest of all signatures under ``places``, and the newest change (ns) among them."""
-    digest = hashlib.sha256(f"{FORMAT} {root} {_surroundings()}".encode())
-    newest = 0
-    for place in places:
-        lines = []
-        for path, stat in _walk(os.path.join(root, place)):
-            changed = stat.st_ctime_ns
-            if changed > newest:
-                newest = changed
-            lines.append(f"{path}\0{stat.st_size} {stat.st_mtime_ns} {changed} {stat.st_ino}\n")
-        digest.update("".join(lines).encode(errors="surrogateescape"))
-    return digest.hexdigest(), newest
+    seen = _Seen(root, places)
+    return seen.digest(), seen.newest
+
+
+class _Seen:
+    """What lies under some places: a digest of each, and the newest change (ns)."""
+
+    def __init__(self, root: Path, places: Iterable[str]) -> None:
+        self.start = f"{FORMAT} {root} {_surroundings()}"
+        self.newest = 0
+        self._digests: dict[str, str] = {}
+        for place in places:
+            lines: dict[str, list[str]] = {place: []}
+            sections = os.path.join(root, place) if place == SECTIONS else None
+            for path, stat in _walk(os.path.join(root, place)):
+                changed = stat.st_ctime_ns
+                if changed > self.newest:
+                    self.newest = changed
+                text = sections and path.endswith(".md") and os.path.dirname(path) == sections
+                lines.setdefault(TEXTS if text else place, []).append(
+                    f"{path}\0{stat.st_size} {stat.st_mtime_ns} {changed} {stat.st_ino}\n"
+                )
+            for name, each in lines.items():
+                self._digests[name] = _sum("".join(each).encode(errors="surrogateescape"))
+
+    def digest(self, places: Iterable[str] | None = None, without: str = "") -> str:
+        """Of ``places``, or of all."""
+        wanted = {*(self._digests if places is None else places), TEXTS} - {without}
+        found = (self._digests[name] for name in self._digests if name in wanted)
+        return _sum("\n".join((self.start, *found)).encode(errors="surrogateescape"))
 
 
 def _surroundings() -> list[Any]:
@@ -90,31 +113,93 @@ def _walk(path: str, linked: set[str] | None = None) -> Iterator[tuple[str, os.s
                 yield entry.path, entry.stat()
 
 
-def last_summary(root: Path) -> str | None:
-    """The summary of the last build if nothing has changed since, else None."""
+class Memory(NamedTuple):
+    """What is kept of a build that left a finished site."""
+
+    all: str
+    """The digest of everything."""
+    rest: str
+    """That of everything but the files of sections."""
+    kept: str
+    """The sha256 of what else is kept."""
+    places: str
+    """What it opened that the walk over the report does not see."""
+    summary: str
+
+    @property
+    def more(self) -> list[str]:
+        return list(filter(None, self.places.split("\0")))
+
+
+def _memory(root: Path) -> Memory | None:
     try:
         with open(os.path.join(root, ".noisebook", "fresh"), encoding="utf-8") as file:
-            known, places, summary = file.read(1_000_000).split("\n", 2)
-    except (OSError, ValueError):
+            checked, *lines = file.read(1_000_000).split("\n", 5)
+        return Memory(*lines) if _sum("\n".join(lines).encode(errors="surrogateescape")) == checked else None
+    except (OSError, ValueError, TypeError):
         return None
-    more = list(filter(None, places.split("\0")))
-    return (
-        summary
-        if _answer(look(root, [*inputs(root), *OUTPUTS, *more])[0], places, summary) == known
-        else None
-    )
 
 
-def _answer(digest: str, places: str, summary: str) -> str:
-    return hashlib.sha256("\n".join((digest, places, summary)).encode(errors="surrogateescape")).hexdigest()
+def _sum(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+class Now:
+    """What has changed since the last build that left a finished site."""
+
+    def __init__(self, root: Path) -> None:
+        self.begun = time.time_ns()
+        self.memory = _memory(root)
+        self.more = self.memory.more if self.memory else []
+        self._root, self._inputs = root, inputs(root)
+        self._seen = _Seen(root, [*self._inputs, *OUTPUTS, *self.more])
+
+    @property
+    def summary(self) -> str | None:
+        """Its summary, if nothing has changed."""
+        known = self.memory
+        return known.summary if known and known.all == self._seen.digest() else None
+
+    @property
+    def inputs(self) -> str:
+        """The digest of all inputs."""
+        return self._seen.digest(self._inputs)
+
+    @property
+    def kept(self) -> bytes:
+        """What it kept, if all but files of sections is as it was; else nothing."""
+        known = self.memory
+        if known is None or known.rest != self._seen.digest(without=TEXTS):
+            return b""
+        try:
+            with open(os.path.join(self._root, ".noisebook", "kept"), "rb") as file:
+                data = file.read()
+        except OSError:
+            return b""
+        return data if _sum(data) == known.kept else b""
+
+
+def last_summary(root: Path) -> str | None:
+    """The summary of the last build if nothing has changed since, else None."""
+    return Now(root).summary
+
+
+def section_files(root: Path) -> list[str]:
+    """The files that sections may stand in."""
+    with suppress(OSError):
+        return sorted(name for name in os.listdir(os.path.join(root, SECTIONS)) if name.endswith(".md"))
+    return []
 
 
 def besides(root: Path, opened: Iterable[str]) -> list[str]:
     """Of the files and folders that a build opened, those that the walk over the report does not see."""
+    from noisebook.cells.folders import TEMPLATES, user_cache
+
     top = os.path.abspath(root)
     installed = [place for place in sys.path if place.endswith("-packages")]  # see _surroundings
     python = (sys.prefix, sys.base_prefix, *installed)
-    walked = (*python, os.path.join(top, ".noisebook"), "/proc", "/sys", "/dev", *OURS)
+    made = os.path.join(user_cache(), TEMPLATES)
+    walked = (*python, made, os.path.join(top, ".noisebook"), "/proc", "/sys", "/dev", *OURS)
     result = set()
     for path in opened:
         inside = path == top or path.startswith(top + os.sep)
@@ -127,8 +212,10 @@ def besides(root: Path, opened: Iterable[str]) -> list[str]:
     return sorted(result - {top, *map(os.path.abspath, sys.path)})
 
 
-def remember(root: Path, before: str, summary: str, opened: Iterable[str], started: int) -> None:
-    """The site is finished: keep what everything looks like.
+def remember(
+    root: Path, before: str, summary: str, opened: Iterable[str], started: int, kept: bytes = b""
+) -> None:
+    """The site is finished: keep what everything looks like, and ``kept`` for :func:`last_kept`.
 
     ``before`` is the digest of the inputs from before they were read, at ``started`` (ns): had one changed
     meanwhile, the site would not show it.
@@ -141,15 +228,18 @@ def remember(root: Path, before: str, summary: str, opened: Iterable[str], start
     if any("\n" in place for place in more) or look(root, read)[1] > started - TICK:
         return
     for _ in range(20):
-        digest, newest = look(root, [*inputs(root), *OUTPUTS, *more])
-        if newest < time.time_ns() - TICK:
+        names = inputs(root)
+        seen = _Seen(root, [*names, *OUTPUTS, *more])
+        if seen.newest < time.time_ns() - TICK:
             break
         time.sleep(TICK / 1e9)
     else:
         return  # somebody is writing
-    if look(root, inputs(root))[0] == before:
+    if seen.digest(names) == before:
         places = "\0".join(more)
         path.parent.mkdir(parents=True, exist_ok=True)
-        text = f"{_answer(digest, places, summary)}\n{places}\n{summary}"
+        text = "\n".join(Memory(seen.digest(), seen.digest(without=TEXTS), _sum(kept), places, summary))
+        text = f"{_sum(text.encode(errors='surrogateescape'))}\n{text}"
         with suppress(OSError):
+            path.with_name("kept").write_bytes(kept)
             path.write_text(text, encoding="utf-8", errors="surrogateescape")

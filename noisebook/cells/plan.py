@@ -62,7 +62,7 @@ class Planned:
     @property
     def record(self) -> Record | None:
         """The finished cell, or None."""
-        return self.store.get(self.key) if self.cached else None
+        return self.store.recall(self.key) if self.cached else None
 
     def previous(self) -> Record | None:
         """The record that differs least from what is asked: same parameters first, else same generator.

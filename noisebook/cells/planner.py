@@ -16,8 +16,9 @@ from noisebook.cells.code import CodeReader
 from noisebook.cells.contract import CONTRACT_VERSION, REPORT_SEED, Cell, Json, Need, canonical
 from noisebook.cells.digests import Digests
 from noisebook.cells.folders import find
+from noisebook.cells.names import SHIPPED, suggest
 from noisebook.cells.plan import Planned
-from noisebook.cells.registry import SHIPPED, Generator, Registry, suggest
+from noisebook.cells.registry import Generator, Registry
 from noisebook.cells.store import Store
 from noisebook.cells.syntax import REPORT_PACKAGE
 

@@ -6,24 +6,20 @@ are helpers, not generators. Nothing is imported before a section names it.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from noisebook.cells.contract import Cell, Complaint, Files, Params, RunFunction
+from noisebook.cells.names import SHIPPED, suggest
 
-SHIPPED = "noisebook.generators"
-ALIKE = 2000
-"""Known names that a mistyped one is compared with."""
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -87,18 +83,6 @@ class Registry:
         if shipped:
             return _checked(name, shipped, f"{SHIPPED}.{name}")
         raise UnknownGenerator(f"unknown generator {name!r}", hint=suggest(name, self.names(), "generators"))
-
-
-def suggest(name: str, known: Mapping[str, Any] | tuple[str, ...], noun: str) -> str:
-    """What to tell somebody who wrote ``name``: the nearest known name, else the known ones."""
-    some = islice(known, ALIKE)
-    near = difflib.get_close_matches(name[:100], some, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean {near[0]!r}?"
-    if not known:
-        return f"there are no {noun} here"
-    shown = ", ".join(sorted(known)[:12]) + (", …" if len(known) > 12 else "")
-    return f"known {noun}: {shown}"
 
 
 def _modules(*folders: Path) -> dict[str, Path]:

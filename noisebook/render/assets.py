@@ -34,6 +34,11 @@ class Site:
             self._files[name] = None
         return True
 
+    @property
+    def names(self) -> set[str]:
+        """What was added or kept until now."""
+        return set(self._files)
+
     def digest(self, name: str) -> str:
         """The sha256 of a file that was added or kept."""
         data = self._files[name]

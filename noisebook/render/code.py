@@ -12,7 +12,7 @@ from pathlib import Path
 from textwrap import dedent
 from xml.etree.ElementTree import Element, SubElement
 
-from noisebook.cells.registry import SHIPPED
+from noisebook.cells.names import SHIPPED
 from noisebook.report.body import Span
 
 _OPENING = re.compile(r"\s*(?:\{\s*)?\.?([\w+#-]*)")

@@ -47,6 +47,8 @@ class Context:
     """A number of a figure, as :class:`noisebook.render.values.Values` gives it."""
     links: list[Link] = field(default_factory=list)
     """Links without a scheme, of everything that was written."""
+    pictures: list[str] = field(default_factory=list)
+    """The addresses that ``image`` gave."""
 
 
 @dataclass(slots=True)
@@ -54,6 +56,7 @@ class Prose:
     """The HTML of one body; ``figures`` are those that it placed, ``cited`` the works it names.
 
     ``headings`` are those of the highest level: their ids, and what they say in HTML without links.
+    ``styles``, ``links`` and ``pictures`` are those of the body alone.
     """
 
     html: Markup
@@ -61,3 +64,6 @@ class Prose:
     figures: list[str]
     cited: list[str]
     equations: int
+    styles: Styles = field(default_factory=Styles)
+    links: list[Link] = field(default_factory=list)
+    pictures: list[str] = field(default_factory=list)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from noisebook.cells.checks import Check
-from noisebook.cells.plan import Planned
-from noisebook.cells.record import Record
 from noisebook.render.prose import plain
 from noisebook.render.views import FigureView, File, Page
+
+if TYPE_CHECKING:
+    from noisebook.cells.contract import Json
+    from noisebook.cells.plan import Planned
 
 MANIFEST_FORMAT = 1
 
@@ -75,16 +77,21 @@ def search_index(pages: Iterable[Page]) -> bytes:
 
 def behind(
     figures: Mapping[str, Sequence[Planned]], checks: Mapping[str, Check]
-) -> list[tuple[str, Record, Check | None]]:
-    """The cells that no figure shows and others were computed from: their names, records and checks."""
-    found: dict[str, tuple[str, Record, Check | None]] = {}
+) -> list[tuple[str, Mapping[str, Json], Check | None]]:
+    """The cells that no figure shows and others were computed from: names, provenance and checks."""
+    found: dict[str, tuple[str, Mapping[str, Json], Check | None]] = {}
+
+    met: set[str] = set()
 
     def visit(planned: Planned) -> None:
         for need in planned.needs.values():
+            if need.key in met:
+                continue
+            met.add(need.key)
             visit(need)
-            if need.record:
+            if record := need.record:
                 name = f"{need.generator.name}/{need.cell.id}"
-                found.setdefault(need.key, (name, need.record, checks.get(need.key)))
+                found[need.key] = (name, record.provenance, checks.get(need.key))
 
     for cells in figures.values():
         for planned in cells:

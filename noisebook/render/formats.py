@@ -6,11 +6,29 @@ import math
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from noisebook.cells.contract import Json
+if TYPE_CHECKING:
+    from noisebook.cells.contract import Json
+
 
 INFINITE = {"Infinity": math.inf, "-Infinity": -math.inf}
 """How JSON has what it has no numbers for."""
+SUFFIXES = {
+    "image/png": ".png",
+    "image/jpeg": ".jpg",
+    "image/webp": ".webp",
+    "image/gif": ".gif",
+    "image/svg+xml": ".svg",
+    "video/mp4": ".mp4",
+    "application/json": ".json",
+    "application/onnx": ".onnx",
+    "application/x-safetensors": ".safetensors",
+    "text/csv": ".csv",
+    "text/plain": ".txt",
+}
+"""How the files of a site end, by media type."""
 ACRONYMS = {"psnr", "ssim", "mse", "snr", "fid", "lpips", "l2", "flops"}
 
 
@@ -97,3 +115,11 @@ def words(value: Json) -> str:
 def slug(text: str) -> str:
     """A short name for a file: letters, digits and hyphens."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:40] or "x"
+
+
+def summary(computed: int, cached: int, seconds: float, stored: float, pages: int, index: Path) -> str:
+    """What a build says at its end; ``stored`` in bytes."""
+    return (
+        f"computed {computed}, cached {cached}, {duration(seconds)}, {size(stored)} stored, "
+        f"{pages} pages written: {index}"
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from noisebook.render import media
 from noisebook.render.assets import Site
 from noisebook.render.views import FigureView, Picture
 
@@ -41,6 +40,8 @@ def card(picture: Picture, site: Site) -> Picture:
         return picture
     name = f"{source.rpartition('.')[0]}-{CARD}.webp"
     if not site.keep(name):
+        from noisebook.render import media
+
         site.add(name, media.thumbnail(site.read(source), CARD))
     scale = min(1, CARD / max(picture.width, picture.height))
     width, height = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
@@ -67,5 +68,7 @@ def social(pictures: Sequence[Picture], base_url: str, site: Site) -> str:
         return ""
     name = f"assets/social-{hashlib.sha256(' '.join(names).encode()).hexdigest()[:16]}.jpg"
     if not site.keep(name):
+        from noisebook.render import media
+
         site.add(name, media.social([site.read(each) for each in names]))
     return f"{base_url.rstrip('/')}/{name}"

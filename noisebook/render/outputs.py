@@ -14,7 +14,7 @@ from noisebook.cells.record import Record, Stored
 from noisebook.cells.store import Absent
 from noisebook.render import media
 from noisebook.render.assets import Site
-from noisebook.render.formats import duration, field, is_number, title
+from noisebook.render.formats import SUFFIXES, duration, field, is_number, title
 from noisebook.render.styles import Styles
 from noisebook.render.views import (
     ENLARGED,
@@ -43,19 +43,6 @@ NETWORK = "application/onnx"
 """A cell that leaves a network of this type, and JSON called ``sampler``, is run by the reader's browser."""
 FILMS = ("video/mp4", "image/webp", "image/gif")
 """The lightest first."""
-SUFFIXES = {
-    "image/png": ".png",
-    "image/jpeg": ".jpg",
-    "image/webp": ".webp",
-    "image/gif": ".gif",
-    "image/svg+xml": ".svg",
-    "video/mp4": ".mp4",
-    "application/json": ".json",
-    "application/onnx": ".onnx",
-    "application/x-safetensors": ".safetensors",
-    "text/csv": ".csv",
-    "text/plain": ".txt",
-}
 
 
 def cell_view(figure: Figure, planned: Planned, site: Site, styles: Styles, *, keep_stale: bool) -> CellView:

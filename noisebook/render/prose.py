@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html import unescape
 from xml.etree.ElementTree import fromstring
 
@@ -11,6 +12,7 @@ from markupsafe import Markup
 
 from noisebook.render import html
 from noisebook.render.context import Context, Prose, Target
+from noisebook.render.styles import Styles
 from noisebook.render.text import Text
 from noisebook.report import mathml
 from noisebook.report.model import Position
@@ -32,7 +34,8 @@ class Writer:
         def locate(offset: int) -> Position:
             return Position(file, line + text.count("\n", 0, offset), offset - text.rfind("\n", 0, offset))
 
-        return Text(self.context, text, locate, figure).write()
+        own = replace(self.context, styles=Styles(), links=[], pictures=[])
+        return Text(own, text, locate, figure).write()
 
     def inline(self, text: str, position: Position) -> Markup:
         """A caption: Markdown of one paragraph."""

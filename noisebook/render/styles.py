@@ -18,6 +18,10 @@ class Styles:
         self._rules[name] = declarations
         return name
 
+    def add(self, other: Styles) -> None:
+        """Take in what another has collected."""
+        self._rules.update(other._rules)
+
     def sheet(self) -> str:
         """The style sheet."""
         return "".join(f".{name}{{{rule}}}\n" for name, rule in sorted(self._rules.items()))

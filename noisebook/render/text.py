@@ -73,7 +73,10 @@ class Text:
         headings.name(root)
         contents = [{"id": each.get("id", ""), "html": self._bare(each)} for each in headings.highest]
         headings.link()
-        return Prose(Markup(self._html(root).strip()), contents, self.figures, self.cited, self.equations)
+        written, own = Markup(self._html(root).strip()), self.context
+        return Prose(
+            written, contents, self.figures, self.cited, self.equations, own.styles, own.links, own.pictures
+        )
 
     def line(self, plain: bool = False) -> tuple[Markup, str]:
         """A text that is one line, and its words; if it is ``plain``, without links. Raises BadInput."""
@@ -344,6 +347,7 @@ class Text:
             hint = f"did you mean {near}?" if near else hint
             self._tell_text(element.get("src", ""), message, hint)
             return
+        self.context.pictures.append(found[0])
         element.set("src", found[0])
         element.set("width", str(found[1]))
         element.set("height", str(found[2]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from traceback import extract_tb
@@ -13,6 +13,7 @@ from typing import Any
 
 import jinja2
 
+from noisebook.cells.folders import TEMPLATES, user_cache
 from noisebook.render import runtime
 from noisebook.render.assets import Site
 from noisebook.render.formats import duration, size
@@ -98,7 +99,13 @@ def _environment(root: Path) -> jinja2.Environment:
         place = (root / "templates" if own else PACKAGED) / name
         return text, str(place), lambda: _is_own(root, name) == own and _text(root, name) == text
 
+    compiled = user_cache() / TEMPLATES
+    with suppress(OSError):
+        compiled.mkdir(parents=True, exist_ok=True)
     environment = jinja2.Environment(
+        bytecode_cache=jinja2.FileSystemBytecodeCache(str(compiled))
+        if os.access(compiled, os.W_OK)
+        else None,
         loader=jinja2.FunctionLoader(load),
         autoescape=True,
         undefined=jinja2.StrictUndefined,

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import gcd
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
 from noisebook.cells.checks import Check
-from noisebook.cells.contract import Json
 from noisebook.render.bibliography import Work
 from noisebook.render.formats import measure, size, title
 from noisebook.render.prose import Prose
 from noisebook.report.model import Section
+
+if TYPE_CHECKING:
+    from noisebook.cells.contract import Json
 
 PIXELATED = 128
 """Pictures of at most so many pixels a side are enlarged pixel by pixel."""
@@ -229,6 +231,8 @@ class Page:
     cards: list[Picture] = field(default_factory=list)
     title_html: Markup = field(default_factory=Markup)
     summary_html: Markup = field(default_factory=Markup)
+    drawn: dict[str, str] = field(default_factory=dict)
+    """The HTML of its figures by their ids, in the order in which they stand."""
     further: dict[str, FigureView] = field(default_factory=dict)
     """Parts of large figures, each by the address of a page of its own."""
 

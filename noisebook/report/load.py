@@ -13,7 +13,8 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from noisebook.cells.registry import Generator, Registry, suggest
+from noisebook.cells.names import suggest
+from noisebook.cells.registry import Generator, Registry
 from noisebook.report.files import InputFiles
 from noisebook.report.model import (
     BadInput,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from noisebook.cells.contract import Cell, Json, Params
+if TYPE_CHECKING:
+    from noisebook.cells.contract import Cell, Json, Params
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, cast
 
 from noisebook.cells.folders import find
-from noisebook.cells.registry import suggest
+from noisebook.cells.names import suggest
 from noisebook.report.model import BadInput, Position, Problem, quote
 
 if TYPE_CHECKING:

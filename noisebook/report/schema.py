@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from noisebook.cells.contract import InputFile
-from noisebook.cells.registry import suggest
+from noisebook.cells.names import suggest
 from noisebook.models.lock import family_of
 from noisebook.report.model import Problem, shorten
 from noisebook.report.parse import Document, Loc, describe

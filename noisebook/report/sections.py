@@ -14,6 +14,7 @@ from noisebook.report.model import Enough, Position, Problem, Problems, quote
 from noisebook.report.parse import Document, Loc, parse_yaml, read
 from noisebook.report.reader import Source
 from noisebook.report.schema import IDENTIFIER, SectionFile, validate
+from noisebook.report.texts import fences, read_body
 
 RESERVED = (
     "index",
@@ -27,8 +28,6 @@ RESERVED = (
     "deliverables",
 )
 """Names that the site needs for itself."""
-
-_FENCE = re.compile(r"^---[ \t]*$", re.MULTILINE)
 
 
 @dataclass(slots=True)
@@ -129,9 +128,9 @@ def read_section(root: Path, file: str, macros: Mapping[str, str]) -> Draft:
     problems = Problems()
     source = read(root, file, problems)
     draft = Draft(source or Source(file, ""), Document(values={(): Position(file)}), problems)
-    if source is None or not (fences := _fences(source, problems)):
+    if source is None or not (found := fences(source, problems)):
         return draft
-    start, end, draft.body_start = fences
+    start, end, draft.body_start = found
     with suppress(Enough):
         if document := parse_yaml(source, start, end, problems):
             draft.document, draft.whole, draft.unread = document, True, len(problems)
@@ -139,20 +138,6 @@ def read_section(root: Path, file: str, macros: Mapping[str, str]) -> Draft:
             _check_front(draft, macros)
         _check_body(draft, macros)
     return draft
-
-
-def _fences(source: Source, problems: list[Problem]) -> tuple[int, int, int] | None:
-    """Where the front matter begins and ends, and where the body begins."""
-    where = Position(source.file)
-    if not (opening := _FENCE.match(source.text)):
-        hint = "begin the file with: ---, title: …, ---, each on a line of its own"
-        problems.append(Problem(where, "the front matter is missing", hint))
-        return None
-    if not (closing := _FENCE.search(source.text, opening.end())):
-        hint = "a line --- ends it, before the text"
-        problems.append(Problem(where, "the front matter is never closed", hint))
-        return None
-    return opening.end() + 1, closing.start(), min(closing.end() + 1, len(source.text))
 
 
 def _check_front(draft: Draft, macros: Mapping[str, str]) -> None:
@@ -200,15 +185,7 @@ def _check_text(draft: Draft, loc: Loc, macros: Mapping[str, str]) -> None:
 
 def _check_body(draft: Draft, macros: Mapping[str, str]) -> None:
     """Calls, math and code of the body."""
-    draft.spans, faults = scan(draft.body)
-    for fault in [*faults, *math_faults(draft.spans, macros)]:
-        draft.problems.append(Problem(draft.place(fault.offset), fault.message, fault.hint))
-    placed: dict[str, int] = {}
-    for span in draft.spans:
-        if span.kind == "figure" and span.start != (first := placed.setdefault(span.value, span.start)):
-            message = f"the figure {quote(span.value)} is placed twice"
-            hint = f"first on line {draft.place(first).line}"
-            draft.problems.append(Problem(draft.place(span.start), message, hint))
+    draft.spans = read_body(draft.body, draft.place, macros, draft.problems)
     if draft.whole and not draft.body.strip() and not any(draft.entries()):
         message = "this section has neither text nor a figure"
         draft.problems.append(Problem(Position(draft.file), message, "write some, or add generator: NAME"))

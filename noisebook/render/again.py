@@ -1,0 +1,144 @@
+"""Words that were edited, on their page at once: everything else is as the last build left it.
+
+A build keeps what its pages were made of. Where only bodies of sections have changed since, those alone are
+written again, and the pages put together; no cell is planned, no record read. Any doubt, and the whole build
+is asked for: it tells mistakes too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pickle
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from noisebook.cells import fresh
+from noisebook.render.assets import Site
+from noisebook.render.formats import summary
+from noisebook.render.pages import Written
+from noisebook.render.styles import Styles
+from noisebook.render.theme import Theme
+from noisebook.report.model import BadInput, Position, Problem
+from noisebook.report.reader import Source, read_text
+from noisebook.report.texts import fences, read_body
+
+
+@dataclass(slots=True)
+class Last:
+    """The last build.
+
+    Attributes:
+        fronts: digest of each section's file up to its body, by its path.
+        cached: how many cells the site shows.
+        missing: what its summary said of others.
+    """
+
+    written: Written
+    fronts: dict[str, str]
+    cached: int
+    missing: str
+
+    def data(self) -> bytes:
+        return pickle.dumps(self, pickle.HIGHEST_PROTOCOL)
+
+
+def kept(written: Written, cached: int, missing: str) -> bytes:
+    """What :func:`rewrite` needs.
+
+    Nothing where more than a section's page may show its words: a report's own templates, or the list of its
+    deliverables.
+    """
+    report = written.report
+    if report.deliverables or any((report.root / "templates").glob("*.html")):
+        return b""
+    fronts = {}
+    for page in written.pages:
+        text = read_text(report.root, page.section.path)
+        fronts[page.section.path] = _digest(text.removesuffix(page.section.body))
+    pages = [replace(page, section=replace(page.section, figures=())) for page in written.pages]
+    bare = replace(written, report=replace(report, root=Path(), sections=()), pages=pages)
+    return Last(bare, fronts, cached, missing).data()
+
+
+def rewrite(root: Path, now: fresh.Now | None = None) -> str | None:
+    """Write the site again, and give the summary; None if that needs the whole build."""
+    started = time.perf_counter()
+    now = now or fresh.Now(root)
+    if (last := _load(now.kept)) is None:
+        return None
+    with suppress(BadInput, OSError):
+        last.written.report = replace(last.written.report, root=root)
+        site = Site(root / "site")
+        if not _edit(last, site):
+            return None
+        pages = last.written.finish(site, Theme(root, site)).written
+        last.written.report = replace(last.written.report, root=Path())
+        index = root / "site" / "index.html"
+        nothing = summary(0, last.cached, 0.0, 0, 0, index) + last.missing
+        fresh.remember(root, now.inputs, nothing, now.more, now.begun, last.data())
+        return summary(0, last.cached, time.perf_counter() - started, 0, pages, index) + last.missing
+    return None
+
+
+def _edit(last: Last, site: Site) -> bool:
+    """Write the bodies that have changed; whether nothing else has. Raises BadInput."""
+    written = last.written
+    root, writer = written.report.root, written.writer(site)
+    there = {f"sections/{name}" for name in fresh.section_files(root) if not name.startswith(("_", "."))}
+    if there != last.fronts.keys():
+        return False
+    kept = set(written.figures)
+    for page in written.pages:
+        section, placed = page.section, page.prose.figures
+        source = Source(section.path, read_text(root, section.path))
+        problems: list[Problem] = []
+        found = fences(source, problems)
+        if not found or _digest(source.text[: found[2]]) != last.fronts[section.path]:
+            return False
+        body = source.text[found[2] :]
+        if body == section.body:
+            kept.update(page.prose.pictures)
+            continue
+        read_body(body, _places(source, found[2]), written.report.macros, problems)
+        if problems or not body.strip():
+            return False
+        page.section = replace(section, body=body)
+        written.write_body(page, writer)
+        if page.prose.figures != placed:
+            return False  # figures are numbered in the order in which they stand
+    written.check_links()
+    return all(map(site.keep, kept))
+
+
+def _places(source: Source, start: int) -> Callable[[int], Position]:
+    return lambda offset: source.position(start + offset)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class _Reader(pickle.Unpickler):
+    """Makes what this module keeps, and nothing else that a file might name."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in (("markupsafe", "Markup"), ("pathlib", "PosixPath"), ("pathlib", "WindowsPath")):
+            return super().find_class(module, name)
+        if module.startswith(("noisebook.render.", "noisebook.report.", "noisebook.cells.")):
+            found = super().find_class(module, name)
+            if found is Styles or (isinstance(found, type) and is_dataclass(found)):
+                return found
+        raise pickle.UnpicklingError(f"{module}.{name} is not kept")
+
+
+def _load(data: bytes) -> Last | None:
+    try:
+        found = _Reader(io.BytesIO(data)).load()
+    except Exception:  # whatever stands there, it is not what was kept
+        return None
+    return found if isinstance(found, Last) else None

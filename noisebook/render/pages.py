@@ -1,0 +1,266 @@
+"""From written sections to the pages of a site: what has to be done again at any edit, and needs no cell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from noisebook.cells.checks import PIXEL_TOLERANCE, PSNR_FLOOR, RELATIVE_TOLERANCE, Check
+from noisebook.render import bibliography, data, feeds
+from noisebook.render.context import Context, Prose, Target
+from noisebook.render.formats import SUFFIXES, slug
+from noisebook.render.front import mosaic, social
+from noisebook.render.links import Link, dead
+from noisebook.render.onepage import joined
+from noisebook.render.prose import Writer
+from noisebook.render.styles import Styles
+from noisebook.render.views import Page
+from noisebook.report.model import BadInput, Position, Report
+from noisebook.report.reader import read_picture, read_text
+
+if TYPE_CHECKING:
+    from noisebook.cells.contract import Json
+    from noisebook.render.assets import Site
+    from noisebook.render.deliverables import Delivered
+    from noisebook.render.theme import Theme
+
+CONTENT_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
+    "media-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'"
+)
+LIVE_POLICY = CONTENT_POLICY.replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'")
+"""Of a page with a network to run, and of no other. The network runs in a worker, which has no policy of its
+own in most browsers, and the page's in some: there it is needed."""
+CREDITS = (("Pictures", "images/CREDITS.md"), ("Models and data", "models/README.md"))
+
+
+@dataclass(frozen=True, slots=True)
+class RenderSummary:
+    """``pages`` of the site, of which ``written`` changed."""
+
+    pages: int
+    written: int
+
+
+@dataclass(slots=True)
+class Written:
+    """A report whose sections are written.
+
+    Attributes:
+        report: what report.yaml says of it; the sections are those of the pages.
+        targets: what ``{{ ref(…) }}`` may name.
+        works: the bibliography.
+        needed: name, provenance and check of each cell that no figure shows and others were computed from.
+        styles, links, pictures: of titles, captions and figures; each body has its own.
+        values: the numbers that texts quote, by their places and names.
+        figures: the assets that figures show.
+        delivered: what is to be handed in, and how far it is.
+    """
+
+    report: Report
+    pages: list[Page]
+    works: Mapping[str, bibliography.Work]
+    targets: dict[str, Target] = field(default_factory=dict)
+    needed: Sequence[tuple[str, Mapping[str, Json], Check | None]] = ()
+    styles: Styles = field(default_factory=Styles)
+    links: list[Link] = field(default_factory=list)
+    pictures: list[str] = field(default_factory=list)
+    values: dict[tuple[str, str], str] = field(default_factory=dict)
+    figures: set[str] = field(default_factory=set)
+    delivered: Sequence[Delivered] = ()
+
+    def writer(self, site: Site, value: Callable[[str, str], str] | None = None) -> Writer:
+        """What turns its texts into HTML; pictures that they name are added to ``site``.
+
+        ``value`` gives the numbers that they quote; without it, those that were quoted before.
+        """
+        root = self.report.root
+
+        def quoted(place: str, name: str) -> str:
+            if value:
+                self.values[place, name] = value(place, name)
+            return self.values[place, name]
+
+        addresses = {page.section.slug: page.href for page in self.pages}
+        return Writer(
+            Context(
+                self.targets,
+                self.works,
+                self.styles,
+                lambda path: _picture(root, path, site),
+                addresses,
+                self.report.macros,
+                lambda path: _near(root, path),
+                root,
+                quoted,
+                self.links,
+                self.pictures,
+            )
+        )
+
+    def write_body(self, page: Page, writer: Writer) -> None:
+        """The prose of a section, whose figures are drawn. Raises BadInput."""
+        section = page.section
+        page.prose = writer.body(
+            section.body, section.path, section.body_line, lambda name: page.drawn.get(name, "")
+        )
+        placed = page.prose.figures
+        page.prose.html += Markup("".join(text for name, text in page.drawn.items() if name not in placed))
+        page.references = [self.works[key] for key in page.prose.cited]
+
+    def check_links(self) -> None:
+        """Raises BadInput for links that lead nowhere."""
+        links = [*self.links, *(link for page in self.pages for link in page.prose.links)]
+        if problems := dead(links, {page.section.slug: page.prose.html for page in self.pages}):
+            raise BadInput(problems)
+
+    def finish(self, site: Site, theme: Theme) -> RenderSummary:
+        """Write every page to ``site``, which has the assets of figures and bodies. Raises BadInput."""
+        pages = _Pages(self, site, theme)
+        pages.add()
+        own = 4 + bool(self.works) + bool(self.delivered)
+        return RenderSummary(len(self.pages) + own, len(site.write()))
+
+
+class _Pages:
+    def __init__(self, written: Written, site: Site, theme: Theme) -> None:
+        self.written, self.site, self.theme = written, site, theme
+        self.report, self.pages, self.works = written.report, written.pages, written.works
+        self.writer = written.writer(site)
+        self.credits = [
+            (title, self.writer.body(text, name, 1, lambda _: "")) for title, name, text in self._credits()
+        ]
+        self.shared = self._shared()
+
+    def add(self) -> None:
+        for index, page in enumerate(self.pages):
+            self._page(
+                page.href,
+                template="section.html",
+                policy=LIVE_POLICY if page.live else CONTENT_POLICY,
+                page=page,
+                title=page.name,
+                description=page.section.summary,
+                previous=self.pages[index - 1] if index else None,
+                next=self.pages[index + 1] if index + 1 < len(self.pages) else None,
+                social=social(page.cards, self.report.base_url, self.site),
+            )
+            for href, part in page.further.items():
+                title = f"Figure {part.number}, from cell {part.first}"
+                self._page(href, template="part.html", page=page, figure=part, title=title)
+        self._own_pages()
+        self.site.add(".nojekyll", b"")
+        self.site.add("manifest.json", data.manifest(self.report.title, self.pages))
+        if self.report.base_url:
+            self._page("404.html", title="Not found")
+            lost = self.site.read("404.html").decode()
+            self.site.add("404.html", feeds.anywhere(lost, self.report.base_url).encode())
+            for name, content in feeds.files(self.report, [(page.href, page.section) for page in self.pages]):
+                self.site.add(name, content)
+
+    def _own_pages(self) -> None:
+        """The pages that every site has."""
+        front = mosaic([page.cards for page in self.pages])
+        card = social(front, self.report.base_url, self.site)
+        said = self.report.description
+        self._page("index.html", title="", description=said, mosaic=front, social=card)
+        self._page(
+            "validation.html",
+            title="Validation",
+            description="What stands behind the figures, taken from the records of the runs that made them.",
+            everything=[(page, figure) for page in self.pages for figure in page.figures],
+            needed=self.written.needed,
+            tolerances={"pixels": PIXEL_TOLERANCE, "psnr": PSNR_FLOOR, "relative": RELATIVE_TOLERANCE},
+        )
+        addresses = {page.href: page.section.slug for page in self.pages} | {"references.html": "all-works"}
+        self._page(
+            "print.html",
+            title="The whole report",
+            description="All sections on one page, to print or to save as a PDF.",
+            articles=[
+                (page, Markup(joined(page.prose.html, page.section.slug, addresses))) for page in self.pages
+            ],
+        )
+        said = "How to cite this report, and whose pictures, data and models are in it."
+        text = [(title, prose.html) for title, prose in self.credits]
+        self._page("credits.html", title="Credits", description=said, text=text)
+        if self.written.delivered:
+            self._page(
+                "deliverables.html",
+                title="Deliverables",
+                description="What is to be handed in, and how far it is.",
+                items=self.written.delivered,
+                targets=self.written.targets,
+            )
+        if self.works:
+            said = "The works that this report refers to."
+            self._page("references.html", title="References", description=said)
+
+    def _page(self, name: str, *, template: str = "", **values: Any) -> None:
+        values = {**self.shared, "href": name, "description": "", "social": "", **values}
+        self.site.add(name, self.theme.render(template or name, **values).encode())
+
+    def _shared(self) -> dict[str, Any]:
+        """What every page's template sees."""
+        extra = self.report.extra
+        groups: list[tuple[str, str, list[Page]]] = []
+        for page in self.pages:
+            letter = page.section.part
+            if not groups or groups[-1][0] != letter:
+                groups.append((letter, self.report.parts.get(letter, ""), []))
+            groups[-1][2].append(page)
+        return {
+            "report": self.report,
+            "parts": groups,
+            "pages": self.pages,
+            "works": list(self.works.values()),
+            "formulas": lambda text: self.writer.title(text, Position("references.bib"))[0],
+            "policy": CONTENT_POLICY,
+            "live": self.theme.live() if any(page.live for page in self.pages) else None,
+            "repository": extra.get("repository", ""),
+            "licence": extra.get("licence", ""),
+            "citation": bibliography.of_report(self.report),
+            # Named alike whatever it holds, so that an edit of one page writes one page.
+            "search": self.site.add("assets/search.js", data.search_index(self.pages)),
+            **self.theme.assets(self._styles()),
+        }
+
+    def _styles(self) -> Styles:
+        """Those of everything that is written."""
+        found = Styles()
+        bodies: list[Prose] = [*(page.prose for page in self.pages), *(prose for _, prose in self.credits)]
+        for styles in (self.written.styles, *(body.styles for body in bodies)):
+            found.add(styles)
+        return found
+
+    def _credits(self) -> list[tuple[str, str, str]]:
+        """The report's own files of credits: title, file, and text without its first heading."""
+        found = []
+        for title, name in CREDITS:
+            if text := read_text(self.report.root, name, default=""):
+                found.append((title, name, re.sub(r"\A\s*#[^\n]*\n", "", text)))
+        return found
+
+
+def _picture(root: Path, path: str, site: Site) -> tuple[str, int, int]:
+    """A picture that a text names, as an asset; its suffix is told by its content. Raises BadFile."""
+    content, found = read_picture(root, path, Position(path))
+    name = site.add_hashed(slug(Path(path).stem), SUFFIXES[found.mime], content)
+    return name, found.width, found.height
+
+
+def _near(root: Path, path: str) -> str:
+    """The path of the report's own picture that is called most like ``path``."""
+    pictures = [
+        each.relative_to(root).as_posix()
+        for folder in ("images", "sections")
+        for each in sorted((root / folder).rglob("*"))
+        if each.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp", ".gif", ".svg")
+    ]
+    return next(iter(get_close_matches(path, pictures, n=1)), "")

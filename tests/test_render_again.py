@@ -1,0 +1,210 @@
+"""Edited words are on their page at once, and the site is what a whole build would make of them."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from noisebook.building import Request, build
+from noisebook.cells.planner import Planner
+from noisebook.project import Project
+from noisebook.render.again import rewrite
+from noisebook.render.site import render_site
+from noisebook.report.model import BadInput
+
+from .sample_report import compute, write_report
+
+WORDS = (
+    '{{ source("noisebook/cells/names.py", "suggest") }}',
+    "More words.",
+    "A formula, $x_t = \\sqrt{2}$, and `code`.",
+    "$$a = b \\label{LABEL}$$\n\nAs $\\eqref{LABEL}$ says.",
+    "Somebody found it [@ho2020ddpm].",
+    "## A heading\n\nBelow it.",
+    "A note.[^LABEL]\n\n[^LABEL]: Its text.",
+    "| a | b |\n|:--|--:|\n| 1 | 2 |",
+    "![A square.](images/square.png)",
+    "A link to [a page](index.html).",
+    "```python\nprint(1)\n```",
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("again")
+    before = os.environ.get("NOISEBOOK_CACHE_DIR")
+    os.environ["NOISEBOOK_CACHE_DIR"] = str(folder / "user-cache")
+    root = write_report(folder / "report")
+    Image.new("RGB", (8, 8), (1, 2, 3)).save(root / "images" / "square.png")
+    compute(root)
+    whole(root)
+    whole(root)
+    yield root
+    if before is None:
+        del os.environ["NOISEBOOK_CACHE_DIR"]
+    else:
+        os.environ["NOISEBOOK_CACHE_DIR"] = before
+
+
+def whole(root: Path) -> None:
+    build(Project(root), Request(), lambda line: None).check()
+
+
+def files(site: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(site)): p.read_bytes() for p in sorted(site.rglob("*")) if p.is_file()}
+
+
+def from_nothing(root: Path, out: Path) -> dict[str, bytes]:
+    book = Project(root)
+    render_site(book.report, book.planned, out)
+    return files(out)
+
+
+def sections(root: Path) -> list[Path]:
+    return sorted((root / "sections").glob("[!_]*.md"))
+
+
+def add(path: Path, text: str) -> None:
+    path.write_text(path.read_text() + f"\n{text}\n")
+
+
+def test_an_edit_of_words_plans_nothing(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(sections(finished)[0], "A sentence that nothing else has.")
+    monkeypatch.setattr(Planner, "plan", lambda *_: pytest.fail("it plans"))
+    said = rewrite(finished)
+    assert said and said.startswith("computed 0, cached ")
+    assert "A sentence that nothing else has." in (finished / "site" / "print.html").read_text()
+
+
+def test_an_edit_of_words_imports_neither_the_planner_nor_what_checks_its_input(finished: Path) -> None:
+    add(sections(finished)[0], "Some words.")
+    code = (
+        "import sys\nsys.argv = ['noisebook', 'build']\nfrom noisebook.cli import main\nmain()\n"
+        "print({'pydantic', 'yaml', 'numpy', 'torch', 'noisebook.cells.planner'} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=finished, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "set()", done.stdout + done.stderr
+
+
+def test_a_number_that_was_quoted_before_is_quoted_again(finished: Path) -> None:
+    path = sections(finished)[0]
+    cells = [cell for cells in Project(finished).planned.values() for cell in cells]
+    cell = next(cell for cell in cells if cell.record and cell.record.output("psnr"))
+    text = path.read_text()
+    add(path, f'It is {{{{ value("{cell.figure}/{cell.cell.id}", "psnr") }}}}.')
+    assert rewrite(finished) is None  # nobody has looked at it yet
+    whole(finished)
+    whole(finished)
+    add(path, "More words.")
+    assert rewrite(finished)
+    assert files(finished / "site") == from_nothing(finished, finished.parent / "other")
+    path.write_text(text)
+    assert rewrite(finished)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32))
+def test_any_edits_give_the_site_of_a_whole_build(finished: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    kept = {path: path.read_text() for path in sections(finished)}
+    try:
+        for number in range(chance.randint(1, 3)):
+            path = chance.choice(sections(finished))
+            add(path, chance.choice(WORDS).replace("LABEL", f"l{seed}n{number}"))
+            if chance.random() < 0.3:
+                lines = path.read_text().split("\n")
+                place = chance.randrange(lines.index("---", 1) + 1, len(lines) + 1)
+                path.write_text("\n".join([*lines[:place], "", "Between.", "", *lines[place:]]))
+        try:
+            quick = rewrite(finished)
+        except BadInput:
+            pytest.fail("mistakes are for the whole build to tell")
+        if quick is None:
+            with pytest.raises(BadInput):
+                from_nothing(finished, finished.parent / "other")
+        else:
+            shown = files(finished / "site")
+            assert shown == from_nothing(finished, finished.parent / "other")
+            shutil.rmtree(finished.parent / "other")
+    finally:
+        for path, text in kept.items():
+            path.write_text(text)
+        if rewrite(finished) is None:
+            whole(finished)
+            whole(finished)
+
+
+EDITS: dict[str, Callable[[Path], object]] = {
+    "another title": lambda path: path.write_text(path.read_text().replace("title: ", "title: New ", 1)),
+    "a section more": lambda path: path.with_name("zz.md").write_text("---\ntitle: New\n---\nWords.\n"),
+    "a section less": lambda path: path.unlink(),
+    "a figure that is not there": lambda path: add(path, '{{ figure("nothing") }}'),
+    "a reference to nothing": lambda path: add(path, '{{ ref("nothing") }}'),
+    "a formula that is none": lambda path: add(path, "$\\frac{1$"),
+    "a link to nothing": lambda path: add(path, "[there](nowhere.md)"),
+    "a picture that is not there": lambda path: add(path, "![a](images/none.png)"),
+    "no text": lambda path: path.write_text(path.read_text()[: path.read_text().index("---", 4) + 4]),
+    "bytes that are no text": lambda path: path.write_bytes(path.read_bytes() + b"\xff\xfe"),
+    "a template of its own": lambda path: (
+        (path.parents[1] / "templates").mkdir(),
+        (path.parents[1] / "templates" / "own.css").write_text("a { color: red }"),
+    ),
+    "another page": lambda path: (path.parents[1] / "site" / "index.html").write_text(""),
+    "another picture": lambda path: (path.parents[1] / "images" / "square.png").write_bytes(b""),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_what_is_more_than_words_needs_the_whole_build(finished: Path, edit: str) -> None:
+    aside = finished.parent / "aside"
+    shutil.copytree(finished, aside)
+    try:
+        EDITS[edit](sections(finished)[0])
+        assert rewrite(finished) is None
+    finally:
+        shutil.rmtree(finished)
+        aside.rename(finished)
+        whole(finished)
+        whole(finished)
+    assert rewrite(finished)
+
+
+class Harmful:
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, ("harm",)
+
+
+def test_a_file_of_somebody_elses_runs_nothing(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from noisebook.render import again
+
+    monkeypatch.chdir(tmp_path)
+    for data in (pickle.dumps(Harmful()), pickle.dumps([1]), b"", b"\x80\x05no pickle"):
+        assert again._load(data) is None
+    assert not (tmp_path / "harm").exists()
+
+
+def test_a_template_of_the_reports_own_sees_whole_sections(finished: Path) -> None:
+    (finished / "templates").mkdir()
+    try:
+        shutil.copy(Path(__file__).parents[1] / "templates" / "section.html", finished / "templates")
+        whole(finished)
+        whole(finished)
+        add(sections(finished)[0], "Words.")
+        assert rewrite(finished) is None
+    finally:
+        shutil.rmtree(finished / "templates")
+        whole(finished)
+        whole(finished)
