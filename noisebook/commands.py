@@ -166,8 +166,9 @@ def name_of(planned: Planned) -> str:
 
 
 def show(value: Any) -> str:
-    """A component's value, short."""
+    """A component's value, short; what a terminal would obey is written out."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+    text = text if text.isprintable() else json.dumps(value, sort_keys=True)
     return text if len(text) <= 100 else f"{text[:97]}..."
 
 

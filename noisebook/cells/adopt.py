@@ -8,17 +8,17 @@ new code, agree one and all.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from noisebook.cells.contract import Json, canonical
-from noisebook.cells.folders import user_cache
+from noisebook.cells.entries import identity
+from noisebook.cells.folders import read_regular, user_cache
 from noisebook.cells.plan import Planned, grouped
 from noisebook.cells.provenance import provenance
-from noisebook.cells.record import Record
+from noisebook.cells.record import LARGEST, Record, check_components, strict
 from noisebook.cells.run import (
     COMPONENTS,
     Models,
@@ -27,7 +27,7 @@ from noisebook.cells.run import (
     Watcher,
     scratch_folder,
 )
-from noisebook.cells.store import Absent, Store, identity
+from noisebook.cells.store import Absent, Store
 from noisebook.cells.verify import Verdict, compare, replay_function, replayed, set_threads
 
 NOTHING_EARLIER = "no earlier version of this cell is in the store"
@@ -223,8 +223,8 @@ def begun_before(planned: Planned) -> Path | None:
     folder = user_cache() / "scratch"
     for path in sorted(folder.glob(f"*/{COMPONENTS}")):
         try:
-            components = json.loads(path.read_bytes())
-        except ValueError:
+            components = check_components(strict(read_regular(path, LARGEST)))
+        except (OSError, ValueError):
             continue
         if (
             path.parent.name != planned.key

@@ -7,10 +7,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from noisebook.cells.folders import write_note
+from noisebook.cells.folders import parse_json, read_regular, write_note
 
 NAME = "checks.json"
 FORMAT = 1
+LARGEST = 100_000_000
+"""Bytes of the file."""
 SAME = "the same bytes"
 PIXEL_TOLERANCE = 2
 """Largest difference of 8-bit values between two processors."""
@@ -44,15 +46,19 @@ class Check:
         return self.agrees and self.how == SAME
 
 
+@dataclass(frozen=True, slots=True)
+class _File:
+    format: int
+    cells: dict[str, Check]
+
+
 def read(folder: Path) -> dict[str, Check]:
     """The checks by the cells' keys; none where there is no readable file."""
     try:
-        value = json.loads((folder / NAME).read_bytes())
-        if value["format"] != FORMAT:
-            return {}
-        return {str(key): Check(**check) for key, check in value["cells"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        found: _File = parse_json(read_regular(folder / NAME, LARGEST), _File)
+    except (OSError, ValueError):
         return {}
+    return found.cells if found.format == FORMAT else {}
 
 
 def add(folder: Path, found: Mapping[str, Check], known: Collection[str]) -> None:

@@ -14,9 +14,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from noisebook.cells.folders import read_memo, write_memo
 from noisebook.cells.syntax import REPORT_PACKAGE, Statement, Summary, first_party, summarise
@@ -54,8 +53,8 @@ class CodeReader:
 
     find: Finder
     cache_file: Path | None = None
-    _kept: dict[str, Any] = field(default_factory=dict)
-    _used: dict[str, Any] = field(default_factory=dict)
+    _kept: dict[str, Summary] = field(default_factory=dict)
+    _used: dict[str, Summary] = field(default_factory=dict)
     _modules: dict[str, Summary | None] = field(default_factory=dict)
     _reached: dict[tuple[str, str], Reach] = field(default_factory=dict)
     _loaded: bool = False
@@ -72,31 +71,16 @@ class CodeReader:
         signature = hashlib.sha256(b"%d %s\0%s" % (FORMAT, name.encode(), source)).hexdigest()
         if not self._loaded:
             self._loaded = True
-            self._kept = read_memo(self.cache_file) or {}
+            self._kept = read_memo(self.cache_file, dict[str, Summary]) or {}
         found = self._kept.get(signature)
-        if found is None:
-            summary = summarise(source.decode("utf-8-sig"), name)
-            self._used[signature] = {
-                "imports": summary.imports,
-                "statements": [[s.binds, s.uses, s.imports, s.always, s.digest] for s in summary.statements],
-            }
-            return summary
-        self._used[signature] = found
-        return Summary(
-            tuple(
-                Statement(
-                    tuple(binds), tuple(uses), {k: (v[0], v[1]) for k, v in local.items()}, always, digest
-                )
-                for binds, uses, local, always, digest in found["statements"]
-            ),
-            {k: (v[0], v[1]) for k, v in found["imports"].items()},
-        )
+        self._used[signature] = summary = found or summarise(source.decode("utf-8-sig"), name)
+        return summary
 
     def save(self) -> None:
         """Keep what was read for the next build."""
         if self.cache_file is None or self._used.keys() == self._kept.keys():
             return
-        write_memo(self.cache_file, self._used)
+        write_memo(self.cache_file, {sign: asdict(summary) for sign, summary in self._used.items()})
 
     def reach(self, module: str, symbol: str) -> Reach:
         """Everything that ``module.symbol`` reaches. Raises KeyError if the module does not define it."""

@@ -6,7 +6,6 @@ import hashlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from noisebook.cells.folders import read_memo, write_memo
 
@@ -25,7 +24,7 @@ class Digests:
     notes: Path
     asked: set[Path] = field(default_factory=set)
     """Whatever it was asked for, also what it did not have to open."""
-    _kept: dict[str, Any] = field(default_factory=dict)
+    _kept: dict[str, tuple[Signature, str]] = field(default_factory=dict)
     _loaded: bool = False
     _dirty: bool = False
 
@@ -33,16 +32,16 @@ class Digests:
         """The sha256 of a file's content."""
         if not self._loaded:
             self._loaded = True
-            self._kept = read_memo(self.notes) or {}
+            self._kept = read_memo(self.notes, dict[str, tuple[Signature, str]]) or {}
         self.asked.add(path)
         sign = signature(path.stat())
         known = self._kept.get(str(path))
         if known is None or known[0] != sign:
             with path.open("rb") as file:
-                known = [sign, hashlib.file_digest(file, "sha256").hexdigest()]
+                known = sign, hashlib.file_digest(file, "sha256").hexdigest()
             self._kept[str(path)] = known
             self._dirty = True
-        return str(known[1])
+        return known[1]
 
     def save(self) -> None:
         """Keep what was learnt."""

@@ -88,16 +88,42 @@ def write_note(path: Path, data: bytes) -> None:
 def write_memo(path: Path, value: Any) -> None:
     """Keep a JSON value that may be lost, so that :func:`read_memo` knows it again."""
     data = json.dumps(value).encode()
-    write_note(path, hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
+    write_note(path, _seal(path, data) + b"\n" + data)
 
 
-def read_memo(path: Path | None, kind: type = dict) -> Any:
-    """What :func:`write_memo` kept there, if it is a ``kind``; else None, be one bit another."""
+def read_memo(path: Path | None, kind: Any = dict) -> Any:
+    """What :func:`write_memo` kept under that name, if it is a ``kind`` all through; else None."""
     try:
         if path is None:
             return None
-        digest, _, data = read_regular(path, LARGEST_NOTE).partition(b"\n")
-        value = json.loads(data) if hashlib.sha256(data).hexdigest().encode() == digest else None
-        return value if isinstance(value, kind) else None
-    except (OSError, ValueError, RecursionError):
+        seal, _, data = read_regular(path, LARGEST_NOTE).partition(b"\n")
+        return parse_json(data, kind) if _seal(path, data) == seal else None
+    except (OSError, ValueError):
         return None
+
+
+def _seal(path: Path, data: bytes) -> bytes:
+    """The digest of a note and its name: one note cannot stand for another."""
+    return hashlib.sha256(path.name.encode(errors="surrogateescape") + b"\n" + data).hexdigest().encode()
+
+
+def parse_json(data: bytes, kind: Any) -> Any:
+    """The value of a JSON text, which is a ``kind`` (a type, a data class, a model) to its last part.
+
+    Raises ValueError with the first place that is not, however deep or long the text.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return _schema(kind).validate_json(data, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])[:100]
+        raise ValueError(f"{place}: {first['msg']}".removeprefix(": ")) from error
+
+
+@cache
+def _schema(kind: Any) -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)

@@ -133,7 +133,7 @@ class Memory(NamedTuple):
 
 def _memory(root: Path) -> Memory | None:
     try:
-        with open(os.path.join(root, ".noisebook", "fresh"), encoding="utf-8") as file:
+        with open(os.path.join(root, ".noisebook", "fresh"), encoding="utf-8", opener=_at_once) as file:
             checked, *lines = file.read(1_000_000).split("\n", 5)
         return Memory(*lines) if _sum("\n".join(lines).encode(errors="surrogateescape")) == checked else None
     except (OSError, ValueError, TypeError):
@@ -172,7 +172,7 @@ class Now:
         if known is None or known.rest != self._seen.digest(without=TEXTS):
             return b""
         try:
-            with open(os.path.join(self._root, ".noisebook", "kept"), "rb") as file:
+            with open(os.path.join(self._root, ".noisebook", "kept"), "rb", opener=_at_once) as file:
                 data = file.read()
         except OSError:
             return b""
@@ -189,6 +189,11 @@ def section_files(root: Path) -> list[str]:
     with suppress(OSError):
         return sorted(name for name in os.listdir(os.path.join(root, SECTIONS)) if name.endswith(".md"))
     return []
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open a file that may be a FIFO, which is waited for otherwise."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def besides(root: Path, opened: Iterable[str]) -> list[str]:
@@ -221,7 +226,8 @@ def remember(
     meanwhile, the site would not show it.
     """
     path = root / ".noisebook" / "fresh"
-    path.unlink(missing_ok=True)
+    with suppress(OSError):
+        path.unlink()
     more = besides(root, opened)
     written = tuple(os.path.join(os.path.abspath(root), name) + os.sep for name in OUTPUTS)
     read = [place for place in more if not place.startswith(written)]

@@ -6,6 +6,7 @@ import io
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -17,8 +18,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from noisebook.cells.record import DIGEST
 from noisebook.cells.store import Store
 
+_ASIDE = re.compile(rf"{DIGEST.pattern}(\.json)?")
+_BEGUN = re.compile(rf"\.{_ASIDE.pattern}\.\d+\.[0-9a-f]{{8}}\.tmp")
+"""How files are called while they are written: folders.write_atomically."""
 LEFTOVER_AGE = 3600.0
 """Seconds after which a file that no record names belongs to no living build, which writes records last."""
 
@@ -70,23 +75,25 @@ def collect(
     dropped = {sha for key in cells for sha, _ in store.entries[key].objects}
     files = [
         path
-        for path in (store.place / "objects").glob("[!.]*")
-        if path.is_file()
-        and path.name not in named
-        and (path.name in dropped or (not store.newer and _leftover(path)))
+        for path in _named(store.place / "objects", DIGEST)
+        if path.name not in named and (path.name in dropped or (not store.newer and _leftover(path)))
     ]
-    files += [store.local / sha for sha in sorted(dropped - named) if (store.local / sha).exists()]
-    files += [path for path in (store.place / "aside").glob("*")]
+    files += [store.local / sha for sha in sorted(dropped - named) if (store.local / sha).is_file()]
+    files += _named(store.place / "aside", _ASIDE)
     files += [
         path
         for folder in ("objects", "cells")
-        for path in (store.place / folder).glob(".*.tmp")
+        for path in _named(store.place / folder, _BEGUN)
         if _leftover(path)
     ]
-    files = [path for path in files if path.is_file()]  # whatever else lies there is not ours
     size = sum(path.stat().st_size for path in files)
     size += sum((store.place / "cells" / f"{key}.json").stat().st_size for key in cells)
     return Garbage(store, cells, files, size)
+
+
+def _named(folder: Path, name: re.Pattern[str]) -> list[Path]:
+    """The files of a folder that are called as ours: whatever else lies there, or behind a link, is not."""
+    return [path for path in folder.glob("*") if name.fullmatch(path.name) and path.is_file()]
 
 
 def _leftover(path: Path) -> bool:
@@ -118,8 +125,8 @@ def _age(store: Store, key: str) -> float:
 
 def _until_small(store: Store, cells: Sequence[str], max_size: float) -> list[str]:
     """As many of ``cells``, from the first, as must go until the store has ``max_size`` bytes."""
-    objects = {path.name: path.stat().st_size for path in (store.place / "objects").glob("[!.]*")}
-    records = {path.stem: path.stat().st_size for path in (store.place / "cells").glob("[!.]*.json")}
+    objects = {path.name: path.stat().st_size for path in _named(store.place / "objects", DIGEST)}
+    records = {path.stem: path.stat().st_size for path in _named(store.place / "cells", _ASIDE)}
     users = Counter(sha for entry in store.entries.values() for sha in {sha for sha, _ in entry.objects})
     size = sum(objects.values()) + sum(records.values())
     chosen: list[str] = []

@@ -21,8 +21,12 @@ FORMAT = 2
 """1 had every output in a file of its own and the digests of the code in each record."""
 INLINE = 2048
 """Published outputs of fewer bytes stand in the record."""
-LARGEST = 16_000_000
+LARGEST = 4_000_000
 """Bytes of a record."""
+LARGEST_REACHED = 1_000_000
+"""Bytes of the object that says what code a cell reached."""
+LARGEST_OUTPUT = 1_000_000_000
+"""Bytes of an output, and of all of a cell, which are held in memory."""
 DIGITS = 40
 """Of a whole number: a seed has up to 20."""
 MIMES = frozenset(
@@ -107,7 +111,7 @@ class Record:
 def parse(key: str, data: bytes) -> Record:
     """The record of that key. Raises NotARecord, or Newer for one that a later version wrote."""
     try:
-        value = json.loads(data, parse_int=_whole, parse_constant=_no_number)
+        value = strict(data)
         _require(type(value) is dict and type(value.get("digest")) is str, "not a record")
         digest = value.pop("digest")
         _require(hashlib.sha256(canonical(value)).hexdigest() == digest, "its digest is another")
@@ -122,19 +126,36 @@ def parse(key: str, data: bytes) -> Record:
         raise NotARecord("not JSON") from error
 
 
+def strict(data: bytes) -> Json:
+    """The value of a JSON text in UTF-8 of finite numbers of bounded length. Raises ValueError."""
+    try:
+        value = json.loads(data.decode(), parse_int=_whole, parse_constant=_no_number)
+        canonical(value)  # 1e999
+        return value
+    except RecursionError as error:
+        raise NotARecord("nested too deeply") from error
+
+
+def check_components(value: Any) -> dict[str, Json]:
+    """What a key was computed from, each of its kind. Raises NotARecord."""
+    _require(type(value) is dict, "components")
+    _check(value, _COMPONENTS, "components")
+    return dict(value)
+
+
 def _record(key: str, value: dict[str, Any]) -> Record:
     _require(value.get("key") == key and DIGEST.fullmatch(key) is not None, "key")
     components: Any = value.get("components")
     provenance: Any = value.get("provenance")
     outputs: Any = value.get("outputs")
     reached: Any = value.get("reached", "")
-    _require(type(components) is dict, "components")
-    _check(components, _COMPONENTS, "components")
+    check_components(components)
     _require(type(provenance) is dict, "provenance")
     _check(provenance, _PROVENANCE, "provenance")
     _require(type(outputs) is list and 0 < len(outputs) <= 10_000, "outputs")
     _require(reached == "" or _is_digest(reached), "reached")
     stored = tuple(map(_stored, outputs))
+    _require(sum(output.bytes for output in stored) <= LARGEST_OUTPUT, "outputs of too many bytes")
     _require(len({output.name for output in stored}) == len(stored), "outputs of one name")
     return Record(key, components, stored, provenance, reached)
 
@@ -153,10 +174,12 @@ def _stored(value: Any) -> Stored:
     return Stored(**{**value, "data": data})
 
 
-def unfit(name: str, mime: str) -> str:
-    """What is wrong with an output of that name and media type; '' if nothing is."""
+def unfit(name: str, mime: str, size: int) -> str:
+    """What is wrong with an output of that name, media type and number of bytes; '' if nothing is."""
     if not _is_name(name):
         return f"{name!r} is no name for an output: up to 200 characters, no slash, none that controls"
+    if size > LARGEST_OUTPUT:
+        return f"{name}: its {size:,} bytes are more than {LARGEST_OUTPUT:,}"
     return (
         "" if mime in MIMES else f"{name}: the media type {mime!r} is not one of {', '.join(sorted(MIMES))}"
     )
@@ -193,7 +216,8 @@ def _is_name(value: object) -> bool:
 
 
 def _is_text(value: object) -> bool:
-    return type(value) is str and len(value) <= 2000
+    """Of characters that print: a terminal would obey others."""
+    return type(value) is str and len(value) <= 2000 and value.isprintable()
 
 
 def _is_object(value: object) -> bool:
@@ -214,6 +238,17 @@ def _is_seconds(value: Any) -> bool:
 
 def _all(test: Any) -> Any:
     return lambda value: type(value) is dict and all(map(test, value.values()))
+
+
+def _is_words(value: Any) -> bool:
+    """How a model understood a prompt."""
+    return (
+        type(value) is dict
+        and type(value.get("nearest")) is list
+        and all(map(_is_text, value["nearest"]))
+        and type(value.get("far")) is bool
+        and type(value.get("similarity")) in (int, float)
+    )
 
 
 def _is_adopted(value: object) -> bool:
@@ -238,14 +273,14 @@ _PROVENANCE = {
     "seconds": _is_seconds,
     "threads": _is_count,
     "processes": _is_count,
-    "words": _all(_is_object),
+    "words": _all(_is_words),
     "adopted": _is_adopted,
 }
 _OUTPUT = {
     "name": _is_name,
     "mime": lambda value: type(value) is str and value in MIMES,
     "sha256": _is_digest,
-    "bytes": _is_count,
+    "bytes": lambda value: type(value) is int and 0 <= value <= LARGEST_OUTPUT,
     "width": _is_size,
     "height": _is_size,
     "keep": lambda value: value in ("published", "local"),

@@ -291,7 +291,7 @@ def check_outputs(planned: Planned, outputs: Sequence[Output]) -> None:
     if absent := [each.output for each in planned.cell.pictures if each.output not in names]:
         raise ValueError(f"{planned.generator.name}: cell {planned.cell.id!r} left no output {absent[0]!r}")
     for output in outputs:
-        if wrong := unfit(output.name, output.mime):
+        if wrong := unfit(output.name, output.mime, len(output.data)):
             raise ValueError(f"{planned.generator.name}: cell {planned.cell.id!r}: {wrong}")
 
 
@@ -308,8 +308,9 @@ def explain_failure(error: Exception, planned: Planned, errors: Path, plain: typ
     own = [frame for frame in frames if Path(frame.filename) == planned.generator.path] or frames
     text = "".join(traceback.format_exception(error))
     errors.mkdir(parents=True, exist_ok=True)
-    path = errors / f"{planned.generator.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.txt"
-    path.write_text(text)
+    data = text.encode(errors="backslashreplace")
+    path = errors / f"{planned.generator.name}-{hashlib.sha256(data).hexdigest()[:8]}.txt"
+    path.write_bytes(data)
     return (
         f"{own[-1].filename}:{own[-1].lineno}: {planned.generator.name}: {type(error).__name__}: {error}\n"
         f"    the whole traceback is in {path}"

@@ -10,25 +10,36 @@ digests; what does not match is set aside and counts as absent. What is no regul
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from noisebook.cells.contract import Json, Output, canonical
 from noisebook.cells.digests import Signature, signature
-from noisebook.cells.folders import read_memo, read_regular, user_cache, write_atomically, write_memo
-from noisebook.cells.record import DIGEST, INLINE, LARGEST, Newer, NotARecord, Record, Stored, parse
-
-FORMAT = 5
-"""Of the notes."""
-EXPLAINS = "explains"
-"""How an object is kept that only says why a cell would run: its loss costs a word, not a cell."""
+from noisebook.cells.entries import EXPLAINS, FORMAT, Entry, Noted, Notes, identity
+from noisebook.cells.folders import (
+    parse_json,
+    read_memo,
+    read_regular,
+    user_cache,
+    write_atomically,
+    write_memo,
+)
+from noisebook.cells.record import (
+    DIGEST,
+    INLINE,
+    LARGEST,
+    LARGEST_REACHED,
+    Newer,
+    NotARecord,
+    Record,
+    Stored,
+    parse,
+)
 
 
 class Absent(KeyError):
@@ -40,35 +51,6 @@ class Absent(KeyError):
 
 class StoreFull(Exception):
     """The store cannot take a cell: no room, or a record of a later version there. Nothing is damaged."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What the index knows of a record without reading it."""
-
-    generator: str
-    identity: str
-    objects: tuple[tuple[str, str], ...]
-    """sha256 and keep of each output that is not in the record."""
-    seconds: float
-    """What the cell cost."""
-
-    @classmethod
-    def of(cls, record: Record) -> Entry:
-        """What to keep of a record."""
-        return cls(
-            str(record.components.get("generator", "")),
-            identity(record.components),
-            tuple((o.sha256, o.keep) for o in record.outputs if o.data is None)
-            + (((record.reached, EXPLAINS),) if record.reached else ()),
-            float(record.provenance.get("seconds", 0.0)),
-        )
-
-
-def identity(components: Mapping[str, Json]) -> str:
-    """What stays of a cell when code or models change: generator, parameters, seed, input files."""
-    text = canonical([components.get(name) for name in ("generator", "params", "seed", "draft", "inputs")])
-    return hashlib.sha256(text).hexdigest()[:16]
 
 
 @dataclass(slots=True)
@@ -98,31 +80,31 @@ class Store:
 
     def scan(self) -> None:
         """Look at every record and object; verify those whose signature is new."""
-        kept = read_memo(self.notes)
-        if not (isinstance(kept, dict) and kept.get("format") == FORMAT):
-            kept = {"cells": {}, "objects": {}}
+        kept: Notes | None = read_memo(self.notes, Notes)
+        if kept is None or kept.format != FORMAT:
+            kept = Notes(FORMAT, {}, {})
         self._entries = {}
-        cells = self._scan_cells(kept["cells"])
+        cells = self._scan_cells(kept.cells)
         named = {sha for entry in self._entries.values() for sha, keep in entry.objects}
         files = {file.name: Path(file.path) for file in _files(self.place / "objects", DIGEST)}
         files |= {sha: path for sha, path in self.pinned.items() if sha in named and path.is_file()}
         self._signatures = {}
         for sha, path in files.items():
             sign = signature(path.stat())
-            if kept["objects"].get(sha) != sign:
+            if kept.objects.get(sha) != sign:
                 self._dirty = True
                 if not self._matches(path, sha):
                     continue
             self._signatures[sha] = sign
         self._scanned = True
         self._forget_groups()
-        if self.notes is not None and (self._dirty or cells.keys() != kept["cells"].keys()):
-            write_memo(self.notes, {"format": FORMAT, "cells": cells, "objects": self._signatures})
+        if self.notes is not None and (self._dirty or cells.keys() != kept.cells.keys()):
+            write_memo(self.notes, asdict(Notes(FORMAT, cells, self._signatures)))
         self._dirty = False
 
-    def _scan_cells(self, kept: Mapping[str, Any]) -> dict[str, Any]:
+    def _scan_cells(self, kept: Mapping[str, Noted]) -> dict[str, Noted]:
         """Fill the entries; what to keep of each in the notes."""
-        cells: dict[str, Any] = {}
+        cells: dict[str, Noted] = {}
         for file in _files(self.place / "cells", _RECORD):
             key, sign = file.name.removesuffix(".json"), signature(file.stat())
             known = kept.get(key)
@@ -131,11 +113,9 @@ class Store:
                 record = self._read_record(key)
                 if record is None:
                     continue
-                known = [sign, *astuple(Entry.of(record))]
+                known = sign, Entry.of(record)
             cells[key] = known
-            _, generator, identified, outputs, seconds = known
-            objects = tuple((sha, keep) for sha, keep in outputs)
-            self._entries[key] = Entry(generator, identified, objects, seconds)
+            self._entries[key] = known[1]
         return cells
 
     def look(self, key: str) -> None:
@@ -200,6 +180,8 @@ class Store:
 
     def _read_record(self, key: str) -> Record | None:
         path = self.place / "cells" / f"{key}.json"
+        if not DIGEST.fullmatch(key):  # it would be a path of another's choice
+            return None
         try:
             return parse(key, read_regular(path, LARGEST))
         except FileNotFoundError:
@@ -218,11 +200,11 @@ class Store:
         if not record.reached:
             return dict(record.provenance.get("reached", {}))
         try:
-            data = read_regular(self.place / "objects" / record.reached, LARGEST)
-            value = json.loads(data) if hashlib.sha256(data).hexdigest() == record.reached else {}
+            data = read_regular(self.place / "objects" / record.reached, LARGEST_REACHED)
+            whole = hashlib.sha256(data).hexdigest() == record.reached
+            return dict(parse_json(data, dict[str, str])) if whole else {}
         except (OSError, ValueError):
             return {}
-        return {str(name): str(digest) for name, digest in value.items()} if isinstance(value, dict) else {}
 
     def open(self, stored: Stored) -> bytes:
         """The bytes of an output, checked. Raises :class:`Absent`."""

@@ -111,7 +111,10 @@ def compare(planned: Planned, record: Record, outputs: Sequence[Output]) -> Verd
                 notes.append(f"{name}: not on this machine")
             continue
         if before != new[name].data:
-            agrees, how = _distance(stored, before, new[name].data)
+            try:
+                agrees, how = _distance(stored, before, new[name].data)
+            except Exception as error:  # decoders of what is no picture raise almost anything
+                agrees, how = False, f"cannot be compared: {error}"
             if not agrees:
                 return Verdict(planned, False, f"{name}: {how}")
             notes.append(f"{name}: {how}")

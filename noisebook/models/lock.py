@@ -16,15 +16,19 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from noisebook.cells.folders import EMBEDDED as OWN
-from noisebook.cells.folders import find, write_atomically
+from noisebook.cells.folders import find, parse_json, read_regular, write_atomically
 
 Entry = Mapping[str, Any]
 
 LOCK_NAME = "models.lock.json"
 FORMAT = 1
+LARGEST = 10_000_000
+"""Bytes of a lock file."""
 AUTO = "auto"
 EMBEDDED = "exact"
 DEEPFLOYD = ("deepfloyd-xl", "deepfloyd-l", "deepfloyd-m")
@@ -64,6 +68,26 @@ def hint_for(family: str) -> str:
     return f"`noisebook models add {family.replace('--', '/')}` pins it, from the hub or from that folder"
 
 
+class _Entry(BaseModel):
+    """What is read of an entry; whatever else its loader wants stands beside it."""
+
+    model_config = ConfigDict(extra="allow")
+    kind: Literal["model", "data"]
+    loader: str
+    files: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]]
+    revision: str = ""
+    licence: str = ""
+    folder: str = ""
+    text_folder: str = ""
+    repository: str = ""
+    get: str = ""
+
+
+class _Lock(BaseModel):
+    format: int
+    entries: dict[str, _Entry]
+
+
 class MissingModel(Exception):
     """A pinned file is absent or not what was pinned. The message says what to do."""
 
@@ -93,20 +117,15 @@ def _place(root: Path) -> Path:
 
 
 def _read(path: Path) -> dict[str, Entry]:
-    if not path.exists():
+    if not os.path.lexists(path):
         return {}
     try:
-        lock = json.loads(path.read_bytes())
-        if lock["format"] != FORMAT:
-            raise MissingModel(f"{path}: format {lock['format']!r}, this version reads {FORMAT}")
-        entries = dict(lock["entries"])
-        for name, entry in entries.items():
-            if entry["kind"] not in ("model", "data") or not isinstance(entry["loader"], str):
-                raise ValueError(f"entry {name!r}: kind must be model or data, loader a module")
-            dict(entry["files"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise MissingModel(f"{path} is not a lock file: {error!r}") from error
-    return entries
+        lock: _Lock = parse_json(read_regular(path, LARGEST), _Lock)
+    except (OSError, ValueError) as error:
+        raise MissingModel(f"{path} is not a lock file: {error}") from error
+    if lock.format != FORMAT:
+        raise MissingModel(f"{path}: format {lock.format}, this version reads {FORMAT}")
+    return {name: entry.model_dump(exclude_unset=True) for name, entry in lock.entries.items()}
 
 
 def verify(name: str, entry: Entry, folder: Path, only: Iterable[str] | None = None) -> dict[str, Path]:

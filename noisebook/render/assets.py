@@ -5,12 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
+
+from noisebook.cells.folders import LARGEST_NOTE, parse_json, read_regular
 
 NOTES = ".noisebook.json"
 """The names of the files that we wrote, so that only they are ever removed."""
 RULES = 2
 """How assets are made of outputs. Raise it where that changes: those of an earlier site are made anew."""
+
+
+class NotOwn(Exception):
+    """A file of the site would be written outside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Notes:
+    files: dict[str, str]
+    rules: int = 0
 
 
 class Site:
@@ -20,11 +33,19 @@ class Site:
         self.out = out
         self._files: dict[str, bytes | None] = {}
         try:
-            found = json.loads((out / NOTES).read_bytes())
-            self._before = {name: str(digest) for name, digest in found["files"].items() if _inside(name)}
-            self._kept = found.get("rules") == RULES
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            found: _Notes = parse_json(read_regular(out / NOTES, LARGEST_NOTE), _Notes)
+            self._before = {name: digest for name, digest in found.files.items() if self._own(name)}
+            self._kept = found.rules == RULES
+        except (OSError, ValueError):
             self._before, self._kept = {}, False
+
+    def _own(self, name: str) -> bool:
+        """Whether a file of that name lies in the site, and no link leads from there to another place."""
+        try:
+            folder = (self.out / name).parent.resolve()
+            return folder.is_relative_to(self.out.resolve()) and ".." not in name.split("/")
+        except (OSError, RuntimeError, ValueError):
+            return False
 
     def keep(self, name: str) -> bool:
         """Keep an asset, whose name tells its content, if it stands there already; whether it does."""
@@ -69,6 +90,8 @@ class Site:
                 continue
             digests[name] = hashlib.sha256(data).hexdigest()
             path = self.out / name
+            if not self._own(name):
+                raise NotOwn(f"{path} lies behind a link that leads out of {self.out}: remove the link")
             try:
                 if path.stat().st_size == len(data) and path.read_bytes() == data:
                     continue
@@ -83,10 +106,6 @@ class Site:
         for name in self._before.keys() - digests.keys():
             (self.out / name).unlink(missing_ok=True)
         return changed
-
-
-def _inside(name: object) -> bool:
-    return isinstance(name, str) and not name.startswith("/") and ".." not in name.split("/")
 
 
 def _replace(path: Path, data: bytes) -> None:

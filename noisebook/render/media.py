@@ -9,8 +9,12 @@ from typing import Any
 
 from PIL import Image, ImageOps
 
+from noisebook.cells.record import strict
 from noisebook.render import svg
 from noisebook.report.reader import BadFile, decode
+
+MAGIC = {"video/mp4": (4, b"ftyp"), "video/webm": (0, b"\x1aE\xdf\xa3")}
+"""Where the bytes stand by which a film is told."""
 
 
 def published(data: bytes, mime: str) -> bytes:
@@ -27,9 +31,25 @@ def published(data: bytes, mime: str) -> bytes:
             raise ValueError(error.problem.message) from error
         if found != mime:
             raise ValueError(f"it says {mime} and is {found}")
-    if mime == "video/mp4" and data[4:8] != b"ftyp":
-        raise ValueError("it is no MP4")
+    start, magic = MAGIC.get(mime, (0, b""))
+    if data[start : start + len(magic)] != magic:
+        raise ValueError(f"it says {mime} and is none")
+    if mime == "application/x-safetensors":
+        arrays(data)
+    if mime == "application/json":
+        strict(data)
     return data
+
+
+def arrays(data: bytes) -> dict[str, Any]:
+    """Named arrays. Raises ValueError."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        return dict(load(data))
+    except (SafetensorError, KeyError, TypeError) as error:  # also of a type that numpy has not
+        raise ValueError(f"it holds no arrays: {error}") from error
 
 
 def thumbnail(data: bytes, largest: int) -> bytes:
@@ -107,9 +127,7 @@ def _saved(picture: Image.Image, kind: str, **options: Any) -> bytes:
 
 def curves(data: bytes) -> bytes | None:
     """Named arrays of one dimension as CSV, a column each; None for anything else."""
-    from safetensors.numpy import load
-
-    found = sorted(load(data).items())
+    found = sorted(arrays(data).items())
     if not found or any(array.ndim != 1 for _, array in found):
         return None
     lines = [",".join(["index", *(name for name, _ in found)])]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from noisebook.cells.plan import Planned
-from noisebook.cells.record import Record, Stored
+from noisebook.cells.record import Record, Stored, strict
 from noisebook.cells.store import Absent
 from noisebook.render import media
 from noisebook.render.assets import Site
@@ -113,8 +112,8 @@ class _Finished:
                 self._picture(output, file)
             elif output.mime == "application/json":
                 self._table(output)
-            elif output.mime == NETWORK and file.path and (told := self.record.output("sampler")):
-                result.live = Live(file, self._open(told).decode())
+            elif output.mime == NETWORK and file.path and (sampler := self._sampler()):
+                result.live = Live(file, sampler)
             self._take_away(self.planned, output, self.outputs)
         for need in self.planned.needs.values():
             for output in need.record.outputs if need.record else ():
@@ -243,9 +242,14 @@ class _Finished:
         if output.bytes > LARGEST_TABLE:
             return None
         try:
-            return json.loads(self._open(output))
-        except (ValueError, RecursionError):
+            return strict(self._open(output))
+        except ValueError:
             return None
+
+    def _sampler(self) -> str:
+        """How the network is run, as JSON; '' if nothing says so."""
+        told = self.record.output("sampler")
+        return "" if told is None or self._json(told) is None else self._open(told).decode()
 
     def _take_away(self, planned: Planned, output: Stored, others: Sequence[Stored]) -> None:
         """A film as a GIF, where the cell has none; curves as CSV."""
@@ -263,7 +267,10 @@ class _Finished:
                 data = planned.store.open(output)
             except Absent:
                 return
-            made = media.gif(data, PIXELATED, ENLARGED) if suffix == ".gif" else media.curves(data)
+            try:
+                made = media.gif(data, PIXELATED, ENLARGED) if suffix == ".gif" else media.curves(data)
+            except (OSError, ValueError):  # not what it says it is
+                return
             if made is None:
                 return
             self.site.add(path, made)

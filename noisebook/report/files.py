@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import astuple
+from dataclasses import asdict
 from pathlib import Path
 
 from noisebook.cells.contract import InputFile
@@ -92,15 +92,11 @@ class InputFiles:
     def save(self) -> None:
         """Remember what was learnt about pictures, where that is possible."""
         if self._learnt and self._known is not None:
-            write_memo(self._memory, {sha: astuple(picture) for sha, picture in self._known.items()})
+            write_memo(self._memory, {sha: asdict(picture) for sha, picture in self._known.items()})
 
     def _look(self, data: bytes, name: str, at: Position) -> Picture:
         if self._known is None:
-            self._known = {}
-            with suppress(TypeError, AttributeError):  # what another version kept
-                self._known = {
-                    sha: Picture(*values) for sha, values in (read_memo(self._memory) or {}).items()
-                }
+            self._known = read_memo(self._memory, dict[str, Picture]) or {}
         digest = hashlib.sha256(data).hexdigest()
         if digest not in self._known:
             self._known[digest] = decode(data, name, at)

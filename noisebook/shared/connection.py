@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -20,7 +20,10 @@ T = TypeVar("T")
 
 ATOMIC_PUT = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oci", "oss", "memory"})
 """Protocols whose put is atomic, and whose rename is a copy."""
+LOCAL = frozenset({"file", "local"})
 READ_ONLY = frozenset({"http", "https"})
+EMPTY = 416
+"""What HTTP answers for the first bytes of a file that has none."""
 PAUSES = (0.2, 1.0)
 """Seconds before each further attempt at a server that does not answer."""
 CONNECT_SECONDS, READ_SECONDS = 10, 60
@@ -156,18 +159,22 @@ class Connection:
 
         return self._ask(question)
 
-    def many(self, names: Sequence[str]) -> dict[str, bytes]:
-        """The files of these names that are there."""
-        if not names:
+    def many(self, sizes: Mapping[str, int]) -> dict[str, bytes]:
+        """The files of these names that are there; of one that is larger than said, a byte more than that."""
+        if not sizes:
             return {}
 
         def question(fs: Any, root: str) -> dict[str, bytes]:
-            answers = fs.cat([f"{root}/{name}" for name in names], on_error="return")
+            paths = {f"{root}/{name}": name for name in sizes}
+            if self.scheme in LOCAL:  # a FIFO is waited for
+                paths = {path: name for path, name in paths.items() if fs.isfile(path)}
+            ends = [sizes[name] + 1 for name in paths.values()]
+            answers = fs.cat_ranges(list(paths), [0] * len(ends), ends, on_error="return")
             found: dict[str, bytes] = {}
-            for path, answer in answers.items():
+            for name, answer in zip(paths.values(), answers, strict=True):
                 if isinstance(answer, bytes):
-                    found["/".join(path.rsplit("/", 2)[1:])] = answer
-                elif not isinstance(answer, FileNotFoundError):
+                    found[name] = answer
+                elif not isinstance(answer, FileNotFoundError) and getattr(answer, "status", 0) != EMPTY:
                     raise answer
             return found
 

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from noisebook.cells.contract import canonical
+from noisebook.cells.entries import Entry
 from noisebook.cells.plan import Planned, work
-from noisebook.cells.record import NotARecord, Record, parse
-from noisebook.cells.store import Absent, Entry, Store
+from noisebook.cells.record import LARGEST, LARGEST_OUTPUT, LARGEST_REACHED, NotARecord, Record, parse
+from noisebook.cells.store import Absent, Store
 from noisebook.shared.connection import READ_ONLY, Connection, Unreachable
 
 FEW = 8
@@ -57,7 +58,7 @@ class Remote(Connection):
             names = {f"cells/{key}.json": key for key in wanted[start : start + BATCH]}
             texts: dict[str, bytes] = {}
             records: list[Record] = []
-            for name, data in self.many(list(names)).items():
+            for name, data in self.many(dict.fromkeys(names, LARGEST)).items():
                 try:
                     records.append(parse(names[name], data))
                     texts[names[name]] = data
@@ -74,9 +75,11 @@ class Remote(Connection):
             record.key: [sha for sha, keep in Entry.of(record).objects if local or keep != "local"]
             for record in records
         }
+        sizes = {output.sha256: output.bytes for record in records for output in record.outputs}
         asked = sorted({sha for some in shas.values() for sha in some})
         objects: dict[str, bytes] = {}
-        for name, data in self.many([f"objects/{sha}" for sha in asked]).items():
+        most = {f"objects/{sha}": sizes.get(sha, LARGEST_REACHED) for sha in asked}
+        for name, data in self.many(most).items():
             sha = name.removeprefix("objects/")
             if hashlib.sha256(data).hexdigest() == sha:
                 objects[sha] = data
@@ -166,13 +169,13 @@ class Remote(Connection):
         """Put an object there, if it is not whole there already; gives its sha256."""
         sha = hashlib.sha256(data).hexdigest()
         name = f"objects/{sha}"
-        if self.many([name]).get(name) != data:
+        if self.many({name: len(data)}).get(name) != data:
             self.put(name, data)
         return sha
 
     def kept(self, sha: str) -> bytes:
         """The object of that digest, checked. Raises Absent."""
-        data = self.many([f"objects/{sha}"]).get(f"objects/{sha}", b"")
+        data = self.many({f"objects/{sha}": LARGEST_OUTPUT}).get(f"objects/{sha}", b"")
         if hashlib.sha256(data).hexdigest() != sha:
             raise Absent(f"{sha[:12]} is not in the store at {self}, or damaged")
         return data
@@ -180,7 +183,7 @@ class Remote(Connection):
     def reachable(self) -> str:
         """'' if the server answers, else why not."""
         try:
-            self.many([f"cells/{'0' * 64}.json"])
+            self.many({f"cells/{'0' * 64}.json": 0})
         except Unreachable as error:
             return str(error)
         return ""
