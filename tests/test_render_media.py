@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from noisebook.cells.outputs import animation
-from noisebook.cells.record import Stored
+from noisebook.cells.record import MIMES, Stored
 from noisebook.project import Project
 from noisebook.render import media, svg
 from noisebook.render.assets import Site
@@ -202,6 +202,8 @@ def test_a_picture_is_what_it_says() -> None:
         (buffer.getvalue()[:30], "image/gif"),
         (b"<script>", "image/png"),
         (b"<script>", "video/mp4"),
+        (b"<script>", "video/webm"),
+        (b"<script>", "application/x-safetensors"),
     ):
         with pytest.raises(ValueError):
             media.published(data, mime)
@@ -291,6 +293,15 @@ def test_a_picture_that_is_none_is_a_gap_with_a_warning(root: Path) -> None:
     assert any("'picture' is not published" in str(warning.message) for warning in told)
     assert '<div class="gap">' in (root / "site" / "a1-1-forward.html").read_text("utf-8")
     assert not [path for path in (root / "site" / "assets").iterdir() if path.read_bytes() == script]
+
+
+def test_an_output_of_any_type_and_any_bytes_is_a_gap_at_most(root: Path) -> None:
+    for mime in sorted(MIMES):
+        outputs = (("picture", mime, b"\xff<script>"), ("animation", mime, b"x"), ("sampler", mime, b"\xfe"))
+        forge(root, "forward", *outputs)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            render(root)
 
 
 def test_a_drawing_of_a_record_is_cleaned_and_the_manifest_says_what_is_published(root: Path) -> None:

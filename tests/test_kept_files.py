@@ -1,0 +1,246 @@
+"""What Noisebook keeps for itself and what others give it: of any content and kind, behind any link."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from noisebook.cells import checks, fresh
+from noisebook.cells.folders import read_memo, write_memo
+from noisebook.cells.housekeeping import collect
+from noisebook.cells.record import NotARecord, check_components, parse
+from noisebook.cells.store import Store
+from noisebook.models.lock import LOCK_NAME, MissingModel, known, read_lock
+from noisebook.project import Project
+from noisebook.render.assets import NOTES, NotOwn, Site
+from noisebook.shared.remote import Remote
+
+from .conftest import Book
+from .test_build_store import new_store, put
+from .test_cells_border import ANY, places, sealed, told
+
+DEEP = b"[" * 100_000
+LONG = b'{"format": ' + b"9" * 5000 + b"}"
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report that was planned: its notes are there."""
+    root = tmp_path_factory.mktemp("planned")
+    book = Book(root, root / "user-cache")
+    book.write("images/tile.png", "")
+    assert Project(root).planned
+    store = Project(root).store
+    put(store)
+    store.scan()
+    write_memo(root / ".noisebook" / "inputs.json", {str(root / "report.yaml"): [[1, 2, 3, 4], "ab" * 32]})
+    return root
+
+
+def keys(root: Path) -> list[str]:
+    book = Project(root)
+    book.digests.of(root / "report.yaml")
+    return [cell.key for cells in book.planned.values() for cell in cells] + sorted(book.store.entries)
+
+
+def forged(root: Path, data: st.DataObject) -> None:
+    """Whatever stands in a note, and be its digest right: keys are as ever."""
+    before = keys(root)
+    name = data.draw(st.sampled_from(["code.json", "store.json", "inputs.json"]))
+    path = root / ".noisebook" / name
+    whole = path.read_bytes()
+    value = read_memo(path)
+    holder, way = value, data.draw(st.sampled_from([way for way in places(value) if way]))
+    for step in way[:-1]:
+        holder = holder[step]
+    holder[way[-1]] = data.draw(ANY)
+    write_memo(path, json.loads(json.dumps(value)))
+    if name != "code.json":  # what is of its kind there is believed
+        assert keys(root) == before
+    else:
+        keys(root)
+    path.write_bytes(whole)
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_a_note_that_holds_anything_stops_nothing(planned: Path, data: st.DataObject) -> None:
+    forged(planned, data)
+
+
+@pytest.mark.soak
+@settings(max_examples=2000, deadline=None)
+@given(data=st.data())
+def test_a_note_that_holds_anything_stops_nothing_for_long(planned: Path, data: st.DataObject) -> None:
+    forged(planned, data)
+
+
+def test_one_note_cannot_stand_for_another(tmp_path: Path) -> None:
+    write_memo(tmp_path / "one.json", {"a": 1})
+    (tmp_path / "two.json").write_bytes((tmp_path / "one.json").read_bytes())
+    assert read_memo(tmp_path / "one.json") == {"a": 1} and read_memo(tmp_path / "two.json") is None
+
+
+def fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+KINDS: dict[str, Callable[[Path], object]] = {
+    "deep": lambda path: path.write_bytes(DEEP),
+    "long": lambda path: path.write_bytes(LONG),
+    "a list": lambda path: path.write_bytes(b"[]"),
+    "bytes": lambda path: path.write_bytes(b"\xff\xfe\0"),
+    "a pipe": fifo,
+    "a device": lambda path: path.symlink_to("/dev/zero"),
+    "a folder": lambda path: path.mkdir(),
+    "a loop": lambda path: path.symlink_to(path),
+    "a dangling link": lambda path: path.symlink_to("nowhere"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_of_any_kind_is_absent_or_told(tmp_path: Path, kind: str) -> None:
+    make = KINDS[kind]
+    began = time.perf_counter()
+    make(tmp_path / checks.NAME)
+    assert checks.read(tmp_path) == {}
+    make(tmp_path / NOTES)
+    assert not Site(tmp_path).keep("assets/x.png")
+    (tmp_path / ".noisebook").mkdir()
+    make(tmp_path / ".noisebook" / "fresh")
+    assert fresh.last_summary(tmp_path) is None
+    make(tmp_path / LOCK_NAME)
+    with pytest.raises(MissingModel, match="is not a lock file"):
+        read_lock(tmp_path)
+    assert time.perf_counter() - began < 60
+
+
+@settings(max_examples=60, deadline=None)
+@given(value=ANY, field=st.sampled_from(["kind", "loader", "files", "folder", "repository", "revision"]))
+def test_a_lock_file_of_any_content_is_read_or_told(
+    tmp_path_factory: pytest.TempPathFactory, value: Any, field: str
+) -> None:
+    folder = tmp_path_factory.mktemp("lock")
+    entry = {"kind": "data", "loader": "a.b", "files": {"a": "ab" * 32}, field: value}
+    (folder / LOCK_NAME).write_text(json.dumps({"format": 1, "entries": {"one": entry}}))
+    try:
+        [found] = read_lock(folder).values()
+    except MissingModel:
+        return
+    assert found["kind"] in ("model", "data") and all(len(sha) == 64 for sha in found["files"].values())
+    assert known(folder)
+
+
+@settings(max_examples=60, deadline=None)
+@given(value=st.dictionaries(st.sampled_from(["agrees", "how", "threads", "date"]), ANY))
+def test_checks_of_any_content_are_read_or_none(
+    tmp_path_factory: pytest.TempPathFactory, value: dict[str, Any]
+) -> None:
+    folder = tmp_path_factory.mktemp("checks")
+    check = {"agrees": True, "how": "", "date": "", "processor": "", "threads": 1, "as_recorded": True}
+    whole = {"format": 1, "cells": {"a": {**check, **value}}}
+    (folder / checks.NAME).write_text(json.dumps(whole))
+    for found in checks.read(folder).values():
+        assert isinstance(found.how, str) and isinstance(found.agrees, bool)
+
+
+# Links that lead away
+
+
+def test_gc_drops_nothing_that_is_not_called_as_ours(tmp_path: Path) -> None:
+    mine = tmp_path / "documents"
+    mine.mkdir()
+    for name in ("letter.txt", ".hidden.tmp", "a.json"):
+        (mine / name).write_text("mine")
+        os.utime(mine / name, (0, 0))
+    store = new_store(tmp_path)
+    put(store)
+    for name in ("aside", "objects", "cells"):
+        place = tmp_path / "cache" / name
+        if place.exists():
+            place.rename(tmp_path / f"real-{name}")
+        place.symlink_to(mine)
+    garbage = collect(new_store(tmp_path), [], max_size=0.0)
+    assert not garbage.files
+    garbage.drop()
+    assert sorted(path.name for path in mine.iterdir()) == [".hidden.tmp", "a.json", "letter.txt"]
+
+
+def test_a_site_writes_and_removes_nothing_behind_a_link(tmp_path: Path) -> None:
+    mine, out = tmp_path / "documents", tmp_path / "site"
+    mine.mkdir()
+    out.mkdir()
+    (mine / "letter.txt").write_text("mine")
+    (out / "assets").symlink_to(mine)
+    (out / NOTES).write_text(json.dumps({"files": {"assets/letter.txt": "", "a/../b": ""}, "rules": 2}))
+    site = Site(out)
+    site.add("index.html", b"x")
+    site.write()
+    site = Site(out)
+    site.add("assets/a.js", b"x")
+    with pytest.raises(NotOwn, match="remove the link"):
+        site.write()
+    assert [path.name for path in mine.iterdir()] == ["letter.txt"]
+
+
+# The shared store
+
+
+def test_a_shared_store_gives_no_more_than_was_asked_for(tmp_path: Path) -> None:
+    store = new_store(tmp_path / "one")
+    some = [put(store, value) for value in range(4)]
+    place = tmp_path / "shared"
+    remote = Remote(f"file://{place}")
+    assert remote.push(store, some).cells == 4
+    (place / "cells" / f"{some[0]}.json").unlink()
+    (place / "cells" / f"{some[0]}.json").symlink_to("/dev/zero")
+    (place / "cells" / f"{some[1]}.json").unlink()
+    os.mkfifo(place / "cells" / f"{some[1]}.json")
+    record = store.get(some[2])
+    assert record is not None
+    large = next(output for output in record.outputs if output.data is None and output.keep == "published")
+    with (place / "objects" / large.sha256).open("r+b") as file:
+        file.truncate(10**12)  # sparse
+    with told():
+        assert remote.fetch(some, new_store(tmp_path / "other")) == {some[3]}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"words": {"x": {"nearest": 5, "far": False, "similarity": 1.0}}},
+        {"words": {"x": {"far": False}}},
+        {"device": "\x1b]0;gone\x07"},
+        {"processor": "\u202eevil"},
+    ],
+)
+def test_what_a_page_reads_of_a_record_is_of_its_kind(tmp_path: Path, change: dict[str, Any]) -> None:
+    key = put(new_store(tmp_path))
+    value = json.loads((tmp_path / "cache" / "cells" / f"{key}.json").read_bytes())
+    value["provenance"] |= change
+    with pytest.raises(NotARecord):
+        parse(key, sealed(value))
+
+
+def test_a_record_of_more_bytes_than_fit_into_memory_is_none(tmp_path: Path) -> None:
+    key = put(new_store(tmp_path))
+    value = json.loads((tmp_path / "cache" / "cells" / f"{key}.json").read_bytes())
+    value["outputs"][0]["bytes"] = 2**40
+    with pytest.raises(NotARecord):
+        parse(key, sealed(value))
+
+
+def test_a_name_from_a_record_is_no_path(tmp_path: Path) -> None:
+    (tmp_path / "mine.json").write_text("{}")
+    store = Store(tmp_path / "cache", None, tmp_path / "local")
+    assert store.get("../../mine") is None and (tmp_path / "mine.json").exists()
+    with pytest.raises(NotARecord):
+        check_components({"needs": {"x": "../../mine"}})
