@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from noisebook.cells.folders import read_memo, write_memo
-from noisebook.cells.syntax import REPORT_PACKAGE, Statement, Summary, first_party, summarise
+from noisebook.cells.syntax import REPORT_PACKAGE, Summary, first_party, summarise
 
 FORMAT = 1
 EXCLUDED = {
