@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from unicodedata import combining
 from xml.etree.ElementTree import Element, tostring
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from noisebook.report.mathml import words
+from noisebook.report.mathwords import words
 from noisebook.report.tex import NotMath, Tex
 
 
@@ -43,6 +44,12 @@ a \tag*{x}
 \root 3 \of x \nicefrac{1}{2} \unicode{x2115} \LaTeX \dotsc \llap{x}
 \left|\frac{a}{b}\right| \left\|\frac{a}{b}\right\|^2 \Big| x \Big| \begin{vmatrix} a\\b\end{vmatrix}
 x % a comment \frac
+\begin{pmatrix*}[r] -1 & b\end{pmatrix*} \begin{psmallmatrix} a & b\end{psmallmatrix}
+\begin{matrix*} a\end{matrix*}
+\begin{cases*} a & if $x>0$ \\ b & else \end{cases*} \begin{multlined} a \\ b\end{multlined}
+\begin{array}[t]{@{}r@{\;}l*{2}{c}p{2cm}|} a & b & c & d & e \end{array}
+\symup{x} \cancelto{0}{x} \varinjlim \operatorname{\mathrm{Tr}} A \defeq \require{cancel} \adots
+\begin{matrix} a & b \\ \hdotsfor{2}\end{matrix} ∅ ⊥ ⊤ ∠
 """.strip().splitlines()
 
 
@@ -85,17 +92,70 @@ def test_macros_last_for_the_formulas_after() -> None:
 
 
 @pytest.mark.parametrize(
+    ("formula", "said"),
+    [
+        (r"\begin{aligned}[t] a &= b \end{aligned}", "a=b"),
+        (r"\begin{gathered}[t] a \end{gathered}", "a"),
+        (r"\overbracket[1pt][2pt]{ab} \underbracket[1pt]{c}", "ab⎴c⎵"),
+        (r"\require{cancel} x", "x"),
+        ("f’(x) a–b", "f′(x)a−b"),
+        ("x_1\u200b", "x1"),
+    ],
+)
+def test_what_only_places_or_measures_is_not_drawn(formula: str, said: str) -> None:
+    assert text(convert(formula)[0]) == said
+
+
+def test_lines_of_a_formula_are_lines() -> None:
+    (found,) = convert(r"a = b \\[2pt] c = d \\")
+    assert [text(row) for row in found.iter("mtr")] == ["a=b", "c=d"]
+    for formula, display in (
+        (r"a \\ b", False),
+        (r"\frac{a \\ b}{c}", True),
+        (r"\left( a \\ b \right)", True),
+    ):
+        fault = Tex().fault(formula, display)
+        assert fault and "new line" in fault[1] and formula[fault[0] :].startswith("\\\\")
+
+
+def test_words_between_equations_have_a_row_of_their_own() -> None:
+    for star in ("", "*"):
+        (found,) = convert(rf"\begin{{align{star}}} a &= b \\ \intertext{{and}} c &= d \end{{align{star}}}")
+        _, row, _ = found.iter("mtr")
+        (cell,) = row
+        assert text(cell) == "and" and int(cell.get("columnspan", "")) >= 2
+
+
+def test_lines_and_arrows_stand_over_what_they_belong_to() -> None:
+    """A sign that combines with the one before it is drawn beside it by browsers."""
+    markup = tostring(
+        convert(r"\overline{AB} \underline{x} \overline{y} \vec{v} \dddot{x} x̄ θ̂")[0], "unicode"
+    )
+    assert not any(combining(sign) for sign in markup)
+    assert "border-top" in markup and "border-bottom" in markup and markup.count("<mover") == 5
+
+
+def test_typed_indices_are_indices() -> None:
+    found = [tostring(each, "unicode") for each in convert("x₁₂² + y⁻¹", "x_{12}^{2} + y^{-1}")]
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
     ("formula", "place", "said", "hint"),
     [
         (r"a + \foo", 4, "foo", "macros"),
         (r"a + \alhpa", 4, "alhpa", r"\alpha"),
         (r"\norm{x}", 0, "norm", r"\lVert"),
-        (r"\begin{pmatrix*} a \end{pmatrix*}", 0, "pmatrix*", "pmatrix"),
+        (r"\begin{tabular}{c} a \end{tabular}", 0, "tabular", "array"),
         (r"x + \textcolor{nocolour}{y}", 4, "nocolour", "red"),
         (r"\def\x{\x\x} \x", 13, "expanded", ""),
         (r"\newcommand{\x}{\frac{1}} a + \x", 30, "", ""),
         (r"\begin{align} a \end{gather}", 16, "ended by", ""),
         (r"\ce{H2O}", 0, "ce", r"\mathrm"),
+        (r"\dv{f}{x}", 0, "dv", r"\frac"),
+        (r"\vb*{x}", 0, "vb", r"\mathbf"),
+        (r"a &= b", 2, "table-like", r"\begin{aligned}"),
+        ("2√x", 1, "√", r"\sqrt"),
         (r"x^{2", 4, "reached end of input", ""),
     ],
 )
@@ -115,6 +175,15 @@ def test_what_does_not_work_is_told(formula: str, place: int, said: str, hint: s
         ("x_0", "x₀"),
         (r"\bar\alpha_t", "ᾱₜ"),
         ("x^2", "x²"),
+        (r"\hat{\boldsymbol\epsilon}_\theta", "ϵ̂_θ"),
+        (r"\overline{x} \vec v \ddot x", "x̄v⃗ẍ"),
+        (r"\binom{n}{k}", "(n over k)"),
+        (r"\underbrace{a+b}_{n}", "a + bₙ"),
+        (r"f(-x) = x'_t", "f(−x) = x′ₜ"),
+        (r"\sum_{i=1}^n i", "∑ᵢ₌₁ⁿ i"),
+        (r"\mathstrut x \phantom{y}", "x"),
+        (r"\mathscr{F} \frac{\mathrm d x}{\mathrm d t}", "Fdx/dt"),
+        (r"90^\circ A^\dagger", "90°A†"),
         (r"\frac{a}{b}", "a/b"),
         (r"\sqrt{n}", "√n"),
         (r"\mathcal{N}(0, I)", "N(0,I)"),

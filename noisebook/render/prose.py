@@ -14,7 +14,7 @@ from noisebook.render import html
 from noisebook.render.context import Context, Prose, Target
 from noisebook.render.styles import Styles
 from noisebook.render.text import Text
-from noisebook.report import mathml
+from noisebook.report import mathwords
 from noisebook.report.model import Position
 
 __all__ = ["Context", "Prose", "Target", "Writer", "plain"]
@@ -51,5 +51,5 @@ class Writer:
 
 def plain(markup: str) -> str:
     """The words of some HTML, for search."""
-    said = _FORMULA.sub(lambda match: html.text(f" {mathml.words(fromstring(match[0]))} "), markup)
+    said = _FORMULA.sub(lambda match: html.text(f" {mathwords.words(fromstring(match[0]))} "), markup)
     return " ".join(unescape(_TAG.sub(" ", said)).split())

@@ -18,7 +18,7 @@ from noisebook.render.context import WAITING, Context, Prose
 from noisebook.render.headings import Headings
 from noisebook.render.links import Link
 from noisebook.render.typography import smarten
-from noisebook.report import mathml, tex
+from noisebook.report import mathwords, tex
 from noisebook.report.body import MOST, Span, scan
 from noisebook.report.model import BadInput, Position, Problem, quote
 from noisebook.report.reader import BadFile
@@ -142,7 +142,7 @@ class Text:
     def words(self, number: int) -> str:
         """A piece in words."""
         if self.spans[number].kind in ("math", "display"):
-            return mathml.words(self.pieces[number])
+            return mathwords.words(self.pieces[number])
         return "".join(self.pieces[number].itertext())
 
     def _prose(self, number: int) -> str:

@@ -1,9 +1,8 @@
-"""The converter's MathML as browsers draw it, and in words."""
+"""The converter's MathML as browsers draw it."""
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from functools import cache
 from html import unescape
 from xml.etree.ElementTree import Element, fromstring
@@ -28,12 +27,6 @@ ENCLOSED = {
     "downdiagonalstrike": "background:" + _STRIKE.format("bottom", "left"),
 }
 """What ``menclose`` is drawn as: Chromium does not know it."""
-_SUBSCRIPTS = dict(
-    zip("0123456789+-=()aehijklmnoprstuvxβγρφχ", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓᵦᵧᵨᵩᵪ", strict=True)
-)
-_SUPERSCRIPTS = dict(
-    zip("0123456789+-=()abcdefghijklmnoprstuvwxyzT", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻᵀ", strict=True)
-)
 
 
 class TooDeep(Exception):
@@ -117,6 +110,8 @@ def read(markup: str, marks: Marks) -> Element:
             value = each.get("style", "").removeprefix("color:").rstrip(";")
             if value in marks.wraps:
                 _wrapped(each, marks.wraps[value])
+        if any(mark.get("text") == "row" for mark in marks.wraps.values()):
+            _across(root)
     return root
 
 
@@ -133,8 +128,26 @@ def _draw(element: Element) -> None:
         for child in list(element):
             if child.get("class", "").startswith("menclose"):
                 element.remove(child)
-    elif tag == "mover" and len(element) == 2 and element[1].text == "~":
-        element[1].text = "\N{SMALL TILDE}"
+    elif tag in ("mover", "munder") and len(element) == 2:
+        _accent(element, element[1])
+
+
+def _accent(element: Element, sign: Element) -> None:
+    """Signs that combine with what is before them are drawn beside it: others stand for them, or a border."""
+    if element.tag == "mover" and sign.text == "~":
+        sign.text = "\N{SMALL TILDE}"
+    elif sign.text == "\N{COMBINING LOW LINE}" and element.tag == "mover" and len(element[0].text or "") == 1:
+        sign.text = "¯"
+        sign.set("stretchy", "false")
+    elif sign.text == "\N{COMBINING LOW LINE}":
+        side = "top" if element.tag == "mover" else "bottom"
+        element.remove(sign)
+        element.tag = "mrow"
+        element.attrib.clear()
+        element.set("style", f"border-{side}:.05em solid;padding-{side}:.12em")
+    elif spacing := {"\u20d7": "→", "\u20db": "...", "\u20dc": "...."}.get(sign.text or ""):
+        sign.text = spacing
+        sign.attrib.update({"stretchy": "false", "scriptlevel": "+2", "lspace": "0", "rspace": "0"})
 
 
 def _rows(root: Element, marks: Marks) -> None:
@@ -149,6 +162,20 @@ def _rows(root: Element, marks: Marks) -> None:
                             each.set("style", f"{each.get('style', '').rstrip(';')};{style}".lstrip(";"))
 
 
+def _across(root: Element) -> None:
+    """Words between the rows of equations stand in a row of their own, from its beginning."""
+    for table in root.iter("mtable"):
+        columns = max((len(row) for row in table), default=1)
+        for row in table:
+            words = next((each for each in row.iter() if each.attrib.pop("class", "") == "across"), None)
+            if words is not None:
+                for cell in list(row):
+                    row.remove(cell)
+                cell = Element("mtd", columnspan=str(columns), style="text-align:left;justify-items:start")
+                cell.append(words)
+                row.append(cell)
+
+
 def _wrapped(element: Element, mark: dict[str, str]) -> None:
     del element.attrib["style"]
     if style := mark.get("style"):
@@ -161,6 +188,8 @@ def _wrapped(element: Element, mark: dict[str, str]) -> None:
                 table.set("scriptlevel", "1")
             for cell in table.iter("mtd"):
                 cell.set("style", "padding:.08em " + (".25em" if kind == "small" else "0"))
+    if mark.get("text") == "row":
+        element.set("class", "across")
     if mark.get("text") == "bare":
         for link in element.iter("a"):
             link.text = (link.text or "").strip("()")
@@ -174,47 +203,3 @@ def _wrapped(element: Element, mark: dict[str, str]) -> None:
             for child in list(element):
                 element.remove(child)
             element.append(inner)
-
-
-def words(element: Element) -> str:
-    """A formula in plain words: x₀, a/b, √n."""
-    return re.sub(r"\s+", " ", unicodedata.normalize("NFC", _words(element))).strip()
-
-
-def _words(element: Element) -> str:
-    tag, parts = element.tag, [_words(child) for child in element]
-    if tag == "mfrac":
-        return "/".join(part if len(part) < 2 or part.isalnum() else f"({part})" for part in parts)
-    if tag in ("msqrt", "mroot"):
-        inner = parts[0] if tag == "mroot" else "".join(parts)
-        degree = _raised(parts[1], _SUPERSCRIPTS, "") if tag == "mroot" else ""
-        return f"{degree}√{inner if len(inner) < 3 else f'({inner})'}"
-    if tag in ("msub", "munder") and len(parts) == 2:
-        return parts[0] + _raised(parts[1], _SUBSCRIPTS, "_")
-    if tag == "mover" and len(parts) == 2 and element.get("accent") == "true":
-        accent = parts[1].strip()
-        accent = {"^": "\u0302", "~": "\u0303", "→": "\u20d7"}.get(accent, accent)
-        return parts[0] + (accent if unicodedata.combining(accent[:1] or " ") else "")
-    if tag in ("msup", "mover") and len(parts) == 2:
-        return parts[0] + (parts[1] if parts[1].strip("′") == "" else _raised(parts[1], _SUPERSCRIPTS, "^"))
-    if tag in ("msubsup", "munderover") and len(parts) == 3:
-        return parts[0] + _raised(parts[1], _SUBSCRIPTS, "_") + _raised(parts[2], _SUPERSCRIPTS, "^")
-    if tag == "mspace":
-        return " "
-    if tag == "mtr":
-        return " ".join(filter(None, map(str.strip, parts)))
-    if tag == "mtable":
-        return "; ".join(parts)
-    own = unicodedata.normalize("NFKC", element.text or "").translate(
-        {0x2061: " ", 0x2062: None, 0x2063: None}
-    )
-    if tag == "mo" and len(own) == 1 and unicodedata.category(own) == "Sm" and own not in "|∣":
-        own = f" {own} "
-    return own + "".join(parts)
-
-
-def _raised(part: str, signs: dict[str, str], sign: str) -> str:
-    part = part.replace(" ", "").replace("−", "-")
-    if part and all(each in signs for each in part):
-        return "".join(signs[each] for each in part)
-    return f"{sign}{part}" if len(part) < 2 else f"{sign}({part})"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from noisebook.report import mathml
-from noisebook.report.texnames import ALIASES, ENVIRONMENTS, NUMBERED
+from noisebook.report.mathwords import SCRIPTED
+from noisebook.report.texnames import ACCENTS, ALIASES, ENVIRONMENTS, FENCES, NUMBERED
 from noisebook.report.texreader import Known, Reader, Token, Wrong, tokens
 
 _LENGTH = re.compile(r"\s*(-?(?:\d+\.?\d*|\.\d+))\s*(pt|em|ex|mm|cm|in|px|mu|bp|pc)\s*")
@@ -22,6 +23,11 @@ _TEXT = (
 )
 _SIGN = re.compile(r"(\\[%&#$_{}])(?=\s)")
 _SCRIPTS = ("_", "^")
+_MATRIX = re.compile(r"([pbBvV])matrix\*|([pbBvV])smallmatrix|matrix\*")
+_COLUMNS = re.compile(r"[@!><]\{(?:[^{}]|\{[^{}]*\})*\}|([pmbw])(?:\{[^{}]*\})+|\*\{(\d)\}\{([^{}]*)\}|\s+")
+_PLACED = ("aligned", "gathered", "alignedat", "array", "split", "multlined")
+"""Environments that may say in brackets how they stand on their line."""
+_MOST_COLUMNS = 20
 
 
 class Rewriter(Reader):
@@ -32,13 +38,20 @@ class Rewriter(Reader):
         self.marks = mathml.Marks()
         self.open: list[tuple[str, str, int]] = []
         """Environments: as written, as rewritten, and how many & their row has had."""
-        self.tagged = False
+        self.tagged = self.rows = False
+        self.depth = 0
+        """Braces and fences that are open."""
         self._run()
-        self.tex = "".join(self.out)
+        if self.rows:
+            self._enclose("\\begin{gathered}", "\\end{gathered}")
         if display and self.tagged:
-            before = "\\begin{equation}"
-            self.offsets = [offset + len(before) for offset in self.offsets]
-            self.tex = f"{before}{self.tex}\\end{{equation}}"
+            self._enclose("\\begin{equation}", "\\end{equation}")
+        self.tex = "".join(self.out)
+
+    def _enclose(self, before: str, after: str) -> None:
+        """Put the whole formula between two commands."""
+        self.offsets = [offset + len(before) for offset in self.offsets]
+        self.out = [before, *self.out, after]
 
     # Commands
 
@@ -57,6 +70,10 @@ class Rewriter(Reader):
                 self._row(place)
             elif text == "&":
                 self._cell(place)
+            elif text in SCRIPTED:
+                self._scripted(text, place)
+            elif self.rest and self.rest[-1][0] in ACCENTS and not text.isspace():
+                self._push([*tokens(ACCENTS[self.rest.pop()[0]] + "{", place), (text, place), ("}", place)])
             else:
                 self._emit(" " if text.isspace() else text, place)
 
@@ -64,8 +81,25 @@ class Rewriter(Reader):
         name, model, spec = (self._words(self._argument(place)) for _ in range(3))
         self.known.colours[name] = self._colour(spec, model, place)
 
+    def _emit(self, text: str, place: int) -> None:
+        bare = re.sub(r"\\[^A-Za-z]", "", text)
+        self.depth += bare.count("{") - bare.count("}") + (text == "\\left") - (text == "\\right")
+        super()._emit(text, place)
+
+    def _scripted(self, text: str, place: int) -> None:
+        """Characters that are raised or lowered by themselves: x₁₂, x²."""
+        sign, plain = SCRIPTED[text]
+        while self.rest and SCRIPTED.get(self.rest[-1][0], ("",))[0] == sign:
+            plain += SCRIPTED[self.rest.pop()[0]][1]
+        self._push(tokens(f"{sign}{{{plain}}}", place))
+
     def _do_begin(self, place: int) -> None:
         name = self._words(self._argument(place)).strip()
+        if name in _PLACED:
+            self._optional()
+        if matrix := _MATRIX.fullmatch(name):
+            self._matrix(matrix, place)
+            return
         target, arguments = ENVIRONMENTS.get(name, (name, 0))
         self.open.append((name, target, 0))
         for _ in range(arguments):
@@ -74,6 +108,20 @@ class Rewriter(Reader):
             self._wrap({"table": "small"}, place)
         if target:
             self._emit(f"\\begin{{{target}}}", place)
+        if name in ("array", "subarray"):
+            self._emit(f"{{{_columns(self._words(self._argument(place)))}}}", place)
+
+    def _matrix(self, matrix: re.Match[str], place: int) -> None:
+        """``pmatrix*``, whose columns may stand left or right, and ``psmallmatrix``."""
+        self._emit("\\left", place)
+        self._emit(FENCES.get(matrix[1] or matrix[2], ".")[0], place)
+        if matrix[2]:
+            self._wrap({"table": "small"}, place)
+            self._emit("\\begin{matrix}", place)
+        else:
+            align = self._words(self._optional() or []).strip()[:1] or "c"
+            self._emit(f"\\begin{{array}}{{{align * _MOST_COLUMNS}}}", place)
+        self.open.append((matrix[0], "matrix" if matrix[2] else "array", 0))
 
     def _do_end(self, place: int) -> None:
         name = self._words(self._argument(place)).strip()
@@ -84,8 +132,11 @@ class Rewriter(Reader):
             raise Wrong(place, f"\\begin{{{written}}} is ended by \\end{{{name[:40]}}}")
         if target:
             self._emit(f"\\end{{{target}}}", place)
-        if name == "smallmatrix":
+        if name.endswith("smallmatrix"):
             self._emit("}", place)
+        if matrix := _MATRIX.fullmatch(name):
+            self._emit("\\right", place)
+            self._emit(FENCES.get(matrix[1] or matrix[2], ".")[-1], place)
 
     def _row(self, place: int) -> None:
         """``\\\\``, with the space below its row if there is any."""
@@ -93,6 +144,17 @@ class Rewriter(Reader):
         if self.open:
             written, target, _ = self.open[-1]
             self.open[-1] = written, target, 0
+        elif not self._peek():
+            return
+        elif not self.display or self.depth:
+            hint = (
+                "\\begin{aligned} … \\end{aligned} has several"
+                if self.display
+                else "$$ … $$ may have several"
+            )
+            raise Wrong(place, "\\\\ begins a new line, and there is only one here", hint)
+        else:
+            self.rows = True
         if self.rest and self._peek() == "[":
             kept = list(self.rest)
             found = _LENGTH.fullmatch(self._words(self._optional() or []))
@@ -110,6 +172,17 @@ class Rewriter(Reader):
             if count % 2:
                 return
         self._emit("&", place)
+        if self.open and self.open[-1][0].endswith("cases*"):
+            self._worded(place)
+
+    def _worded(self, place: int) -> None:
+        """What stands up to the end of the cell is words."""
+        found: list[Token] = []
+        depth = 0
+        while self.rest and not (depth == 0 and self.rest[-1][0] in ("\\\\", "\\cr", "\\end", "&")):
+            found.append(self.rest.pop())
+            depth += (found[-1][0] == "{") - (found[-1][0] == "}")
+        self._push([*tokens("\\text{", place), *found, ("}", place)])
 
     def _text(self, text: str, place: int) -> None:
         """Words, and the formulas among them."""
@@ -236,8 +309,32 @@ class Rewriter(Reader):
         self._emit("\\hspace", place)
 
     def _do_operatorname(self, place: int) -> None:
+        """An operator's name is upright whatever it says of its type."""
         star = "*" if self._star() else ""
         self._emit(f"\\operatorname{star}", place)
+        words = self._words(self._argument(place))
+        plain = re.sub(r"\\(?:mathrm|mathsf|mathup|text(?:rm|sf|up)?|rm|sf)\b\s*|[{}]", "", words)
+        self._push(tokens(f"{{{plain}}}", place))
+
+    def _do_require(self, place: int) -> None:
+        self._argument(place)
+
+    def _do_hdotsfor(self, place: int) -> None:
+        count = self._words(self._argument(place)).strip()
+        self._push(
+            tokens(" & ".join(["\\dots"] * min(int(count) if count.isdigit() else 1, _MOST_COLUMNS)), place)
+        )
+
+    def _do_overbracket(self, place: int) -> None:
+        self._bracket("\\overbracket", place)
+
+    def _do_underbracket(self, place: int) -> None:
+        self._bracket("\\underbracket", place)
+
+    def _bracket(self, name: str, place: int) -> None:
+        while self._optional() is not None:
+            pass  # how thick and how high it is
+        self._emit(name, place)
 
     def _do_tag(self, place: int) -> None:
         star = "*" if self._star() else ""
@@ -262,7 +359,8 @@ class Rewriter(Reader):
     def _do_intertext(self, place: int) -> None:
         words = self._words(self._argument(place))
         number = "" if not self.open or self.open[-1][1].endswith("*") else "\\nonumber"
-        self._push(tokens(f"\\text{{{words}}}{number}\\\\", place))
+        self._wrap({"text": "row"}, place)
+        self._push(tokens(f"\\text{{{words}}}}}{number}\\\\", place))
 
     _do_shortintertext = _do_intertext
 
@@ -281,3 +379,12 @@ class Rewriter(Reader):
         if not 32 < code < 0x110000 or 0xD800 <= code < 0xE000:
             raise Wrong(place, f"{words[:20]!r} is no character", "write its number: \\unicode{x2115}")
         self._emit(chr(code), place)
+
+
+def _columns(spec: str) -> str:
+    """The columns of an array, without what stands between them and how wide they are."""
+
+    def plain(match: re.Match[str]) -> str:
+        return "l" if match[1] else match[3] * int(match[2]) if match[2] else ""
+
+    return _COLUMNS.sub(plain, spec)

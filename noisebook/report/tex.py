@@ -93,7 +93,7 @@ def _hint(message: str) -> str:
     unknown = re.search(r'Unknown (command|environment) "([^"]+)"', message)
     if not unknown:
         return HINTS.get(message.partition(",")[0], "")
-    if hint := HINTS.get(unknown[2]):
+    if hint := HINTS.get(unknown[2].rstrip("*")):
         return hint
     names = known_commands() if unknown[1] == "command" else tuple(ENVIRONMENTS)
     near = difflib.get_close_matches(unknown[2], names, n=1, cutoff=0.7)

@@ -15,14 +15,17 @@ ALIASES = {
     "\\AA": "\\text{Å}", "\\euro": "\\text{€}", "\\LaTeX": "\\text{LaTeX}", "\\TeX": "\\text{TeX}",
     "\\*": "\\cdot", "\\displaylimits": "", "\\relax": "", "\\nulldelimiterspace": "",
     "\\mathstrut": "\\vphantom{(}", "\\strut": "\\vphantom{(}", "\\independent": "\\perp\\!\\!\\!\\perp",
-    "\\indep": "\\perp\\!\\!\\!\\perp",
+    "\\indep": "\\perp\\!\\!\\!\\perp", "\\symup": "\\mathrm", "\\defeq": "\\coloneqq",
+    "\\adots": "\\iddots", "\\celsius": "\\text{°C}", "⊥": "\\perp", "⊤": "\\top", "∠": "\\angle",
+    "∅": "\\emptyset", "’": "'", "–": "-", "µ": "\\mu", "\u200b": "", "\u2060": "", "\ufeff": "",
 }  # fmt: skip
-"""Commands that another does the work of."""
+"""Commands, and characters, that another does the work of."""
 
 MACROS = {
     "\\ensuremath": "{#1}", "\\vcenter": "{#1}", "\\nicefrac": "{}^{#1}\\!/_{#2}",
     "\\sfrac": "{}^{#1}\\!/_{#2}",
-    "\\emph": "\\textit{#1}", "\\bigl.": "",
+    "\\emph": "\\textit{#1}", "\\bigl.": "", "\\cancelto": "{\\cancel{#2}}^{#1}",
+    "\\varinjlim": "\\mathop{\\underrightarrow{\\lim}}", "\\varprojlim": "\\mathop{\\underleftarrow{\\lim}}",
 }  # fmt: skip
 """Commands with arguments, as macros."""
 
@@ -35,9 +38,21 @@ ENVIRONMENTS: dict[str, tuple[str, int]] = {
     "equation*": ("equation*", 0), "multline": ("multline", 0), "multline*": ("multline*", 0),
     "matrix": ("matrix", 0), "pmatrix": ("pmatrix", 0), "bmatrix": ("bmatrix", 0), "Bmatrix": ("Bmatrix", 0),
     "vmatrix": ("vmatrix", 0), "Vmatrix": ("Vmatrix", 0), "cases": ("cases", 0), "dcases": ("dcases", 0),
-    "rcases": ("rcases", 0), "array": ("array", 0),
+    "rcases": ("rcases", 0), "array": ("array", 0), "subarray": ("subarray", 0), "multlined": ("gathered", 0),
+    "drcases": ("drcases", 0), "cases*": ("cases", 0), "dcases*": ("dcases", 0), "rcases*": ("rcases", 0),
+    "drcases*": ("drcases", 0),
 }  # fmt: skip
 """Environments, what each becomes, and how many of its arguments are left out."""
+
+FENCES = {"p": ("(", ")"), "b": ("[", "]"), "B": ("\\{", "\\}"), "v": ("|", "|"), "V": ("\\|", "\\|")}
+"""What a matrix stands in, by the first letter of its environment."""
+
+ACCENTS = {
+    "\u0300": "\\grave", "\u0301": "\\acute", "\u0302": "\\hat", "\u0303": "\\tilde", "\u0304": "\\bar",
+    "\u0305": "\\overline", "\u0306": "\\breve", "\u0307": "\\dot", "\u0308": "\\ddot",
+    "\u030a": "\\mathring", "\u030c": "\\check", "\u0332": "\\underline", "\u20d7": "\\vec",
+}  # fmt: skip
+"""Characters that stand over or under the one before them."""
 
 NUMBERED = ("equation", "align", "gather", "multline")
 
@@ -55,23 +70,31 @@ HINTS = {
     "\\bra": "write \\langle x|", "\\ket": "write |x\\rangle", "\\braket": "write \\langle x|y\\rangle",
     "\\qty": "write \\left( … \\right)", "\\ce": "write \\mathrm{H_2O}",
     "\\SI": "write 5\\,\\mathrm{m}", "\\si": "write \\mathrm{m}", "\\num": "write the number alone",
-    "\\qty*": "write \\left( … \\right)",
+    "\\ketbra": "write |a\\rangle\\langle b|", "\\expval": "write \\langle A\\rangle",
+    "\\mel": "write \\langle a|B|c\\rangle", "\\comm": "write [A, B]", "\\acomm": "write \\{A, B\\}",
+    "\\dd": "write \\mathrm{d}x", "\\vb": "write \\mathbf{x}", "\\va": "write \\vec{x}",
+    "\\vu": "write \\hat{x}",
+    "\\grad": "write \\nabla", "\\curl": "write \\nabla\\times", "\\order": "write \\mathcal{O}(x)",
+    "\\eval": "write \\left. x \\right|_0", "\\fdv": "write \\frac{\\delta F}{\\delta f}",
+    "\\class": "leave it out", "\\style": "a colour is \\textcolor{red}{…}", "\\cssId": "leave it out",
+    "\\Tr": f"{_OWN} Tr: '\\operatorname{{Tr}}'", "\\tr": f"{_OWN} tr: '\\operatorname{{tr}}'",
+    "\\sgn": f"{_OWN} sgn: '\\operatorname{{sgn}}'", "\\rank": f"{_OWN} rank: '\\operatorname{{rank}}'",
     "\\href": "a link stands in the text: [words](https://…)",
     "\\url": "a link stands in the text: <https://…>",
     "\\includegraphics": "a picture stands in the text: ![what it shows](path)",
     "\\cite": "a work is cited in the text: [@key]",
     "\\multicolumn": "write the cells one by one", "\\cline": "write \\hline",
-    "\\hdotsfor": "write \\cdots in each cell", "\\rule": "write \\hspace{1em} for space",
+    "\\rule": "write \\hspace{1em} for space",
     "\\scalebox": "write \\displaystyle, \\textstyle or \\scriptstyle",
     "\\mathpalette": "write \\displaystyle, \\textstyle or \\scriptstyle",
     "\\newenvironment": "define a command: \\newcommand",
     "\\symbol": "write the character itself", "\\char": "write the character itself",
-    "\\above": "write \\frac{a}{b}", "\\varinjlim": "write \\varinjlim as \\underrightarrow{\\lim}",
-    "pmatrix*": "write pmatrix", "bmatrix*": "write bmatrix", "vmatrix*": "write vmatrix",
-    "cases*": "write cases",
+    "\\above": "write \\frac{a}{b}",
     "tabular": "write array, or a table of Markdown", "CD": "write array with \\xrightarrow",
     "tikzpicture": "a drawing is a picture: ![what it shows](path)", "itemize": "a list is one of Markdown",
     "enumerate": "a list is one of Markdown", "figure": "a picture is ![what it shows](path)",
+    "Direct Unicode input is not supported for this symbol yet: '√'.": "write \\sqrt{…}",
+    'Found "&"': "write it between \\begin{aligned} and \\end{aligned}",
     "Not valid in text mode.": "write it as math, or a backslash before the sign",
     "Not valid in math mode.": "write it in \\text{…}, or \\scriptstyle for a size",
 }  # fmt: skip
