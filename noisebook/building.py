@@ -6,17 +6,18 @@ import time
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from typing import Literal
 
 from noisebook.cells import fresh, reads
 from noisebook.cells.plan import Planned, Work, work
 from noisebook.cells.run import Outcome, Watcher, execute
 from noisebook.git import untracked
-from noisebook.models import catalogue
+from noisebook.models import catalogue, tasks
 from noisebook.progress import forecast, lacking, reasons, watcher
 from noisebook.project import Project, opened
 from noisebook.render.formats import duration, size, summary
-from noisebook.report.model import BadInput, Problem
+from noisebook.report.model import BadInput, Position, Problem
 
 
 class Unfinished(Exception):
@@ -89,6 +90,7 @@ def build(book: Project, request: Request, say: Callable[[str], None] = print) -
     built = Built()
     if todo.cells and request.compute and _affordable(book, todo, request.beyond):
         proofread(book.report)
+        _check_embeddings(book, todo.cells)
         for group in todo.groups:
             say(reasons(group))
         for line in catalogue.lacking(_models(todo.cells), book.lock, book.root):
@@ -134,6 +136,29 @@ def _fetched(book: Project, cells: list[Planned], say: Callable[[str], None]) ->
 def _models(cells: Iterable[Planned]) -> set[str]:
     """The names in the lock of all models that ``cells`` use."""
     return {name for cell in cells for name in cell.models.values()}
+
+
+def _check_embeddings(book: Project, cells: Iterable[Planned]) -> None:
+    """Tell of prompts that report.yaml's embeddings lack before anything runs. Raises BadInput."""
+    places = {figure.id: figure.position for _, figure in book.figures()}
+    asking = [cell for cell in cells if any("embeddings" in book.lock[name] for name in cell.models.values())]
+    if not asking or find_spec("torch") is None:
+        return
+    from noisebook.models.embeddings import BadEmbeddings, lacking, read
+
+    file = book.report.embeddings
+    try:
+        known = read(book.root / file)
+    except BadEmbeddings as error:
+        raise BadInput([Problem(Position("report.yaml"), str(error), "embeddings: names it")]) from error
+    hint = f"noisebook embed makes such files; or leave embeddings: {file} out"
+    problems = {
+        Problem(places[cell.figure], message, hint): None
+        for cell in asking
+        for message in lacking(file, known, tasks.asked(cell.cell.params))
+    }
+    if problems:
+        raise BadInput(list(problems))
 
 
 def _affordable(book: Project, todo: Work, beyond: str) -> bool:

@@ -14,7 +14,7 @@ from noisebook.building import Request, Unfinished
 from noisebook.building import build as build_project
 from noisebook.cells.plan import Planned, everything, work
 from noisebook.guard import Guarded
-from noisebook.model_commands import models
+from noisebook.model_commands import embed, models
 from noisebook.progress import forecast
 from noisebook.project import Project, find_root
 from noisebook.render.formats import duration, size
@@ -376,3 +376,4 @@ def publish(check: bool) -> None:
 
 
 cli.add_command(models)
+cli.add_command(embed)

@@ -54,6 +54,8 @@ class ReportModels(Models):
             found |= {find(folder, file) for file in entry["files"]}
             if encoder := entry.get("text_folder"):
                 found.update((self.root / encoder).rglob("*"))
+            if embeddings := entry.get("embeddings"):
+                found.add(self.root / embeddings["file"])
         return found
 
 
@@ -120,9 +122,13 @@ class Project:
 
     @cached_property
     def lock(self) -> dict[str, Entry]:
-        """The pinned models; with a library of the author's own, the closed form draws from that."""
-        entries, own = known(self.root), self.report.library
-        return library.of_their_own(entries, self.root, own, self.digests.of) if own else entries
+        """The pinned models, with the library and the embeddings that report.yaml names."""
+        entries, report = known(self.root), self.report
+        if report.library:
+            entries = library.of_their_own(entries, self.root, report.library, self.digests.of)
+        if report.embeddings:
+            entries = tasks.with_embeddings(entries, self.root, report.embeddings, self.digests.of)
+        return entries
 
     @cached_property
     def machine(self) -> str:

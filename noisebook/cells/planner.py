@@ -158,6 +158,8 @@ class Planner:
                 "revision": entry.get("revision", ""),
                 "files": dict(entry["files"]),
             }
+            if embeddings := entry.get("embeddings"):
+                component["embeddings"] = embeddings["sha256"]
             if entry["kind"] == "model":
                 try:
                     component["code"] = self.code.reach(entry["loader"], "load").digest

@@ -99,10 +99,13 @@ def _about(entries: Mapping[str, Entry]) -> str:
     return "pinned by this report"
 
 
-def add(root: Path, name: str, folder: Path | None = None, revision: str = "main") -> Iterator[str]:
+def add(
+    root: Path, name: str, folder: Path | None = None, revision: str = "main", *, encoder: bool = True
+) -> Iterator[str]:
     """Make ``name`` usable, with a line for each thing done.
 
-    DeepFloyd is pinned, and so is a folder or a repository on the hub (owner/name); all else is fetched.
+    DeepFloyd is pinned, with or without its text ``encoder``, and so is a folder or a repository on the hub
+    (owner/name); all else is fetched.
     Raises MissingModel with what to do.
     """
     family, _, stage = name.partition("/stage")
@@ -112,7 +115,9 @@ def add(root: Path, name: str, folder: Path | None = None, revision: str = "main
         if folder is not None and not stage:
             raise MissingModel(f"a folder holds one stage: noisebook models add {family}/stage1 --folder …")
         for number in [int(stage)] if stage.isdecimal() else [1, 2]:
-            entry = pin_stage(root, family.removeprefix("deepfloyd-"), number, folder, revision)
+            entry = pin_stage(
+                root, family.removeprefix("deepfloyd-"), number, folder, revision, encoder=encoder
+            )
             yield f"{family}/stage{number}: {len(entry['files'])} files at {entry['revision']}"
         return
     entries = {each: entry for each, entry in known(root).items() if name in (each, each.partition("/")[0])}

@@ -26,8 +26,9 @@ from torch.nn import functional
 from noisebook.cells.folders import user_cache
 from noisebook.diffusion.denoiser import Denoiser, Enlarge, Prompt
 from noisebook.diffusion.schedules import forward
-from noisebook.models.encoders import TextEncoder, identity_of
-from noisebook.models.hub import fetch, located, schedule
+from noisebook.models.embeddings import Embeddings
+from noisebook.models.encoders import PARTS, TextEncoder, identity_of
+from noisebook.models.hub import fetch, located, read_config, schedule
 from noisebook.models.lock import Entry, MissingModel, pin
 from noisebook.models.network import Network
 from noisebook.models.settings import OVERFLOW, Settings, from_environment
@@ -51,7 +52,9 @@ class DeepFloyd(Denoiser):
 
     if_it_overflows = OVERFLOW
 
-    def __init__(self, folder: Path, text: TextEncoder, settings: Settings | None = None) -> None:
+    def __init__(
+        self, folder: Path, text: TextEncoder | Embeddings, settings: Settings | None = None
+    ) -> None:
         """Reads the configurations; the weights are loaded with the first prediction.
 
         Raises MissingModel for a folder that does not hold such a model.
@@ -135,23 +138,46 @@ def accelerated(settings: Settings) -> Any:
 def load(name: str, entry: Entry, root: Path) -> DeepFloyd:
     """The stage that ``entry`` of the lock file pins: from its folder, or from the hub at its revision."""
     folder, settings = located(name, entry, root), from_environment()
-    # The encoder comes with stage I; both stages share it.
-    encoder = root / entry["text_folder"] if entry.get("text_folder") else folder
-    text = TextEncoder(encoder, identity_of(entry, encoder), user_cache() / "prompts", settings)
-    return DeepFloyd(folder, text, settings)
+    if given := entry.get("embeddings"):
+        width = int(read_config(folder / "unet" / "config.json").get("encoder_hid_dim") or 0)
+        return DeepFloyd(folder, Embeddings(root / given["file"], width), settings)
+    return DeepFloyd(folder, encoder_in(folder, entry, root, settings), settings)
+
+
+def encoder_in(folder: Path, entry: Entry, root: Path, settings: Settings) -> TextEncoder:
+    """What reads prompts for an entry whose files lie in ``folder``; it comes with stage I, both share it."""
+    place = root / entry["text_folder"] if entry.get("text_folder") else folder
+    return TextEncoder(place, identity_of(entry, place), user_cache() / "prompts", settings)
+
+
+def encoder_of(name: str, entry: Entry, root: Path) -> TextEncoder:
+    """What reads prompts for an entry, without its network. Raises MissingModel where it is not here."""
+    parts = {file: sha for file, sha in entry["files"].items() if file.startswith(PARTS)}
+    folder = located(name, {**entry, "files": parts}, root)
+    return encoder_in(folder, entry, root, from_environment())
 
 
 def pin_stage(
-    root: Path, size: str, stage: int, folder: Path | None = None, revision: str = "main"
+    root: Path,
+    size: str,
+    stage: int,
+    folder: Path | None = None,
+    revision: str = "main",
+    *,
+    encoder: bool = True,
 ) -> Mapping[str, Any]:
-    """Pin one stage in the lock file, from a folder or from the hub, and give its entry."""
+    """Pin one stage in the lock file, from a folder or from the hub, and give its entry.
+
+    Without its text ``encoder`` it draws prompts whose embeddings the report has.
+    """
     repository = REPOSITORIES[size, stage]
-    where = folder or fetch(repository, revision, NEEDED)
+    needed = [pattern for pattern in NEEDED if encoder or not pattern.startswith(PARTS)]
+    where = folder or fetch(repository, revision, needed)
     if folder is None:
         revision = where.name  # The hub's cache names a snapshot by its commit.
     files = {
         path.relative_to(where).as_posix(): path
-        for pattern in NEEDED
+        for pattern in needed
         for path in sorted(where.glob(pattern))
         if path.is_file() and path.suffix in (".json", ".safetensors", ".model", ".txt")
     }

@@ -14,7 +14,8 @@ An entry may have a description; without one a model draws text in pixels:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from noisebook.models.lock import Entry
@@ -29,6 +30,26 @@ IN_PIXELS = {
     "hybrid": "frequencies of a latent are not those of its picture",
 }
 """Tasks that latents do not have, and why."""
+
+
+def asked(params: Mapping[str, Any]) -> list[str]:
+    """The prompts that a cell with these parameters has to know: γ = 0 needs none but the negative one, γ = 1
+    not that."""
+    unused = {0.0: ("prompt", "prompts"), 1.0: ("negative_prompt",)}.get(params.get("guidance", 1.0), ())
+    return list(dict.fromkeys(texts([params[key] for key in WORDS if key in params and key not in unused])))
+
+
+def with_embeddings(
+    entries: Mapping[str, Entry], root: Path, file: str, digest_of: Callable[[Path], str]
+) -> dict[str, Entry]:
+    """A lock's entries, where DeepFloyd's know the prompts of ``root/file``, by its digest."""
+    embeddings = {"file": file, "sha256": digest_of(root / file)}
+    return {
+        name: {**entry, "embeddings": embeddings}
+        if entry["loader"] == "noisebook.models.deepfloyd"
+        else entry
+        for name, entry in entries.items()
+    }
 
 
 def description(image_size: int, channels: int, conditioning: str, space: str = "pixels") -> dict[str, Any]:

@@ -81,6 +81,7 @@ def load_report(
         language=config.language,
         base_url=config.base_url,
         library=config.library or "",
+        embeddings=config.embeddings or "",
         store=config.store,
         parts=config.parts,
         macros={name.removeprefix("\\"): tex for name, tex in config.macros.items()},

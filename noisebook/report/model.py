@@ -155,6 +155,7 @@ class Report:
     language: str = "en"
     base_url: str = ""
     library: str = ""
+    embeddings: str = ""
     store: str = "cache"
     parts: Mapping[str, str] = field(default_factory=dict)
     macros: Mapping[str, str] = field(default_factory=dict)

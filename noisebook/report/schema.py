@@ -83,6 +83,9 @@ class ReportFile(_Strict):
     library: str | None = Field(
         None, description="a folder of named pictures that the model exact draws from, in place of its own"
     )
+    embeddings: Annotated[str, InputFile("file")] | None = Field(
+        None, description="a .pth file of prompts' embeddings, in place of DeepFloyd's text encoder"
+    )
     store: str = Field(
         "cache", min_length=1, description="where finished cells are kept: a folder here, or a URL"
     )
