@@ -17,7 +17,7 @@ from PIL import Image
 
 from noisebook.commands import cli
 from noisebook.diffusion import schedules, thresholding
-from noisebook.diffusion.denoiser import Denoiser
+from noisebook.diffusion.denoiser import Denoiser, NotANumber
 from noisebook.diffusion.estimates import guided
 from noisebook.diffusion.posterior import ancestral, ddim
 from noisebook.diffusion.sampling import draw_noise, finish, generators, reverse
@@ -157,6 +157,45 @@ def test_rows_go_through_the_network_as_many_as_fit(folder: Path, monkeypatch: p
         return x[rows]
 
     assert torch.equal(model.network.rows(5, ask), x) and asked == [1, 2, 2]
+
+
+def test_attention_in_slices_is_the_same(folder: Path) -> None:
+    x = draw_noise(generators([1, 2]), (3, SIZE, SIZE))
+    model = Unconditional(folder, Settings(slicing=True))
+    found, _ = model.predict(x, 400, None)
+    assert any("Sliced" in type(layer.processor).__name__ for layer in attention(model))
+    expected, _ = Unconditional(folder).predict(x, 400, None)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+def attention(model: Unconditional) -> list[Any]:
+    return [layer for layer in model.network.loaded().modules() if hasattr(layer, "processor")]
+
+
+def test_offload_is_accelerates(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a device that is not here: what would be called."""
+    asked = list[Any]()
+    monkeypatch.setattr("accelerate.cpu_offload", lambda net, device: asked.append(("sequential", device)))
+    hook = lambda net, device: asked.append(("model", device)) or (net, None)  # noqa: E731
+    monkeypatch.setattr("accelerate.cpu_offload_with_hook", hook)
+    for offload in ("model", "sequential"):
+        network = Unconditional(folder, Settings("cuda", offload=offload)).network
+        assert isinstance(network.loaded(), UNet2DModel)
+    assert asked == [("model", torch.device("cuda")), ("sequential", torch.device("cuda"))]
+
+
+def test_an_overflow_is_named(folder: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(folder, tmp_path / "large")
+    weights = tmp_path / "large" / "unet" / "diffusion_pytorch_model.safetensors"
+    arrays = load_file(weights)
+    arrays["conv_out.weight"] *= 1e7
+    save_file(arrays, weights, {"format": "pt"})
+    model = Unconditional(tmp_path / "large", Settings(dtype=torch.float16))
+    estimate = guided(model, [""])
+    with pytest.raises(NotANumber, match=r"timestep 400, computed in float16.*NOISEBOOK_DTYPE=bfloat16"):
+        estimate(draw_noise(generators([1]), (3, SIZE, SIZE)), 400)
 
 
 def test_settings_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:

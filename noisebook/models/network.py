@@ -103,8 +103,8 @@ class Network:
         )
         if missing := report["missing_keys"]:
             raise ValueError(f"{len(missing)} arrays are missing, such as {sorted(missing)[0]}")
-        if self.settings.slicing and hasattr(network, "set_attention_slice"):
-            network.set_attention_slice("max")
+        if self.settings.slicing:
+            sliced(network)
         if self.prepare:
             self.prepare(network)
         return network.eval()
@@ -154,3 +154,15 @@ class Network:
         answer = call()
         self._bytes_per_row = max(1, torch.cuda.max_memory_allocated() - before)
         return answer
+
+
+def sliced(network: Any) -> None:
+    """Let attention be computed one head at a time, where the network has layers that can."""
+    from diffusers.models.attention_processor import Attention
+
+    if hasattr(network, "set_attention_slice"):
+        network.set_attention_slice("max")
+        return
+    for layer in network.modules():
+        if isinstance(layer, Attention):
+            layer.set_attention_slice(1)
