@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from noisebook.arguments import BYTES, DAYS, Choice, Quantity
 from noisebook.building import Request, Unfinished
 from noisebook.building import build as build_project
 from noisebook.cells.plan import Planned, everything, work
@@ -21,26 +22,6 @@ from noisebook.render.formats import duration, size
 
 if TYPE_CHECKING:
     from noisebook.doctor import Finding
-
-DAYS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
-BYTES = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
-
-
-class Quantity(click.ParamType):  # type: ignore[type-arg]
-    """A number with a unit, such as 30d or 2GB."""
-
-    name = "quantity"
-
-    def __init__(self, units: Mapping[str, float]) -> None:
-        self.units = units
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        if isinstance(value, float):
-            return value
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)", value)
-        if found is None or found[2] not in self.units:
-            self.fail(f"{value!r} is not a number with one of {', '.join(self.units)}", param, ctx)
-        return float(found[1]) * self.units[found[2]]
 
 
 @click.group(cls=Guarded, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -346,6 +327,35 @@ def new(name: str, generator: str | None, with_generator: bool) -> None:
             click.echo(f"wrote {path.relative_to(root)}")
     path = new_section(root, name, generator, Registry(root))
     click.echo(f"wrote {path.relative_to(root)}\nnext: noisebook build --only {name}")
+
+
+@cli.command()
+@click.argument("figure")
+@click.option(
+    "--count", type=click.IntRange(2, 1000), default=48, show_default=True, help="How many samples to draw."
+)
+@click.option("--choose", type=Choice(), metavar="NUMBER", help="Write this one, or best, into the section.")
+@click.option("--by", default="eye", show_default=True, help="What chose that number.")
+@click.option(
+    "--clip",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder with CLIP's weights, as transformers writes it.",
+)
+def candidates(figure: str, count: int, choose: int | str | None, by: str, clip: Path | None) -> None:
+    """Draw many samples of a figure, rank them, and choose one openly."""
+    from noisebook import candidates
+
+    book = opened()
+    if isinstance(choose, int) and choose >= count:
+        raise click.BadParameter(f"of {count} samples the last is {count - 1}", param_hint="--choose")
+    found = candidates.look(book, figure, count, clip, click.echo)
+    if choose == "best":
+        if not found.scores:
+            raise Unfinished("no judge is at hand that could say which is best: choose a number by eye")
+        choose, by = found.ranked()[0], found.judge
+    if choose is not None:
+        for path in candidates.choose(book, found, int(choose), by):
+            click.echo(f"wrote {path.relative_to(book.root)}")
 
 
 @cli.command()

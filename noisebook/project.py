@@ -137,9 +137,10 @@ class Project:
 
     @cached_property
     def planner(self) -> Planner:
-        return self._planner(self.store, draft=False)
+        return self.planner_for(self.store)
 
-    def _planner(self, store: Store, *, draft: bool) -> Planner:
+    def planner_for(self, store: Store, *, draft: bool = False) -> Planner:
+        """A planner of the report's cells for another store."""
         return Planner(
             self.root,
             store,
@@ -181,7 +182,7 @@ class Project:
         """The cells of every figure, in reading order. Of a draft, what is not cached is planned as draft."""
         result: dict[str, list[Planned]] = {}
         problems: list[Problem] = []
-        drafts = self._planner(Store(self.notes / "draft", self.notes / "draft.json"), draft=True)
+        drafts = self.planner_for(Store(self.notes / "draft", self.notes / "draft.json"), draft=True)
         for _, figure in self.figures():
             generator = self.registry.get(figure.generator)
             try:

@@ -154,6 +154,10 @@ class _Pages:
             for href, part in page.further.items():
                 title = f"Figure {part.number}, from cell {part.first}"
                 self._page(href, template="part.html", page=page, figure=part, title=title)
+            for figure in page.figures:
+                if figure.samples:
+                    title, name = f"Samples of figure {figure.number}", figure.samples.href
+                    self._page(name, template="samples.html", page=page, figure=figure, title=title)
         self._own_pages()
         self.site.add(".nojekyll", b"")
         self.site.add("manifest.json", data.manifest(self.report.title, self.pages))

@@ -11,6 +11,7 @@ from noisebook.cells import checks
 from noisebook.cells.plan import Planned
 from noisebook.render import bibliography, data
 from noisebook.render.assets import Site
+from noisebook.render.choices import samples
 from noisebook.render.context import Target
 from noisebook.render.deliverables import delivered
 from noisebook.render.figures import view
@@ -123,6 +124,9 @@ class _Sections:
             for cell in shown.cells:
                 cell.check = self.checks.get(cell.key)
             try:
+                planned, root = self.planned.get(figure.id, ()), self.written.report.root
+                if found := samples(figure, planned, root, self.site):
+                    shown.samples = replace(found, href=f"{section.slug}--{figure.id}-all.html")
                 shown.caption = self.writer.inline(figure.caption, figure.position)
             except BadInput as error:
                 problems += error.problems

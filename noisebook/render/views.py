@@ -145,6 +145,28 @@ class CellView:
         return Tile(self.id, self.label, [], self.values).numbers
 
 
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """All samples from which a figure's was chosen.
+
+    Attributes:
+        first: the readings of sample 0; none where that was chosen.
+        sheet: thumbnails of all ``count`` of them; the ``chosen`` one stands in ``row`` and ``column``, both
+            counted from 1.
+        earlier: whether they were drawn by other code or models than the figure.
+        href: the page that shows the sheet.
+    """
+
+    first: Sequence[Picture]
+    sheet: Picture
+    count: int
+    chosen: int
+    row: int
+    column: int
+    earlier: bool
+    href: str = ""
+
+
 @dataclass(slots=True)
 class FigureView:
     """A figure as the page shows it."""
@@ -162,6 +184,7 @@ class FigureView:
     css: str = ""
     wide: bool = False
     chosen: str = ""
+    samples: Samples | None = None
     pending: str = ""
     first: int = 1
     """The number of its first picture, and that of all pictures, if this is a part of a figure."""

@@ -159,6 +159,7 @@ def _resolve(draft: Draft, registry: Registry, files: InputFiles) -> Drawn:
     """The cells of a section's figures; what is wrong joins its problems."""
     drawn: Drawn = {}
     with suppress(Enough):
+        draft.problems.extend(check_files(draft.front, files, draft.document, ()))
         for loc, raw in draft.entries():
             found = resolve(loc, raw, draft.document, registry, files)
             if isinstance(found, list):
@@ -287,6 +288,7 @@ def _section(draft: Draft, drawn: Drawn) -> Section:
                 layout=entry.layout.model_dump(exclude_unset=True),
                 matrix=entry.matrix or {},
                 chosen=f"{entry.chosen.of} by {entry.chosen.by}" if entry.chosen else "",
+                sheet=(entry.chosen and entry.chosen.sheet) or "",
                 pending=entry.pending,
             )
         )

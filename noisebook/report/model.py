@@ -109,6 +109,9 @@ class Figure:
     chosen: str = ""
     """Of how many samples its own were chosen, and by what: "48 by eye"."""
 
+    sheet: str = ""
+    """The picture that has thumbnails of them."""
+
     pending: str = ""
     """Why it is not computed yet; the page says so in its place."""
 

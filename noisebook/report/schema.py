@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from noisebook.cells.contract import InputFile
+from noisebook.cells.contract import ImagePath, InputFile
 from noisebook.cells.names import suggest
 from noisebook.models.lock import family_of
 from noisebook.report.model import Problem, shorten
@@ -135,6 +135,9 @@ class Chosen(_Strict):
 
     of: int = Field(ge=2, le=10_000, description="how many samples there were to choose from")
     by: Line = Field(description="by what measure: eye, or a judge's name")
+    sheet: ImagePath | None = Field(
+        None, description="thumbnails of all of them, as noisebook candidates writes it"
+    )
 
 
 class _Drawn(_Strict):

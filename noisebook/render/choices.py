@@ -1,0 +1,101 @@
+"""Samples from which a figure's own was chosen, as one small sheet.
+
+Sample k is the k-th, row by row, each with its readings side by side. The sheet is committed; the pictures
+that were not chosen are not.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from noisebook.cells.plan import Planned
+from noisebook.render.assets import Site
+from noisebook.render.views import Picture, Samples
+from noisebook.report.model import BadInput, Figure, Problem
+from noisebook.report.reader import read_picture
+
+SIDE, ROW = 64, 8
+"""Pixels of a thumbnail, and samples in a row."""
+QUALITY = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """Attributes: ``samples`` are the thumbnails of each; ``key`` that of the cell that was chosen."""
+
+    samples: Sequence[Sequence[Image.Image]]
+    key: str = ""
+
+    def encoded(self) -> bytes:
+        """As WebP."""
+        readings = len(self.samples[0])
+        rows = -(-len(self.samples) // ROW)
+        paper = Image.new("RGB", (ROW * readings * SIDE, rows * SIDE), "white")
+        for place, pictures in enumerate(self.samples):
+            for reading, picture in enumerate(pictures):
+                small = picture.convert("RGB").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+                left = (place % ROW * readings + reading) * SIDE
+                paper.paste(small, (left, place // ROW * SIDE))
+        buffer = io.BytesIO()
+        notes = json.dumps({"count": len(self.samples), "key": self.key}).encode()
+        paper.save(buffer, "WEBP", quality=QUALITY, method=6, xmp=notes)
+        return buffer.getvalue()
+
+
+def decoded(data: bytes) -> Sheet:
+    """The sheet that :meth:`Sheet.encoded` made. Raises ValueError for any other picture."""
+    with Image.open(io.BytesIO(data)) as opened:
+        notes, paper = opened.info.get("xmp", b""), opened.convert("RGB")
+    try:
+        told = json.loads(notes)
+        count, key = int(told["count"]), str(told["key"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError("this picture is no sheet of samples: noisebook candidates makes them") from error
+    readings, left = divmod(paper.width, ROW * SIDE)
+    if left or not readings or paper.height != -(-count // ROW) * SIDE:
+        raise ValueError(f"{paper.width} × {paper.height} pixels do not hold {count} samples")
+    return Sheet(
+        [
+            [
+                paper.crop((x := (k % ROW * readings + r) * SIDE, y := k // ROW * SIDE, x + SIDE, y + SIDE))
+                for r in range(readings)
+            ]
+            for k in range(count)
+        ],
+        key,
+    )
+
+
+def samples(figure: Figure, planned: Sequence[Planned], root: Path, site: Site) -> Samples | None:
+    """What the page shows of the samples that a figure's was chosen from; None for a figure without a sheet.
+
+    Raises BadInput.
+    """
+    if not figure.sheet:
+        return None
+    data, _ = read_picture(root, figure.sheet, figure.position)
+    try:
+        sheet = decoded(data)
+    except ValueError as error:
+        raise BadInput([Problem(figure.position, f"{figure.sheet}: {error}")]) from error
+    chosen = int(getattr(figure.params, "samples", [0])[0])
+    first = []
+    for number, thumbnail in enumerate(sheet.samples[0] if chosen else ()):
+        buffer = io.BytesIO()
+        thumbnail.save(buffer, "PNG")
+        place = site.add_hashed(f"{figure.id}-first-{number}", ".png", buffer.getvalue())
+        alt = f"The first draw, nothing chosen: reading {number + 1} of {len(sheet.samples[0])}."
+        first.append(Picture(place, place, 2 * SIDE, 2 * SIDE, alt, pixelated=True, natural=SIDE))
+    count, readings = len(sheet.samples), len(sheet.samples[0])
+    alt = f"{count} samples in rows of {min(count, ROW)}, each with {readings} readings side by side."
+    width, height = ROW * readings * SIDE, -(-count // ROW) * SIDE
+    place = site.add_hashed(f"{figure.id}-samples", ".webp", data)
+    whole = Picture(place, place, width, height, alt, natural=width)
+    earlier = sheet.key not in {each.key for each in planned}
+    return Samples(first, whole, count, chosen, 1 + chosen // ROW, 1 + chosen % ROW, earlier)
