@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from typing import Literal
 
-from noisebook.cells import fresh, reads
+from noisebook.cells import fresh, local, reads
 from noisebook.cells.plan import Planned, Work, work
 from noisebook.cells.run import Outcome, Watcher, execute
 from noisebook.git import untracked
@@ -36,6 +36,7 @@ class Request:
         beyond: what to do if it will take longer than report.yaml's minutes_limit.
         scheduler: the address of a Dask scheduler; on this machine if None.
         jobs: cells that are computed at once on this machine.
+        local_size: bytes of local objects on this machine, of all reports.
     """
 
     only: tuple[str, ...] = ()
@@ -45,6 +46,7 @@ class Request:
     beyond: Literal["compute", "refuse", "leave out"] = "refuse"
     scheduler: str | None = None
     jobs: int = 1
+    local_size: float = local.LIMIT
 
 
 @dataclass(slots=True)
@@ -101,11 +103,27 @@ def build(book: Project, request: Request, say: Callable[[str], None] = print) -
     written, done = written_site(book.report, book.planned, book.site, keep_stale=request.keep_stale)
     built.pages = done.written
     say(_summary(book, built, time.perf_counter() - started))
+    if built.outcome.computed:
+        say_dropped(surplus(book, book.used, request.local_size), say, drop=True)
     if _whole(book, request):
         files = {*opened_files, *map(str, book.digests.asked)}
         last = kept(written, *_standing(book))
         fresh.remember(book.root, before, _summary(book, Built(), 0.0), files, begun, last)
     return built
+
+
+def surplus(book: Project, keys: Collection[str], local_size: float) -> local.Surplus:
+    """What lies on this machine alone and is beyond ``local_size`` bytes, or too old."""
+    return local.surplus(book.store, keys, local_size, 60 * book.report.minutes_limit)
+
+
+def say_dropped(found: local.Surplus, say: Callable[[str], None], *, drop: bool) -> None:
+    """Drop it, or only say what would be dropped."""
+    if found.paths:
+        verb = "dropped" if drop else "would drop"
+        say(f"{verb} {len(found.paths)} local objects or scratch folders, {size(found.bytes)}, long unused")
+    if drop:
+        found.drop()
 
 
 def _whole(book: Project, request: Request) -> bool:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from noisebook.arguments import BYTES, DAYS, Choice, Quantity
-from noisebook.building import Request, Unfinished
+from noisebook.building import Request, Unfinished, say_dropped, surplus
 from noisebook.building import build as build_project
+from noisebook.cells.local import LIMIT
 from noisebook.cells.plan import Planned, everything, work
 from noisebook.guard import Guarded
 from noisebook.model_commands import embed, models
@@ -22,6 +23,12 @@ from noisebook.render.formats import duration, size
 
 if TYPE_CHECKING:
     from noisebook.doctor import Finding
+
+
+local_size = click.option(
+    "--local-size", type=Quantity(BYTES), envvar="NOISEBOOK_LOCAL_SIZE", default=LIMIT, show_default="5GB",
+    metavar="SIZE", help="How much of states and checkpoints this machine keeps, for all reports.",
+)  # fmt: skip
 
 
 @click.group(cls=Guarded, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -56,6 +63,7 @@ def opened(*, draft: bool = False, store: str | None = None) -> Project:
 @click.option(
     "--jobs", type=click.IntRange(1), default=1, help="Compute so many cells at once on this machine."
 )
+@local_size
 def build(
     frozen: bool,
     only: tuple[str, ...],
@@ -66,6 +74,7 @@ def build(
     executor: str,
     scheduler: str | None,
     jobs: int,
+    local_size: float,
 ) -> None:
     """Compute what is missing and write the site."""
     if (executor == "dask") != (scheduler is not None):
@@ -80,6 +89,7 @@ def build(
         beyond="compute" if yes else "refuse",
         scheduler=scheduler,
         jobs=jobs,
+        local_size=local_size,
     )
     build_project(opened(draft=draft, store=store), request, click.echo).check()
 
@@ -201,8 +211,9 @@ def adopt(names: tuple[str, ...]) -> None:
     "--max-size", type=Quantity(BYTES), metavar="SIZE", help="Only the oldest, until the store fits: 2GB."
 )
 @click.option("--branches", is_flag=True, help="Keep what the report uses on any git branch.")
-def gc(yes: bool, older_than: float, max_size: float | None, branches: bool) -> None:
-    """Drop cells that no section uses."""
+@local_size
+def gc(yes: bool, older_than: float, max_size: float | None, branches: bool, local_size: float) -> None:
+    """Drop cells that no section uses, and what of states and checkpoints is too much for this machine."""
     from noisebook.cells.housekeeping import CannotPlan, collect, keys_of_branches
 
     book = opened()
@@ -219,7 +230,9 @@ def gc(yes: bool, older_than: float, max_size: float | None, branches: bool) -> 
         garbage.drop()
     verb = "dropped" if yes else "would drop"
     click.echo(f"{verb} {len(garbage.cells)} cells and {len(garbage.files)} files, {size(garbage.bytes)}")
-    if garbage.bytes and not yes:
+    beyond = surplus(book, kept, local_size)
+    say_dropped(beyond, click.echo, drop=yes)
+    if (garbage.bytes or beyond.paths) and not yes:
         click.echo("noisebook gc --yes does it")
 
 

@@ -6,12 +6,16 @@ import hashlib
 import json
 import os
 import subprocess
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from noisebook.cells.contract import Output
 from noisebook.cells.housekeeping import collect
+from noisebook.cells.local import surplus
 from noisebook.cells.outputs import picture
 from noisebook.cells.planner import key_of
 from noisebook.cells.store import Store
@@ -118,3 +122,66 @@ def test_what_another_branch_uses_is_kept(book: Book) -> None:
     )
     assert book.run("gc", "--older-than", "30 cats").returncode == 2
     assert "would drop 0 cells" in book.run("gc", "--older-than", "1h").stdout
+
+
+def local_cell(store: Store, number: int, seconds: float, age: float) -> tuple[str, Path]:
+    """A cell with 10 kB of local state that was used ``age`` seconds ago; its key, and where that lies."""
+    components = {"generator": "tile", "params": {"local": number}, "seed": 1, "code": "c"}
+    state = Output("state", "application/octet-stream", bytes([number]) * 10_000, keep="local")
+    record = store.put(key_of(components), components, [state], {"seconds": seconds})
+    path = store.local / record.outputs[0].sha256
+    os.utime(path, (time.time() - age,) * 2)
+    return record.key, path
+
+
+def test_local_objects_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOISEBOOK_CACHE_DIR", str(tmp_path / "user"))
+    store = Store(tmp_path / "cache")
+    hour = 3600.0
+    ages = [(1.0, 9), (1.0, 8), (5000.0, 7), (1.0, 6), (1.0, 0)]
+    cells = [local_cell(store, number, took, hour * age) for number, (took, age) in enumerate(ages)]
+    keys, paths = zip(*cells, strict=True)
+
+    def found(kept: list[int], limit: float) -> list[Path]:
+        return surplus(store, {keys[k] for k in kept}, limit, affordable=900).paths
+
+    assert found([], 50_000) == []
+    assert found([], 25_000) == list(paths[:3]), "the longest unused first"
+    assert found([0, 2], 25_000) == [paths[1], paths[3], paths[0]], "this report's last"
+    assert found([0, 2], 0) == [paths[1], paths[3], paths[0]], "neither a long training's nor one in use"
+    record = store.get(keys[1])
+    assert record is not None and store.open(record.outputs[0])
+    assert found([], 35_000) == [paths[0], paths[2]], "what is read counts as used"
+    too_much = surplus(store, set(), 35_000, affordable=900)
+    too_much.drop()
+    assert too_much.bytes == 20_000 and [path.exists() for path in paths] == [False, True, False, True, True]
+
+
+def test_scratch_that_nobody_goes_on_with_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOISEBOOK_CACHE_DIR", str(tmp_path))
+    for name, days in (("old", 31), ("young", 29), ("going-on", 31)):
+        file = tmp_path / "scratch" / name / "checkpoints" / "1"
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"state")
+        for path in (file, file.parent, file.parent.parent):
+            os.utime(path, (time.time() - 86400 * days,) * 2)
+    os.utime(tmp_path / "scratch" / "going-on" / "checkpoints" / "1")
+    found = surplus(Store(tmp_path / "cache"), set(), 0, 900)
+    assert found.paths == [tmp_path / "scratch" / "old"] and found.bytes >= 5
+    found.drop()
+    assert sorted(path.name for path in (tmp_path / "scratch").iterdir()) == ["going-on", "young"]
+
+
+def test_a_build_and_gc_keep_to_the_size(book: Book) -> None:
+    book.tiles([1])
+    state = book.cache / "objects" / ("0" * 64)
+    state.parent.mkdir(parents=True)
+    for make in (
+        lambda: book.run("build", "--local-size", "1kB"),
+        lambda: book.run("gc", "--yes", NOISEBOOK_LOCAL_SIZE="1kB"),
+    ):
+        state.write_bytes(b"0" * 10_000)
+        os.utime(state, (0, 0))
+        assert "would drop 1 local objects" in book.run("gc", "--local-size", "9kB").stdout and state.exists()
+        assert "dropped 1 local objects" in make().stdout and not state.exists()
+    assert book.run("gc", NOISEBOOK_LOCAL_SIZE="much").returncode == 2

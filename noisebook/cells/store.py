@@ -14,7 +14,7 @@ import os
 import re
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -222,6 +222,9 @@ class Store:
                     continue
                 data = b""
             if hashlib.sha256(data).hexdigest() == stored.sha256:
+                if path and stored.keep == "local":
+                    with suppress(OSError):
+                        os.utime(path)  # when it was last used: see cells.local
                 return data
             if path and path != self.pinned.get(stored.sha256):
                 self._set_aside(path, "damaged")
