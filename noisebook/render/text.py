@@ -17,6 +17,7 @@ from noisebook.render.code import fenced, source
 from noisebook.render.context import WAITING, Context, Prose
 from noisebook.render.headings import Headings
 from noisebook.render.links import Link
+from noisebook.render.notes import number_notes
 from noisebook.render.typography import smarten
 from noisebook.report import mathwords, tex
 from noisebook.report.body import MOST, Span, scan
@@ -63,7 +64,10 @@ class Text:
         if self.problems:
             raise BadInput(self.problems)
         root = blocks.root
-        self._number_notes(blocks)
+        for name, line in number_notes(blocks):
+            self._tell(self._start(line), f"no text refers to the footnote {name!r}", f"[^{name}] does")
+        if self.problems:
+            raise BadInput(self.problems)
         for table in root.iter("div"):
             if table.get("class") == "scroll":
                 table.attrib.update(
@@ -274,46 +278,6 @@ class Text:
                     self._link(element)
                 elif element.tag == "img":
                     self._picture(element)
-
-    def _number_notes(self, blocks: Blocks) -> None:
-        """Footnotes in the order in which the text refers to them, below it."""
-        order: list[str] = []
-        uses: dict[str, int] = {}
-        waiting = [blocks.root]
-        for tree in waiting:
-            for sign in tree.iter("note"):
-                name = sign.attrib.pop("name")
-                if name not in uses:
-                    order.append(name)
-                    waiting.append(blocks.notes[name][0])
-                uses[name] = uses.get(name, 0) + 1
-                sign.tag = "sup"
-                sign.set("id", f"fnref{uses[name] if uses[name] > 1 else ''}:{name}")
-                link = html.link(str(order.index(name) + 1), f"#fn:{name}", "footnote-ref")
-                sign.insert(0, link)
-        for name, (_, line) in blocks.notes.items():
-            if name not in uses:
-                self._tell(self._start(line), f"no text refers to the footnote {name!r}", f"[^{name}] does")
-        if self.problems:
-            raise BadInput(self.problems)
-        if not order:
-            return
-        below = SubElement(blocks.root, "div", {"class": "footnote"})
-        SubElement(below, "hr")
-        listed = SubElement(below, "ol")
-        for number, name in enumerate(order, 1):
-            note = blocks.notes[name][0]
-            note.set("id", f"fn:{name}")
-            listed.append(note)
-            last = note[-1] if len(note) and note[-1].tag == "p" else SubElement(note, "p")
-            for use in range(1, uses[name] + 1):
-                back = html.link("↩", f"#fnref{use if use > 1 else ''}:{name}", "footnote-backref")
-                back.set("title", f"Back to the text (note {number})")
-                if len(last):
-                    last[-1].tail = (last[-1].tail or "") + "\N{NO-BREAK SPACE}"
-                else:
-                    last.text = (last.text or "") + "\N{NO-BREAK SPACE}"
-                last.append(back)
 
     def _link(self, element: Element) -> None:
         """Only addresses that lead somewhere harmless; a section's file becomes its page."""
