@@ -79,4 +79,6 @@ def _old_scratch(now: float) -> tuple[list[Path], int]:
 
 
 def _children(folder: Path) -> Iterator[Path]:
-    return folder.iterdir() if folder.is_dir() else iter(())
+    """What lies in a folder, if that is one; what is behind a link is not ours."""
+    if folder.is_dir():
+        yield from (path for path in folder.iterdir() if not path.is_symlink())

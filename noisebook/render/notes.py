@@ -9,7 +9,7 @@ from noisebook.render.blocks import Blocks
 
 
 def number_notes(blocks: Blocks) -> list[tuple[str, int]]:
-    """Put footnotes below a text, in the order in which it refers to them; those that it does not, by line."""
+    """Put footnotes below a text, in the order of its references; those without any, with their lines."""
     order: list[str] = []
     uses: dict[str, int] = {}
     waiting = [blocks.root]
