@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import signal
 import time
@@ -23,6 +24,7 @@ from . import ensure_sshd
 from .conftest import Book
 from .servers import S3, Http, Sftp, free_port
 from .test_build_store import put
+from .test_cells_border import told
 
 
 @pytest.fixture(autouse=True)
@@ -349,3 +351,22 @@ def test_the_doctor_says_what_is_wrong_with_the_shared_store(book: Book) -> None
         ]
         assert finding.level == "wrong" and text in finding.found and finding.mend
         assert "verysecret" not in str(finding)
+
+
+def test_a_shared_store_gives_no_more_than_was_asked_for(tmp_path: Path) -> None:
+    store = new_store(tmp_path / "one")
+    some = [put(store, value) for value in range(4)]
+    place = tmp_path / "shared"
+    remote = Remote(f"file://{place}")
+    assert remote.push(store, some).cells == 4
+    (place / "cells" / f"{some[0]}.json").unlink()
+    (place / "cells" / f"{some[0]}.json").symlink_to("/dev/zero")
+    (place / "cells" / f"{some[1]}.json").unlink()
+    os.mkfifo(place / "cells" / f"{some[1]}.json")
+    record = store.get(some[2])
+    assert record is not None
+    large = next(output for output in record.outputs if output.data is None and output.keep == "published")
+    with (place / "objects" / large.sha256).open("r+b") as file:
+        file.truncate(10**12)  # sparse
+    with told():
+        assert remote.fetch(some, new_store(tmp_path / "other")) == {some[3]}

@@ -21,11 +21,10 @@ from noisebook.cells.store import Store
 from noisebook.models.lock import LOCK_NAME, MissingModel, known, read_lock
 from noisebook.project import Project
 from noisebook.render.assets import NOTES, NotOwn, Site
-from noisebook.shared.remote import Remote
 
 from .conftest import Book
 from .test_build_store import new_store, put
-from .test_cells_border import ANY, places, sealed, told
+from .test_cells_border import ANY, places, sealed
 
 DEEP = b"[" * 100_000
 LONG = b'{"format": ' + b"9" * 5000 + b"}"
@@ -189,28 +188,6 @@ def test_a_site_writes_and_removes_nothing_behind_a_link(tmp_path: Path) -> None
     with pytest.raises(NotOwn, match="remove the link"):
         site.write()
     assert [path.name for path in mine.iterdir()] == ["letter.txt"]
-
-
-# The shared store
-
-
-def test_a_shared_store_gives_no_more_than_was_asked_for(tmp_path: Path) -> None:
-    store = new_store(tmp_path / "one")
-    some = [put(store, value) for value in range(4)]
-    place = tmp_path / "shared"
-    remote = Remote(f"file://{place}")
-    assert remote.push(store, some).cells == 4
-    (place / "cells" / f"{some[0]}.json").unlink()
-    (place / "cells" / f"{some[0]}.json").symlink_to("/dev/zero")
-    (place / "cells" / f"{some[1]}.json").unlink()
-    os.mkfifo(place / "cells" / f"{some[1]}.json")
-    record = store.get(some[2])
-    assert record is not None
-    large = next(output for output in record.outputs if output.data is None and output.keep == "published")
-    with (place / "objects" / large.sha256).open("r+b") as file:
-        file.truncate(10**12)  # sparse
-    with told():
-        assert remote.fetch(some, new_store(tmp_path / "other")) == {some[3]}
 
 
 @pytest.mark.parametrize(
