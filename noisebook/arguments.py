@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from noisebook.cells.local import LIMIT
+
 DAYS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 BYTES = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
 
@@ -40,3 +42,9 @@ class Choice(click.ParamType):  # type: ignore[type-arg]
         if value != "best":
             self.fail(f"{value!r} is not the number of a sample, nor best", param, ctx)
         return "best"
+
+
+local_size = click.option(
+    "--local-size", type=Quantity(BYTES), envvar="NOISEBOOK_LOCAL_SIZE", default=LIMIT, show_default="5 GB",
+    metavar="SIZE", help="How much of states and checkpoints this machine keeps, for all reports.",
+)  # fmt: skip

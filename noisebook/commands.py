@@ -10,25 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from noisebook.arguments import BYTES, DAYS, Choice, Quantity
-from noisebook.building import Request, Unfinished, say_dropped, surplus
+from noisebook.arguments import Choice, local_size
+from noisebook.building import Request, Unfinished
 from noisebook.building import build as build_project
-from noisebook.cells.local import LIMIT
 from noisebook.cells.plan import Planned, everything, work
 from noisebook.guard import Guarded
 from noisebook.model_commands import embed, models
 from noisebook.progress import forecast
 from noisebook.project import Project, find_root
 from noisebook.render.formats import duration, size
+from noisebook.store_commands import gc, pull, push
 
 if TYPE_CHECKING:
     from noisebook.doctor import Finding
-
-
-local_size = click.option(
-    "--local-size", type=Quantity(BYTES), envvar="NOISEBOOK_LOCAL_SIZE", default=LIMIT, show_default="5GB",
-    metavar="SIZE", help="How much of states and checkpoints this machine keeps, for all reports.",
-)  # fmt: skip
 
 
 @click.group(cls=Guarded, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -203,69 +197,6 @@ def adopt(names: tuple[str, ...]) -> None:
 
 
 @cli.command()
-@click.option("--yes", is_flag=True, help="Drop it; without this, only say what would be dropped.")
-@click.option(
-    "--older-than", type=Quantity(DAYS), default=0.0, metavar="AGE", help="Only what is older: 30d, 12h, 2w."
-)
-@click.option(
-    "--max-size", type=Quantity(BYTES), metavar="SIZE", help="Only the oldest, until the store fits: 2GB."
-)
-@click.option("--branches", is_flag=True, help="Keep what the report uses on any git branch.")
-@local_size
-def gc(yes: bool, older_than: float, max_size: float | None, branches: bool, local_size: float) -> None:
-    """Drop cells that no section uses, and what of states and checkpoints is too much for this machine."""
-    from noisebook.cells.housekeeping import CannotPlan, collect, keys_of_branches
-
-    book = opened()
-    kept = set(book.used)
-    if branches:
-        try:
-            kept.update(*keys_of_branches(book.root).values())
-        except CannotPlan as error:
-            raise Unfinished(f"{error}\nnothing is dropped: nobody knows what it uses") from error
-    garbage = collect(book.store, kept, older_than=older_than, max_size=max_size)
-    for name in garbage.describe():
-        click.echo(f"{'dropped' if yes else 'would drop'} {name}")
-    if yes:
-        garbage.drop()
-    verb = "dropped" if yes else "would drop"
-    click.echo(f"{verb} {len(garbage.cells)} cells and {len(garbage.files)} files, {size(garbage.bytes)}")
-    beyond = surplus(book, kept, local_size)
-    say_dropped(beyond, click.echo, drop=yes)
-    if (garbage.bytes or beyond.paths) and not yes:
-        click.echo("noisebook gc --yes does it")
-
-
-@cli.command()
-@click.argument("names", nargs=-1, metavar="[ID...]")
-@click.option("--store", metavar="URL", help="Another shared store than report.yaml names.")
-@click.option("--local", is_flag=True, help="Send training states and other local outputs too.")
-@click.option("--again", is_flag=True, help="Send what is there already: mends a damaged cell.")
-def push(names: tuple[str, ...], store: str | None, local: bool, again: bool) -> None:
-    """Send finished cells to the shared store; one that was interrupted goes on."""
-    book = opened(store=store)
-    remote = book.shared
-    keys = [c.key for c in book.chosen(names).values() if c.cached]
-    done = remote.push(book.store, keys, local=local, again=again)
-    click.echo(f"pushed {done.cells} cells, {size(done.bytes)}, to {remote}")
-    if done.left:
-        raise Unfinished(f"{done.reason}\n{len(done.left)} cells are left: noisebook push goes on with them")
-
-
-@cli.command()
-@click.argument("names", nargs=-1, metavar="[ID...]")
-@click.option("--store", metavar="URL", help="Another shared store than report.yaml names.")
-def pull(names: tuple[str, ...], store: str | None) -> None:
-    """Fetch cells that the shared store has, and build nothing."""
-    book = opened(store=store)
-    remote = book.shared
-    cells = [c for group in book.select(names).values() for c in group]
-    count = remote.read_through(cells)
-    missing = len({c.key for c in cells if not c.cached})
-    click.echo(f"fetched {count} cells from {remote}; {missing} are not there")
-
-
-@cli.command()
 def doctor() -> None:
     """Say what is wrong with this installation, and how to mend it."""
     from noisebook.doctor import examine
@@ -400,3 +331,5 @@ def publish(check: bool) -> None:
 
 cli.add_command(models)
 cli.add_command(embed)
+for command in (gc, push, pull):
+    cli.add_command(command)
