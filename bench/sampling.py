@@ -9,7 +9,8 @@ process for each figure, which cells join at their own timestep. Reported for ea
 clock, processor seconds a picture (which mean more on a busy machine), rows through the network, peak memory
 so far, and how far the pictures are apart: the largest difference in fp32, and, where the processor has
 bfloat16, the speed of that and its PSNR against fp32. ``layers`` says what each of our layers brings:
-processor milliseconds a row of one network call, at few rows and at many.
+processor milliseconds a row of one network call, at few rows and at many. ``flow`` draws digits
+along the velocity of a random network, by diffusers' FlowMatchEulerDiscreteScheduler and by our loop.
 """
 
 from __future__ import annotations
@@ -25,11 +26,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import DDPMScheduler, IFImg2ImgPipeline, IFPipeline, UNet2DConditionModel
+from diffusers import (
+    DDPMScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    IFImg2ImgPipeline,
+    IFPipeline,
+    UNet2DConditionModel,
+)
 from torch import Tensor
 
 from noisebook.diffusion.denoiser import Denoiser
 from noisebook.diffusion.estimates import guided
+from noisebook.diffusion.flow import integrate, times
+from noisebook.diffusion.guidance import ClassifierFreeGuidance
 from noisebook.diffusion.joining import joining
 from noisebook.diffusion.metrics import psnr
 from noisebook.diffusion.sampling import draw_noise, finish, generators, reverse
@@ -38,6 +47,9 @@ from noisebook.kernels.deepfloyd_unet import PARTS, accelerate
 from noisebook.models.deepfloyd import DeepFloyd
 from noisebook.models.encoders import T5, TextEncoder
 from noisebook.models.settings import Settings
+from noisebook.networks.mnist.denoiser import load_unet
+from noisebook.networks.mnist.unet import unet_for
+from noisebook.networks.mnist.velocity import velocity_field
 
 WIDTH, TOKENS, GAMMA = 384, 16, 7.0
 STARTS = [1, 3, 5, 7, 10, 20]
@@ -144,6 +156,37 @@ def layers(folder: Path, half: bool) -> dict[str, dict[str, float]]:
         for name in nets:
             found[name][f"{rows} rows"] = round(1000 * best[name] / rows, 1)
     return found
+
+
+def digits_by_flow(steps: int = 10) -> dict[str, Any]:
+    """Guided digits by Euler steps in fp32: diffusers' scheduler on plain layers, our loop on ours."""
+    torch.manual_seed(0)
+    plain = unet_for("flow_class", 64).eval().requires_grad_(False)
+    quick = load_unet(plain.state_dict(), 64, "flow_class")
+    labels = [k % 10 for k in range(20)]
+    start = draw_noise(generators(range(len(labels))), (1, 28, 28))
+    ours = velocity_field(quick, labels, ClassifierFreeGuidance(5.0), "fp32")
+    stock = velocity_field(plain, labels, ClassifierFreeGuidance(5.0), "fp32")
+    for field in (ours, stock):
+        field(start, 0.5)
+
+    @torch.inference_mode()
+    def their_digits() -> Tensor:
+        scheduler = FlowMatchEulerDiscreteScheduler()
+        scheduler.set_timesteps(sigmas=[1 - t for t in times(steps)[:-1]])
+        x = start
+        for t, timestep in zip(times(steps), scheduler.timesteps, strict=False):
+            x = scheduler.step(-stock(x, t), timestep, x).prev_sample
+        return x
+
+    expected, slow = measured(their_digits)
+    pictures, fast = measured(lambda: [*integrate(start, times(steps), ours)][-1].x)
+    return {
+        "diffusers": slow,
+        "ours": fast,
+        "largest_difference": (pictures - expected).abs().max().item(),
+        "speedup_wall": fast["pictures_per_second"] / slow["pictures_per_second"],
+    }
 
 
 def theirs(model: DeepFloyd, kind: Any) -> Any:
@@ -286,6 +329,7 @@ def main() -> None:
             finish(reverse(draw_noise(each, shape), [500, 0], model.alphas_cumprod, estimate, each))
             rows[f"gamma={scale:g}"] = model.rows / model.calls
         found["rows_per_step"] = rows
+        found["flow"] = digits_by_flow()
     print(json.dumps(found, indent=1))
 
 

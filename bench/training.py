@@ -2,7 +2,8 @@
 
     python bench/training.py [--seconds 5] [--rounds 1] [--threads 2] [--losses [1000]]
 
-The network is the class-conditioned one with D = 64; a training batch has 128 digits. Each line is measured
+The network is the class-conditioned one with D = 64; a training batch has 128 digits, and 64 in the lines
+called flow, which learn and follow a velocity. Each line is measured
 in a process of its own, as what one does to its process (the kernels, the memory that is kept) should help
 no other; lines alternate over rounds, and the best round counts. Reported: digits a second of wall clock,
 and of processor time (which means more on a busy machine); each one's ratio to the plain loop; and the
@@ -17,6 +18,7 @@ and the loss on 10,000 test digits, in fp32. This takes an hour and a half of tw
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import subprocess
@@ -43,6 +45,9 @@ from noisebook.networks.mnist.unet import UNet
 RECIPE = Recipe(
     objective="class", width=64, batch=128, epochs=20, learning_rate=1e-3, decay=0.1, average=0.999
 )
+FLOW = Recipe(
+    objective="flow_class", width=64, batch=64, epochs=10, learning_rate=1e-2, decay=0.1, average=0.999
+)
 SAMPLES, GAMMA, STRIDE = 100, 5.0, 60
 STEPS, SEEDS = 1000, [1, 2, 3]
 LOSSES = ("ours fp32, stock kernels", "ours bf16")
@@ -57,12 +62,27 @@ TRAINING = {
     "ours bf16": "this project's loop, native kernels in bf16: what the report uses",
     "ours bf16, memory not kept": "without keeping freed memory",
     "ours bf16, stock kernels": "NOISEBOOK_NATIVE=0",
+    "flow plain": "flow matching, eager, fp32, a torchvision DataLoader",
+    "flow ours fp32": "the same by this project's loop in fp32",
+    "flow ours bf16": "the same in bf16: what the report uses",
 }
 SAMPLING = {
     "sampling plain": "the textbook loop, eager, two calls a step",
     "sampling ours fp32": "the one sampling loop in fp32",
     "sampling ours bf16": "the one sampling loop in bf16, as the report draws",
+    "sampling flow plain": "Euler steps along a velocity, eager, two calls a step",
+    "sampling flow ours bf16": "the same by this project's loop in bf16, as the report draws",
 }
+
+
+def recipe_of(line: str) -> Recipe:
+    """What a line trains, or draws with."""
+    return FLOW if "flow" in line else RECIPE
+
+
+def reference(line: str) -> str:
+    """The plain line that a line is compared with."""
+    return f"{'sampling ' * (line in SAMPLING)}{'flow ' * ('flow' in line)}plain"
 
 
 def mnist() -> Mnist:
@@ -70,7 +90,7 @@ def mnist() -> Mnist:
     return load("mnist", read_lock(root)["mnist"], root)
 
 
-def loader() -> Any:
+def loader(batch: int) -> Any:
     """Digits and labels as a student would have them."""
     from platformdirs import user_cache_path
     from torch.utils.data import DataLoader
@@ -84,37 +104,43 @@ def loader() -> Any:
     for file in ours.iterdir():
         (raw / file.name).symlink_to(file)
     data = datasets.MNIST(str(folder), train=True, transform=transforms.ToTensor())
-    return DataLoader(data, batch_size=RECIPE.batch, shuffle=True, drop_last=True)
+    return DataLoader(data, batch_size=batch, shuffle=True, drop_last=True)
 
 
 def plain(kind: str) -> Callable[[], int]:
     """A step of the plain training loop; returns how many digits it took."""
-    net: Any = UNet(RECIPE.width, timed=True, classes=10)
-    if kind not in ("plain", "tensor"):
+    recipe = recipe_of(kind)
+    net: Any = recipe.network()
+    if kind not in ("plain", "tensor", "flow plain"):
         net = net.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(net.parameters(), RECIPE.learning_rate)
+    optimizer = torch.optim.Adam(net.parameters(), recipe.learning_rate)
     model = torch.compile(net) if kind == "compiled" else net
     alphas = alphas_cumprod(RECIPE.timesteps, RECIPE.beta_first, RECIPE.beta_last).float()
-    if kind == "plain":
-        batches = iter(loader())
+    if kind.endswith("plain"):
+        batches = itertools.chain.from_iterable(itertools.repeat(loader(recipe.batch)))
     else:
         digits, labels = (torch.tensor(values) for values in (mnist().train_digits, mnist().train_labels))
         images = digits[:, None].float() / 255
 
     def step() -> int:
-        if kind == "plain":
+        if kind.endswith("plain"):
             x, label = next(batches)
         else:
             chosen = torch.randint(len(images), (RECIPE.batch,))
             x, label = images[chosen], labels[chosen]
-        t = torch.randint(1, RECIPE.timesteps + 1, (len(x),))
         noise = torch.randn_like(x)
-        kept = alphas[t].view(-1, 1, 1, 1)
+        if recipe is FLOW:
+            times = torch.rand(len(x))
+            mixed, target = torch.lerp(noise, x, times.view(-1, 1, 1, 1)), x - noise
+        else:
+            t = torch.randint(1, RECIPE.timesteps + 1, (len(x),))
+            kept, times = alphas[t].view(-1, 1, 1, 1), t / RECIPE.timesteps
+            mixed, target = kept.sqrt() * x + (1 - kept).sqrt() * noise, noise
         shown = (torch.rand(len(x), 1) >= RECIPE.drop).float()
         one_hot = functional.one_hot(label.long(), 10) * shown
         with torch.autocast("cpu", torch.bfloat16, enabled=kind in ("autocast", "compiled")):
-            answer = model(kept.sqrt() * x + (1 - kept).sqrt() * noise, t / RECIPE.timesteps, one_hot)
-        loss = functional.mse_loss(answer.float(), noise)
+            answer = model(mixed, times, one_hot)
+        loss = functional.mse_loss(answer.float(), target)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -134,7 +160,7 @@ def ours(kind: str, seed: int = 1) -> Training:
         from noisebook.kernels import native
 
         native._keep_memory = lambda: None  # type: ignore[assignment]
-    recipe = replace(RECIPE, precision="bf16" if "bf16" in kind else "fp32")
+    recipe = replace(recipe_of(kind), precision="bf16" if "bf16" in kind else "fp32")
     data = mnist()
     digits, labels = torch.tensor(data.train_digits), torch.tensor(data.train_labels)
     return Training(
@@ -142,11 +168,41 @@ def ours(kind: str, seed: int = 1) -> Training:
     )
 
 
+def flow_sampling(kind: str) -> Callable[[], int]:
+    """Some Euler steps of a guided sample of each of 100 digits; returns how many steps of digits."""
+    from noisebook.diffusion.flow import integrate, times
+    from noisebook.diffusion.guidance import ClassifierFreeGuidance
+    from noisebook.networks.mnist.denoiser import load_unet
+    from noisebook.networks.mnist.velocity import velocity_field
+
+    net, steps, labels = FLOW.network().eval(), 5, [i % 10 for i in range(SAMPLES)]
+    one_hot = functional.one_hot(torch.tensor(labels), 10).float()
+    quick = load_unet(net.state_dict(), FLOW.width, FLOW.objective)
+    velocity = velocity_field(quick, labels, ClassifierFreeGuidance(GAMMA), "bf16")
+
+    @torch.no_grad()
+    def one() -> int:
+        x = torch.randn(SAMPLES, 1, 28, 28)
+        if "ours" in kind:
+            for _ in integrate(x, times(steps), velocity):
+                pass
+            return SAMPLES * steps
+        for k in range(steps):
+            now = torch.full((SAMPLES,), k / steps)
+            asked, free = net(x, now, one_hot), net(x, now, torch.zeros_like(one_hot))
+            x = x + (free + GAMMA * (asked - free)) / steps
+        return SAMPLES * steps
+
+    return one
+
+
 def sampling(kind: str) -> Callable[[], int]:
     """Some timesteps of a guided sample of each of 100 digits; returns how many steps of digits."""
     from noisebook.networks.mnist.denoiser import load_unet
 
     torch.manual_seed(0)
+    if "flow" in kind:
+        return flow_sampling(kind)
     net = UNet(RECIPE.width, timed=True, classes=10)
     times = list(range(RECIPE.timesteps, 0, -STRIDE))
     labels = [i % 10 for i in range(SAMPLES)]
@@ -210,13 +266,13 @@ def measure(kind: str, seconds: float) -> dict[str, Any]:
         return {"gflops": found["per_second"] / 1e9}
     if kind in SAMPLING:
         return rate(sampling(kind), seconds)
-    if not kind.startswith("ours"):
+    if "ours" not in kind:
         return rate(plain(kind), seconds)
     training = ours(kind)
 
     def step() -> int:
         training.train_step()
-        return RECIPE.batch
+        return training.recipe.batch
 
     return rate(step, seconds) | {"kernels": training.kernels}
 
@@ -313,9 +369,9 @@ def main() -> None:
     peaks = {name: best.pop(f"peak {name}")["gflops"] for name in ("fp32", "bf16")}
     each = flops()
     for line, found in best.items():
-        reference = best["sampling plain" if line in SAMPLING else "plain"]
-        found["times_plain"] = found["per_second"] / reference["per_second"]
-        found["times_plain_by_processor"] = found["per_processor_second"] / reference["per_processor_second"]
+        plainly = best[reference(line)]
+        found["times_plain"] = found["per_second"] / plainly["per_second"]
+        found["times_plain_by_processor"] = found["per_processor_second"] / plainly["per_processor_second"]
         if line in TRAINING:
             peak = peaks["bf16" if "bf16" in line or line in ("autocast", "compiled") else "fp32"]
             found["share_of_peak"] = found["per_second"] * each / peak / 1e9
