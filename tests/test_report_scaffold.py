@@ -40,6 +40,17 @@ def test_the_documented_example_is_the_one_that_is_written_and_works(tmp_path):
     assert all((outputs[0].width, outputs[0].height) == (64, 64) for _, outputs in drawn)
 
 
+def test_links_of_the_documentation_lead_somewhere():
+    for page in DOCS.glob("*.md"):
+        text = re.sub(r"```.*?```|`[^`\n]+`", "", page.read_text(), flags=re.DOTALL)
+        for name, heading in re.findall(r"\]\(([\w.-]+\.md)(?:#([\w-]+))?\)", text):
+            target = DOCS / name
+            assert target.is_file(), f"{page.name}: {name}"
+            headings = re.findall(r"^#+ (.+)$", target.read_text(), flags=re.MULTILINE)
+            anchors = {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
+            assert not heading or heading in anchors, f"{page.name}: {name}#{heading}"
+
+
 def test_the_documented_section_is_right(tmp_path):
     page = (DOCS / "sections.md").read_text()
     text = page.partition("```markdown\n")[2].partition("\n```")[0] + "\n"
