@@ -128,7 +128,7 @@ def say_dropped(found: local.Surplus, say: Callable[[str], None], *, drop: bool)
 
 def _whole(book: Project, request: Request) -> bool:
     """Whether a plain build would now have nothing to do."""
-    if request.only or book.draft or book.place or book.automatic:
+    if request.only or book.apart or book.place or book.automatic:
         return False
     cells = [cell for group in book.planned.values() for cell in group]
     if request.keep_stale and any(cell.state == "stale" for cell in cells if not cell.cached):
@@ -139,7 +139,7 @@ def _whole(book: Project, request: Request) -> bool:
 def _fetched(book: Project, cells: list[Planned], say: Callable[[str], None]) -> Work:
     """What is left to compute of ``cells`` once what the shared store has is here."""
     todo = work(cells)
-    if not todo.cells or book.draft or book.remote is None:
+    if not todo.cells or book.apart or book.remote is None:
         return todo
     from noisebook.shared.connection import Unreachable
 
@@ -243,7 +243,7 @@ def _summary(book: Project, built: Built, seconds: float) -> str:
     cached = there - sum(r.key in cells for r in computed)
     index = book.site / "index.html"
     line = summary(len(computed), cached, seconds, built.outcome.bytes, built.pages, index) + missing
-    if computed and not book.draft:
+    if computed and not book.apart:
         added = untracked(book.store.place)
         line += f"\na commit would add {size(added)} under {book.store.place.name}/" if added else ""
     return line

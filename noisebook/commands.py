@@ -36,15 +36,22 @@ def here() -> Path:
     return find_root(Path.cwd())
 
 
-def opened(*, draft: bool = False, store: str | None = None) -> Project:
+def opened(*, draft: bool = False, store: str | None = None, settings: tuple[str, ...] = ()) -> Project:
     """The report around the working folder."""
-    return Project(here(), draft=draft, place=store)
+    return Project(here(), draft=draft, place=store, settings=settings)
 
 
 @cli.command()
 @click.option("--frozen", is_flag=True, help="Never compute: fail by name on what is missing.")
 @click.option(
     "--only", multiple=True, metavar="ID", help="Compute just this figure, section, generator or cell."
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="FIGURE.params.NAME=VALUE",
+    help="Another value for this build alone, kept apart like a draft.",
 )
 @click.option("--draft", is_flag=True, help="Few steps, small pictures, kept apart: to look at the layout.")
 @click.option("--yes", is_flag=True, help="Compute even if it will take longer than report.yaml's limit.")
@@ -61,6 +68,7 @@ def opened(*, draft: bool = False, store: str | None = None) -> Project:
 def build(
     frozen: bool,
     only: tuple[str, ...],
+    settings: tuple[str, ...],
     draft: bool,
     yes: bool,
     store: str | None,
@@ -73,10 +81,11 @@ def build(
     """Compute what is missing and write the site."""
     if (executor == "dask") != (scheduler is not None):
         raise click.UsageError("--executor dask and --scheduler URL belong together")
-    if draft and (scheduler or jobs > 1):
+    if (draft or settings) and (scheduler or jobs > 1):
         raise click.UsageError("a draft is computed in one process: leave out --executor and --jobs")
+    book = opened(draft=draft, store=store, settings=settings)
     request = Request(
-        only=only,
+        only=only or tuple(book.overrides),
         compute=not keep_stale,
         frozen=frozen,
         keep_stale=keep_stale,
@@ -85,7 +94,7 @@ def build(
         jobs=jobs,
         local_size=local_size,
     )
-    build_project(opened(draft=draft, store=store), request, click.echo).check()
+    build_project(book, request, click.echo).check()
 
 
 @cli.command()

@@ -20,6 +20,7 @@ from noisebook.models import library, tasks
 from noisebook.models.lock import AUTO, HINTS, Entry, Models, automatic, hint_for, known
 from noisebook.report.load import load_report
 from noisebook.report.model import BadInput, Figure, Position, Problem, Report, Section
+from noisebook.report.overrides import Overrides, override, read_overrides
 
 if TYPE_CHECKING:
     from noisebook.shared.remote import Remote
@@ -67,6 +68,8 @@ class Project:
     draft: bool = False
     place: str | None = None
     """Another store than report.yaml names."""
+    settings: tuple[str, ...] = ()
+    """Parameters for this build alone: see :mod:`noisebook.report.overrides`."""
 
     @cached_property
     def registry(self) -> Registry:
@@ -74,7 +77,17 @@ class Project:
 
     @cached_property
     def report(self) -> Report:
-        return load_report(self.root, self.registry, library.folder)
+        report = load_report(self.root, self.registry, library.folder)
+        return override(report, self.overrides, self.registry) if self.settings else report
+
+    @cached_property
+    def overrides(self) -> Overrides:
+        return read_overrides(self.settings)
+
+    @property
+    def apart(self) -> bool:
+        """Whether it is built beside the store and the site: a draft, or with parameters of its own."""
+        return self.draft or bool(self.settings)
 
     @cached_property
     def store(self) -> Store:
@@ -139,8 +152,8 @@ class Project:
     def planner(self) -> Planner:
         return self.planner_for(self.store)
 
-    def planner_for(self, store: Store, *, draft: bool = False) -> Planner:
-        """A planner of the report's cells for another store."""
+    def planner_for(self, store: Store, *, draft: bool = False, finished: Store | None = None) -> Planner:
+        """A planner of the report's cells for another store; ``finished``: where cells may stand already."""
         return Planner(
             self.root,
             store,
@@ -151,6 +164,7 @@ class Project:
             model=self.report.model,
             seed=self.report.seed,
             draft=draft,
+            finished=finished,
             policy=key_policy(self.report.key_policy),
             digests=self.digests,
         )
@@ -172,22 +186,23 @@ class Project:
 
     @cached_property
     def site(self) -> Path:
-        return self.notes / "draft-site" if self.draft else self.root / "site"
+        return self.notes / "draft-site" if self.apart else self.root / "site"
 
     def figures(self) -> Iterable[tuple[Section, Figure]]:
         return ((section, figure) for section in self.report.sections for figure in section.figures)
 
     @cached_property
     def planned(self) -> dict[str, list[Planned]]:
-        """The cells of every figure, in reading order. Of a draft, what is not cached is planned as draft."""
+        """The cells of every figure, in reading order; what is built apart, in a store of its own."""
         result: dict[str, list[Planned]] = {}
         problems: list[Problem] = []
-        drafts = self.planner_for(Store(self.notes / "draft", self.notes / "draft.json"), draft=True)
+        aside = Store(self.notes / "draft", self.notes / "draft.json", pinned=self.pinned)
+        drafts = self.planner_for(aside, draft=self.draft, finished=self.store)
         for _, figure in self.figures():
             generator = self.registry.get(figure.generator)
             try:
                 cells = self.planner.plan(figure.id, generator, figure.cells)
-                if self.draft:
+                if self.draft or figure.id in self.overrides:
                     shown = drafts.plan(figure.id, generator, figure.cells)
                     cells = [cell if cell.cached else other for cell, other in zip(cells, shown, strict=True)]
                 result[figure.id] = cells

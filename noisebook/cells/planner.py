@@ -51,6 +51,7 @@ class Planner:
         model: the report's model family.
         seed: its seed.
         draft: give cells keys of their own.
+        finished: another store, where cells are left that stand there already.
         policy: what the report adds to every key.
     """
 
@@ -66,12 +67,14 @@ class Planner:
         model: str = "exact",
         seed: int = 42,
         draft: bool = False,
+        finished: Store | None = None,
         policy: Mapping[str, Json] = MappingProxyType({}),
         digests: Digests | None = None,
     ) -> None:
         self.root, self.store, self.registry, self.lock = root, store, registry, lock
         self.aliases, self.hints = aliases, hints
         self.model, self.seed, self.draft, self.policy = model, seed, draft, dict(policy)
+        self.finished = finished
         self.code = CodeReader(self._find, root / ".noisebook" / "code.json")
         self.digests = digests or Digests(root / ".noisebook" / "inputs.json")
         self._needed: dict[bytes, dict[str, Planned]] = {}
@@ -125,13 +128,14 @@ class Planner:
             components["draft"] = True
         if self.policy:
             components["policy"] = self.policy
+        key = key_of(components)
         return Planned(
             figure,
             generator,
             cell,
-            key_of(components),
+            key,
             components,
-            self.store,
+            self.finished if self.finished and self.finished.has(key) else self.store,
             reach.statements,
             models,
             inputs,
