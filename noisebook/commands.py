@@ -19,7 +19,7 @@ from noisebook.model_commands import embed, models
 from noisebook.progress import forecast
 from noisebook.project import Project, find_root
 from noisebook.render.formats import duration, size
-from noisebook.store_commands import gc, pull, push
+from noisebook.store_commands import export, gc, pull, push
 
 if TYPE_CHECKING:
     from noisebook.doctor import Finding
@@ -340,5 +340,5 @@ def publish(check: bool) -> None:
 
 cli.add_command(models)
 cli.add_command(embed)
-for command in (gc, push, pull):
+for command in (export, gc, push, pull):
     cli.add_command(command)

@@ -73,3 +73,16 @@ def pull(names: tuple[str, ...], store: str | None) -> None:
     count = remote.read_through(cells)
     missing = len({c.key for c in cells if not c.cached})
     click.echo(f"fetched {count} cells from {remote}; {missing} are not there")
+
+
+@click.command()
+@click.argument("figure")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Else FIGURE.zip.")
+def export(figure: str, output: Path | None) -> None:
+    """Put a figure into one file: code, inputs, records, pictures, verdicts, and how to repeat it."""
+    from noisebook.export import export as exported
+
+    path = output or Path(f"{figure}.zip")
+    data = exported(Project(find_root(Path.cwd())), figure)
+    path.write_bytes(data)
+    click.echo(f"wrote {path}, {size(len(data))}")

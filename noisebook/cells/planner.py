@@ -75,20 +75,20 @@ class Planner:
         self.aliases, self.hints = aliases, hints
         self.model, self.seed, self.draft, self.policy = model, seed, draft, dict(policy)
         self.finished = finished
-        self.code = CodeReader(self._find, root / ".noisebook" / "code.json")
+        self.code = CodeReader(self.find, root / ".noisebook" / "code.json")
         self.digests = digests or Digests(root / ".noisebook" / "inputs.json")
         self._needed: dict[bytes, dict[str, Planned]] = {}
         self._model_components: dict[str, Json] = {}
 
-    def _find(self, module: str) -> Path | None:
+    def find(self, module: str) -> Path | None:
         """The source of a first-party module."""
         package, _, rest = module.partition(".")
         if package == "noisebook":
             if rest.startswith("generators."):
-                return _module_file(self._shipped, rest.removeprefix("generators."))
-            return _module_file(Path(__file__).parents[1], rest)
+                return module_file(self._shipped, rest.removeprefix("generators."))
+            return module_file(Path(__file__).parents[1], rest)
         if package.startswith(REPORT_PACKAGE):
-            return _module_file(self.root / "generators", rest)
+            return module_file(self.root / "generators", rest)
         return None
 
     @cached_property
@@ -197,7 +197,8 @@ class Planner:
         return found
 
 
-def _module_file(folder: Path, dotted: str) -> Path | None:
+def module_file(folder: Path, dotted: str) -> Path | None:
+    """The file of a module, or of a package, below a folder."""
     path = folder.joinpath(*dotted.split(".")) if dotted else folder
     for candidate in (path.with_suffix(".py"), path / "__init__.py"):
         if candidate.is_file():
