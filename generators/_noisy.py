@@ -9,27 +9,27 @@ from torch import Tensor
 
 from noisebook.cells.contract import Cell, Context, Output
 from noisebook.cells.outputs import number
+from noisebook.diffusion.latents import encoded
 from noisebook.diffusion.metrics import psnr, ssim
 from noisebook.diffusion.sampling import draw_noise, generators
 from noisebook.diffusion.schedules import forward, squared_cosine
 
-from ._process import picture_of
+from ._process import Denoiser, picture_of
 
 
-def noisy_picture(
-    cell: Cell, context: Context, alphas_cumprod: Tensor | None = None, size: int | None = None
-) -> tuple[Tensor, Tensor]:
-    """(x_0, x_t), each (3, size, size), of the cell's picture and its timestep ``t`` (None: x_t is x_0).
+def noisy_picture(cell: Cell, context: Context, denoiser: Denoiser | None = None) -> tuple[Tensor, Tensor]:
+    """The cell's picture, (3, size, size), and with the noise of its timestep ``t`` (None: without).
 
-    On DeepFloyd's schedule, unless a model's own is given.
+    On DeepFloyd's schedule; with a denoiser on its own, at its size, and the noisy one of its shape.
     """
-    x_0 = picture_of(cell, context, size or int(cell.params["size"]))
-    t = cell.params["t"]
+    size = int(cell.params["size"]) if denoiser is None else denoiser.image_size
+    picture, t = picture_of(cell, context, size), cell.params["t"]
     if t is None:
-        return x_0, x_0
-    alphas = squared_cosine() if alphas_cumprod is None else alphas_cumprod
+        return picture, picture
+    x_0 = picture if denoiser is None else encoded(denoiser, picture[None])[0]
+    alphas = squared_cosine() if denoiser is None else denoiser.alphas_cumprod
     noise = draw_noise(generators([context.seed(cell, "sample", 0)]), x_0.shape)[0]
-    return x_0, forward(x_0, float(alphas[t]), noise)
+    return picture, forward(x_0, float(alphas[t]), noise)
 
 
 def distances(x: Tensor, x_0: Tensor, of: str = "") -> list[Output]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from noisebook.diffusion.denoiser import Prompt
 from noisebook.diffusion.estimates import Estimate, guided
 from noisebook.diffusion.guidance import ClassifierFreeGuidance, Guidance
 from noisebook.diffusion.joining import joining
+from noisebook.diffusion.latents import LatentDenoiser, decoded, encoded, pooled, shape_of
 from noisebook.diffusion.posterior import MULTISTEP, Sampler, Variance, step_rule
 from noisebook.diffusion.sampling import draw_noise, generators, paste
 from noisebook.diffusion.schedules import leading, strided
@@ -89,12 +91,12 @@ class Task:
 
     Attributes:
         loop: how it goes.
-        x: (3, H, W): where it starts, with the noise of timestep ``loop.timesteps[start]``.
+        x: of the denoiser's shape: where it starts, with the noise of timestep ``loop.timesteps[start]``.
         generator: of the noise of its steps.
         prompts: one, or as many as ``loop.combine`` combines.
         start: index into the loop's timesteps. A bigger one is less noise.
         original: (3, H, W) in [-1, 1]: what is put back outside ``hole`` after every step.
-        hole: (1, H, W), 1 where the process may draw; None for everywhere.
+        hole: (1, H, W), 1 where the process may draw; None for everywhere. Of pictures, as ``original``.
     """
 
     loop: Loop
@@ -107,9 +109,9 @@ class Task:
 
 
 def noise_of(seed: int, denoiser: Denoiser) -> tuple[Tensor, torch.Generator]:
-    """A sample's first noise, (3, H, W), and the generator of what follows."""
+    """A sample's first noise, of the denoiser's shape, and the generator of what follows."""
     (generator,) = generators([seed])
-    return draw_noise([generator], (3, denoiser.image_size, denoiser.image_size))[0], generator
+    return draw_noise([generator], shape_of(denoiser))[0], generator
 
 
 def picture_of(cell: Cell, context: Context, size: int, name: str = "picture") -> Tensor:
@@ -117,32 +119,44 @@ def picture_of(cell: Cell, context: Context, size: int, name: str = "picture") -
     return torch.from_numpy(read_picture(context.input(cell, name), size))
 
 
+def clean_of(cell: Cell, context: Context, denoiser: Denoiser) -> Tensor:
+    """x_0 of a cell's input picture, of the denoiser's shape."""
+    return encoded(denoiser, picture_of(cell, context, denoiser.image_size)[None])[0]
+
+
 @dataclass
 class Drawn:
     """A process, from its start to its end.
 
     Attributes:
+        denoiser: whose process it is.
         timesteps: of each state; -1 is clean.
-        states: (N, 3, H, W) float32, the noisy pictures.
-        estimates: (N - 1, 3, H, W) float32: x̂_0 from each state but the last.
+        states: N arrays float32 of the denoiser's shape, the noisy pictures or latents.
+        estimates: N - 1 of them: x̂_0 from each state but the last.
         seconds: of the whole batch, divided by its size.
     """
 
+    denoiser: Denoiser
     timesteps: list[int]
     states: list[NDArray[np.float32]]
     estimates: list[NDArray[np.float32]] = field(default_factory=list)
     seconds: float = 0.0
 
-    @property
+    def pictures(self, states: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Some states or estimates as pictures (N, 3, H, W)."""
+        return np.asarray(decoded(self.denoiser, torch.from_numpy(np.stack(states))))
+
+    @cached_property
     def end(self) -> NDArray[np.float32]:
         """(3, H, W): the finished picture."""
-        return self.states[-1]
+        end: NDArray[np.float32] = self.pictures(self.states[-1:])[0]
+        return end
 
     def film(self, name: str = "process") -> Output:
         """The noisy pictures one after another, as an animation."""
         stride = -(-len(self.states) // 22)
-        frames = [*self.states[:-1:stride], self.end]
-        return animation(name, to_bytes(np.stack(frames + [self.end] * 2)), fps=8)
+        frames = [*self.pictures(self.states[:-1:stride]), *[self.end] * 3]
+        return animation(name, to_bytes(np.stack(frames)), fps=8)
 
     def outputs(self) -> list[Output]:
         """The film of the process, and its states for this machine alone."""
@@ -183,19 +197,21 @@ def _run(batch: Sequence[tuple[Cell, Task]], denoiser: Denoiser, context: Contex
     """One batch: processes whose loops are equal."""
     tasks = [task for _, task in batch]
     loop = tasks[0].loop
-    drawn = [Drawn([loop.timesteps[task.start]], [task.x.numpy()]) for task in tasks]
+    drawn = [Drawn(denoiser, [loop.timesteps[task.start]], [task.x.numpy()]) for task in tasks]
     began = time.perf_counter()
+    known = None if tasks[0].hole is None else _known(tasks, denoiser)
 
     def estimate(rows: list[int]) -> Estimate:
         prompts = zip(*(tasks[row].prompts for row in rows), strict=True)
         return loop.combine([guided(denoiser, each, loop.guidance) for each in prompts])
 
     def options(rows: list[int]) -> dict[str, Any]:
-        found = {"threshold": thresholding(loop.threshold), "step": step_rule(loop.sampler, loop.variance)}
-        if tasks[0].hole is None:
+        threshold = "none" if isinstance(denoiser, LatentDenoiser) else loop.threshold
+        found = {"threshold": thresholding(threshold), "step": step_rule(loop.sampler, loop.variance)}
+        if known is None:
             return found
-        originals, holes = zip(*((tasks[row].original, tasks[row].hole) for row in rows), strict=True)
-        return found | {"after": paste(torch.stack(originals), torch.stack(holes))}
+        originals, holes = known
+        return found | {"after": paste(originals[rows], holes[rows])}
 
     steps = joining(
         torch.stack([task.x for task in tasks]),
@@ -216,3 +232,9 @@ def _run(batch: Sequence[tuple[Cell, Task]], denoiser: Denoiser, context: Contex
     for each in drawn:
         each.seconds = (time.perf_counter() - began) / len(tasks)
     return drawn
+
+
+def _known(tasks: Sequence[Task], denoiser: Denoiser) -> tuple[Tensor, Tensor]:
+    """Of inpainting tasks the originals and the holes, of the denoiser's shape."""
+    originals, holes = zip(*((task.original, task.hole) for task in tasks), strict=True)
+    return encoded(denoiser, torch.stack(originals)), pooled(denoiser, torch.stack(holes))

@@ -100,23 +100,23 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     from noisebook.models.pictures import to_bytes
 
     from ._noisy import distances
-    from ._process import Denoiser, Loop, Task, drawn, noise_of, picture_of
+    from ._process import Denoiser, Loop, Task, clean_of, drawn, noise_of, picture_of
 
     def denoised(cell: Cell, denoiser: Denoiser) -> Task:
         params, loop = cell.params, Loop.of(cell, context)
         start = loop.index(params["first_timestep"] - params["i_start"] * params["stride"])
         alpha = float(denoiser.alphas_cumprod[loop.timesteps[start]])
         noise, generator = noise_of(context.seed(cell, "sample", 0), denoiser)
-        x = forward(picture_of(cell, context, denoiser.image_size), alpha, noise)
+        x = forward(clean_of(cell, context, denoiser), alpha, noise)
         return Task(loop, x, generator, (params["prompt"],), start)
 
     for cell, process in drawn(cells, context, denoised):
         x_0 = picture_of(cell, context, process.end.shape[-1])
-        states = [torch.from_numpy(x) for x in process.states]
+        states = torch.from_numpy(process.pictures(process.states))
         if cell.params["blur"]:
             shown = {
                 "iterative": states[-1],
-                "one-step": torch.from_numpy(process.estimates[0]),
+                "one-step": torch.from_numpy(process.pictures(process.estimates[:1])[0]),
                 "blurred": blur(states[0][None], *cell.params["blur"])[0],
             }
             others = [picture("original", to_bytes(x_0)), *process.outputs()]

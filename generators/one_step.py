@@ -45,6 +45,7 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     import torch
 
     from noisebook.diffusion.estimates import guided
+    from noisebook.diffusion.latents import decoded
     from noisebook.diffusion.schedules import clean
     from noisebook.models.pictures import to_bytes
 
@@ -52,14 +53,16 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
 
     for cell in cells:
         params, denoiser = cell.params, context.model(cell, "stage1")
-        x_0, x_t = noisy_picture(cell, context, denoiser.alphas_cumprod, denoiser.image_size)
+        x_0, x_t = noisy_picture(cell, context, denoiser)
         if params["show"] == "clean":
             yield cell, [picture("picture", to_bytes(x_0))]
             continue
-        x = x_t
+        x = x_t[None]
         if params["show"] == "estimate":
             with torch.inference_mode():
                 estimate = guided(denoiser, [params["prompt"]], params["guidance"])
-                epsilon, _ = estimate(x_t[None], params["t"])
-            x = clean(x_t[None], epsilon, float(denoiser.alphas_cumprod[params["t"]]))[0].clamp(-1, 1)
+                epsilon, _ = estimate(x, params["t"])
+            x = clean(x, epsilon, float(denoiser.alphas_cumprod[params["t"]]))
+        x = decoded(denoiser, x)[0]
+        x = x.clamp(-1, 1) if params["show"] == "estimate" else x
         yield cell, [picture("picture", to_bytes(x)), *distances(x, x_0)]

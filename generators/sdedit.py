@@ -84,7 +84,7 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     from noisebook.diffusion.schedules import forward
     from noisebook.models.pictures import to_bytes
 
-    from ._process import Denoiser, Loop, Task, drawn, noise_of, picture_of
+    from ._process import Denoiser, Loop, Task, clean_of, drawn, noise_of, picture_of
 
     def sdedit(cell: Cell, denoiser: Denoiser) -> Task:
         """Give the picture the noise of its first timestep, and denoise it from there on."""
@@ -92,7 +92,7 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
         start = loop.index(params["first_timestep"] - params["i_start"] * params["stride"])
         alpha = float(denoiser.alphas_cumprod[loop.timesteps[start]])
         noise, generator = noise_of(context.seed(cell, "sample", params["sample"]), denoiser)
-        x = forward(picture_of(cell, context, denoiser.image_size), alpha, noise)
+        x = forward(clean_of(cell, context, denoiser), alpha, noise)
         return Task(loop, x, generator, (params["prompt"],), start)
 
     for cell in cells:

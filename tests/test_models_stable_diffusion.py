@@ -7,8 +7,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from diffusers import (
     AutoencoderKL,
     DDIMScheduler,
@@ -16,18 +18,22 @@ from diffusers import (
     StableDiffusionPipeline,
     UNet2DConditionModel,
 )
+from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
+from noisebook.commands import cli
 from noisebook.diffusion import latents, schedules, thresholding
 from noisebook.diffusion.estimates import guided
 from noisebook.diffusion.gaussian import GaussianDenoiser
 from noisebook.diffusion.posterior import ddim
 from noisebook.diffusion.sampling import draw_noise, finish, generators, reverse
 from noisebook.models.encoders import CLIP, TextEncoder
-from noisebook.models.lock import MissingModel
+from noisebook.models.lock import MissingModel, read_lock
 from noisebook.models.settings import Settings
 from noisebook.models.stable_diffusion import StableDiffusion
+
+from .conftest import Book
 
 torch.set_num_threads(1)
 SIDE, FACTOR, WIDTH = 8, 2, 16
@@ -214,3 +220,80 @@ def test_what_is_refused(model: StableDiffusion, folder: Path, tmp_path: Path) -
         path.write_text(json.dumps(json.loads(path.read_text()) | values))
         with pytest.raises(MissingModel, match=message):
             StableDiffusion(place, model.text)
+
+
+REPORT = "title: T\nmodel: {folder: sd}\n"
+SECTION = """
+---
+title: Latents
+figures:
+  - {id: drawn, generator: text_to_image, params: {prompts: [a cat], num_inference_steps: [4], sampler: ddim}}
+  - {id: once, generator: one_step, params: {picture: images/a.png, timesteps: [300], prompt: a}}
+  - id: way
+    generator: iterative
+    params: {picture: images/a.png, i_start: 1, prompt: a, first_timestep: 800, stride: 400, every: 1}
+  - id: edit
+    generator: sdedit
+    params: {edits: [{picture: images/a.png, prompt: a}], i_start: [1], first_timestep: 800, stride: 400}
+  - id: fill
+    generator: inpaint
+    params:
+      fills: [{picture: images/a.png, prompt: a, hole: {left: 0.2, top: 0.2, right: 0.7, bottom: 0.7}}]
+      first_timestep: 800
+      stride: 400
+---
+"""
+
+
+@pytest.fixture
+def latent_book(folder: Path, book: Book, monkeypatch: pytest.MonkeyPatch) -> Book:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(book.cache))
+    monkeypatch.setenv("NOISEBOOK_DTYPE", "float32")
+    monkeypatch.chdir(book.root)
+    shutil.copytree(folder, book.root / "sd")
+    (book.root / "images").mkdir(exist_ok=True)
+    Image.new("RGB", (40, 40), "teal").save(book.root / "images" / "a.png")
+    book.write("report.yaml", REPORT)
+    assert CliRunner().invoke(cli, ["models", "add", "sd"]).exit_code == 0
+    return book
+
+
+def test_figures_of_latents(latent_book: Book, tmp_path: Path) -> None:
+    entry = read_lock(latent_book.root)["sd/stage1"]
+    assert "vae/diffusion_pytorch_model.safetensors" in entry["files"]
+    latent_book.write("sections/tiles.md", SECTION)
+    done = CliRunner().invoke(cli, ["build"])
+    assert done.exit_code == 0, done.output
+    site = latent_book.root / "site"
+    figures = json.loads((site / "manifest.json").read_text())["figures"]
+    assert [figure["id"] for figure in figures] == ["drawn", "once", "way", "edit", "fill"]
+    for figure in figures:
+        for cell in figure["cells"]:
+            assert cell["files"][0]["width"] == SIZE
+    # The published picture is what the loop gives.
+    model = opened(latent_book.root / "sd", tmp_path)
+    from noisebook.cells.contract import derive_seed
+
+    x = draw_noise(generators([derive_seed(42, "sample", 0)]), model.latent_shape)
+    expected = ours(model, x, schedules.leading(4), 7.0)[0].clamp(-1, 1)
+    shown = np.asarray(Image.open(site / figures[0]["cells"][0]["files"][0]["path"]).convert("RGB"))
+    expected_bytes = ((expected.permute(1, 2, 0).numpy() + 1) * 127.5).round()
+    assert np.abs(shown.astype(float) - expected_bytes).max() <= 2
+
+
+def test_flips_and_hybrids_are_refused_with_the_reason(latent_book: Book) -> None:
+    latent_book.write(
+        "sections/tiles.md",
+        """
+---
+title: Pixels
+figures:
+  - {id: turn, generator: anagram, params: {pairs: [{upright: a, turned: cat}]}}
+  - {id: near, generator: hybrid, params: {pairs: [{far: a, near: cat}]}}
+---
+""",
+    )
+    done = CliRunner().invoke(cli, ["build"])
+    assert done.exit_code == 2
+    assert "sd/stage1 works on latents and cannot draw anagram: a view moves pixels" in done.output
+    assert "cannot draw hybrid: frequencies of a latent" in done.output

@@ -10,7 +10,11 @@ from noisebook.models.hub import fetch, read_config
 from noisebook.models.lock import Entry, MissingModel, pin, read_lock
 from noisebook.models.settings import Settings
 
-LOADERS = ("noisebook.models.unconditional", "noisebook.models.prx_pixel")
+LOADERS = (
+    "noisebook.models.unconditional",
+    "noisebook.models.prx_pixel",
+    "noisebook.models.stable_diffusion",
+)
 KEPT = (".json", ".safetensors", ".model", ".txt")
 
 
