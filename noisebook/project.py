@@ -77,7 +77,10 @@ class Project:
 
     @cached_property
     def report(self) -> Report:
-        report = load_report(self.root, self.registry, library.folder)
+        try:
+            report = load_report(self.root, self.registry, library.folder)
+        except BadInput as error:
+            raise BadInput([*error.problems, *_further(error.rest)]) from None
         return override(report, self.overrides, self.registry) if self.settings else report
 
     @cached_property
@@ -288,3 +291,15 @@ def key_policy(names: Iterable[str]) -> Mapping[str, str]:
         except metadata.PackageNotFoundError:
             values[name] = os.environ.get(f"NOISEBOOK_{name.upper()}", "")
     return values
+
+
+def _further(rest: Report | None) -> list[Problem]:
+    """What is wrong with the texts of those sections that could be read."""
+    from noisebook.render.site import proofread
+
+    try:
+        if rest:
+            proofread(rest)
+    except BadInput as error:
+        return error.problems
+    return []

@@ -16,6 +16,8 @@ from noisebook.render.html import ATTRIBUTES, ELEMENTS, serialise
 from noisebook.render.links import dead
 from noisebook.render.prose import Context, Prose, Target, Writer, plain
 from noisebook.render.styles import Styles
+from noisebook.report.body import scan
+from noisebook.report.habits import foreign
 from noisebook.report.model import BadInput, Position
 
 WORKS = parse(
@@ -380,8 +382,8 @@ def test_a_long_page_is_written_in_time() -> None:
 
 def nowhere(text: str) -> list[str]:
     by = writer()
-    html = by.body(text, "sections/one.md", 10, lambda name: f'<figure id="fig-{name}"></figure>').html
-    return list(map(str, dead(by.context.links, {"one": html, "two": '<h2 id="there">'})))
+    prose = by.body(text, "sections/one.md", 10, lambda name: f'<figure id="fig-{name}"></figure>')
+    return list(map(str, dead(prose.links, {"one": prose.html, "two": '<h2 id="there">'})))
 
 
 def test_links_that_lead_nowhere_are_told() -> None:
@@ -505,6 +507,12 @@ def shape(text: str) -> str:
             "> [!WARNING]\n> c",
             '<div class="admonition warning"><p class="admonition-title">Warning</p><p>c</p></div>',
         ),
+        (
+            "> [!note]- A *b*\n> c",
+            '<details class="admonition note"><summary>A <em>b</em></summary><p>c</p></details>',
+        ),
+        ("<b>a</b> <i>b</i>", "<p><strong>a</strong> <em>b</em></p>"),
+        ("-\n\n  a", "<ul><li></li></ul><p>a</p>"),
         ("## A {#own}\n\n[x](#own)", '<h2 id="own">A</h2><p><a href="#own">x</a></p>'),
         ("Term\n: one\n: two", "<dl><dt>Term</dt><dd>one</dd><dd>two</dd></dl>"),
         ("a[i][j] and x[0]", "<p>a[i][j] and x[0]</p>"),
@@ -519,6 +527,74 @@ def test_marks_mean_what_authors_expect(text: str, html: str | None) -> None:
         assert re.search(
             r"<li><p>a</p><div class=.highlight.><pre><code>x⏎  y⏎</code></pre></div></li><li>", shape(text)
         )
+
+
+def test_blocks_end_a_table() -> None:
+    found = shape("|a|b|\n|-|-|\n|c|d|\n# E\n|f|g|\n|-|-|\n***\nh")
+    assert "</table></div><h2" in found and found.endswith("</table></div><hr><p>h</p>")
+
+
+def test_math_may_be_fenced() -> None:
+    html = write("```math\nx^2\n```\n\n> ```math\n> y\n> ```").html
+    assert html.count('<math display="block">') == 2 and "&gt;" not in html and "<pre" not in html
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("see [[page]]", 4),
+        ("![[a.png]]", 0),
+        ("a %%not for readers%%", 2),
+        ("> ::: note", 2),
+        ("{% include x %}", 0),
+        ("![a](images/a.png){width=50%}", 18),
+        ("[a](two.md){target=_blank}", 11),
+        ("[a]{.small}", 3),
+        ("## A {.unnumbered}", 5),
+        ("## A {#b .c}", 5),
+        ("•\ta", 0),
+        ("a^[a note]", 1),
+        ("+---+---+", 0),
+        ("*[HTML]: words", 0),
+        (r"\\(x\\)", 0),
+        ("[TOC]", 0),
+        ("\\newpage", 0),
+    ],
+)
+def test_marks_of_other_programs_are_told(text: str, place: int) -> None:
+    (fault,) = foreign(text, scan(text)[0])
+    assert fault.offset == place and fault.message and fault.hint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x[[1]] and [[1]](https://a.org), a[[1, 2], [3, 4]]",
+        "`[[a]] %%b%% {% c %}` and $a^{[b c]} {.x}$",
+        "50%% of 60%%",
+        "## A {#own}",
+        "the set {x=1} is {.5}",
+        "a :: b",
+        "```\n::: note\n```",
+        "2 + 3",
+    ],
+)
+def test_what_is_no_such_mark_is_not_told(text: str) -> None:
+    assert not list(foreign(text, scan(text)[0]))
+
+
+def test_code_that_leaves_its_list_item_is_told() -> None:
+    assert not scan("- ```\n  a\n\n  ```")[1]
+    (fault,) = scan("- ```\na\n```")[1]
+    assert fault.offset == 6 and "leaves the list item" in fault.message
+
+
+def test_all_that_is_wrong_with_a_text_is_told_at_once() -> None:
+    with pytest.raises(BadInput) as caught:
+        write("$\\foo$ [^1] [@nobody]\n\n##x\n\n[a][b] ![c](images/no.png)\n\n[^2]: unused")
+    assert [str(each.position)[len("sections/x.md:") :] for each in caught.value.problems] == [
+        *("10:2", "10:8", "10:13", "12:1", "14:4", "14:13", "16:1")
+    ]
 
 
 def test_task_lists() -> None:
@@ -561,8 +637,6 @@ def test_escaped_brackets_stay_brackets(text: str) -> None:
     "text", [r"\begin{matrix} a", r"\cite{ho2020}", r"see \label{x}", r"\begin{align} x"]
 )
 def test_tex_in_a_text_is_told(text: str) -> None:
-    from noisebook.report.body import scan
-
     assert scan(text)[1]
 
 
@@ -575,6 +649,7 @@ def test_headings_keep_their_addresses() -> None:
 
 
 def test_titles_and_captions() -> None:
+    assert writer().title('"A" -- b --frozen', Position("x.md")) == ("“A” – b --frozen", "“A” – b --frozen")
     html, words = writer().title("How $x_t$ comes from **x0** \\& [a](two.md)", Position("x.md"))
     assert words == "How xₜ comes from x0 & a"
     assert "<math>" in html and "<strong>x0</strong> &amp; a" in html and "<a" not in html

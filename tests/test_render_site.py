@@ -115,6 +115,51 @@ def test_a_mistake_leaves_the_old_site(report: Path) -> None:
     assert stamps(report / "site") == before
 
 
+def test_mistakes_in_front_matter_hide_none_in_texts(report: Path) -> None:
+    """What could not be read is not judged: no link to it is dead, no reference to its figures is lost."""
+    edit(report / "sections" / "b1-mnist.md", "generator: scenery", "generater: scenery")
+    with (report / "sections" / "b1-mnist.md").open("a") as file:
+        file.write("\n[gone](gone.md)\n")
+    edit(report / "sections" / "closing.md", "See", "[a](b1-mnist.md#x) [b](lost.md) [c][d] See")
+    edit(
+        report / "sections" / "a-intro.md",
+        "A diffusion",
+        "[e](closing.md#f) [g](a1-1-forward.md#h)\nA diffusion",
+    )
+    with pytest.raises(BadInput) as caught:
+        render(report)
+    told = [
+        (problem.position.file, word)
+        for problem in caught.value.problems
+        for word in ("generater", "gone", "lost", "'d'", "'h'", "'f'", "'x'")
+        if word in problem.message
+    ]
+    assert list(dict.fromkeys(told)) == [
+        ("sections/a-intro.md", "'h'"),
+        *(("sections/b1-mnist.md", word) for word in ("generater", "gone")),
+        *(("sections/closing.md", word) for word in ("lost", "'d'")),
+    ]
+
+
+def test_formulas_in_what_the_report_says_of_itself(report: Path) -> None:
+    edit(report / "report.yaml", "title: How", "base_url: https://a.org\ntitle: From $x_T$ -- how")
+    edit(report / "report.yaml", "description: From", "description: With $\\epsilon$, from")
+    edit(report / "report.yaml", "A: Sampling", "A: Of $x_t$, sampling")
+    edit(report / "sections" / "a1-1-forward.md", "alt: A tower", "alt: At $x_0$ a tower")
+    render(report)
+    site = report / "site"
+    for name in ("index.html", "print.html"):
+        page = (site / name).read_text("utf-8")
+        assert "<title>" in page and "$" not in re.sub(r"<script.*?</script>", "", page)
+        assert re.search(r"<h1>From <math>.*?</math> – how", page) and "Of <math>" in page
+    page = (site / "a1-1-forward.html").read_text("utf-8")
+    assert "· From x_T – how" in page and 'aria-label="At x₀ a tower' in page and "Part A · Of <math>" in page
+    assert "With ϵ, from" in (site / "feed.xml").read_text("utf-8").replace("ε", "ϵ")
+    edit(report / "report.yaml", "$x_T$", "$\\foo$")
+    with pytest.raises(BadInput, match=r'report.yaml:2:8: in a formula: Unknown command "\\foo"'):
+        render(report)
+
+
 def test_the_manifest_names_files_that_are_there(finished: Path) -> None:
     site = finished / "site"
     manifest = json.loads((site / "manifest.json").read_text("utf-8"))

@@ -7,30 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element, SubElement
 
+from noisebook.render import marks
 from noisebook.render.tables import Tables
 
 DEEPEST = 30
 """Quotes, lists and the like that may stand in one another."""
 TEXT = "text"
 """The tag of words that stand in their parent without an element of their own."""
-
-_HEADING = re.compile(r"(#{1,6})(?:[ ]+(.*))?$")
-_NAMED = re.compile(r"[ ]*\{:?[ ]*#([\w:.-]+)[ ]*\}$")
-_RULE = re.compile(r"([-*_])(?:[ ]*\1){2,}[ ]*$")
-_UNDERLINE = re.compile(r"(=+|-+)[ ]*$")
-_ITEM = re.compile(r"(?:([-*+])|(\d{1,9})([.)]))(?:([ ]+)(?=\S)|[ ]*$)")
-_TASK = re.compile(r"\[([ xX])\][ ]+(?=\S)")
-_REFERENCE = re.compile(
-    r"""\[([^\[\]^]+)\]:[ ]*(<[^<>\n]*>|[^\s<]\S*)(?:[ ]+("[^"]*"|'[^']*'|\([^()]*\)))?[ ]*$"""
-)
-_NOTE = re.compile(r"\[\^([^\]\n]+)\]:[ ]*")
-_ADMONITION = re.compile(r'(!!!|\?\?\?\+?)[ ]+([A-Za-z][\w-]*)(?:[ ]+"([^"]*)")?[ ]*$')
-_ALERT = re.compile(r"\[!([A-Za-z]+)\][ ]*$")
-_DEFINITION = re.compile(r":[ ]{1,3}(?=\S)")
-_DETAILS = re.compile(r"<details([ ]+open(?:=\"\")?)?[ ]*>[ ]*", re.IGNORECASE)
-_SUMMARY = re.compile(r"<summary[ ]*>(.*?)</summary[ ]*>[ ]*", re.IGNORECASE)
-_DETAILS_END = re.compile(r"</details[ ]*>[ ]*", re.IGNORECASE)
-_DELIMITERS = re.compile(r"\|?[ ]*:?-+:?[ ]*(?:\|[ ]*:?-+:?[ ]*)*\|?[ ]*$")
 
 Fault = Callable[[int, str, str], None]
 
@@ -114,7 +97,9 @@ class Blocks:
                 return
         if lazy and (
             indent > 3
-            or not (_HEADING.match(text.rstrip()) or _RULE.match(text) or self._whole(text) is not None)
+            or not (
+                marks.HEADING.match(text.rstrip()) or marks.RULE.match(text) or self._whole(text) is not None
+            )
         ):
             assert self._leaf
             self._leaf.lines.append(text)
@@ -141,13 +126,16 @@ class Blocks:
 
     def _empty(self, matched: int) -> None:
         """A line with nothing in it ends paragraphs and the quotes that it does not continue."""
-        if self._leaf and self._leaf.kind == "code":
+        self._blank = True
+        if self._leaf and self._leaf.kind == "code" and matched == len(self._open):
             self._leaf.lines.append("")
             return
         self._finish()
+        box = self._open[-1]
+        if box.kind == "item" and not len(box.element) and matched == len(self._open):
+            self._close(matched - 1)  # an item may begin with one blank line, not with two
         if matched < len(self._open) and self._open[matched].kind == "quote":
             self._close(matched)
-        self._blank = True
 
     def _opening(self, text: str, indent: int, matched: int) -> str | None:
         """Open the container that begins here and give what remains of the line, or None."""
@@ -155,14 +143,14 @@ class Blocks:
         if text.startswith(">"):
             self._start(matched)
             return self._quote(text[1:].removeprefix(" "))
-        if _RULE.match(text) and not (paragraph and _UNDERLINE.match(text)):
+        if marks.RULE.match(text) and not (paragraph and marks.UNDERLINE.match(text)):
             return None
-        if item := _ITEM.match(text):
+        if item := marks.ITEM.match(text):
             interrupts = item[4] is not None and item[2] in (None, "1")
             if interrupts or not paragraph:
                 self._start(matched)
                 return self._item(item, text, indent)
-        if note := _NOTE.match(text):
+        if note := marks.NOTE.match(text):
             self._start(1)
             element = Element("li")
             if note[1] in self.notes:
@@ -170,27 +158,27 @@ class Blocks:
             self.notes[note[1]] = element, self._number
             self._push("note", element, 4)
             return text[note.end() :] or " "
-        if admonition := _ADMONITION.match(text):
+        if admonition := marks.ADMONITION.match(text):
             self._start(matched)
             self._admonition(admonition[2], admonition[3], admonition[1])
             self._open[-1].width = 4
             return " "
-        if _DEFINITION.match(text) and (found := self._define(text, matched)):
+        if marks.DEFINITION.match(text) and (found := self._define(text, matched)):
             return found
-        if details := _DETAILS.match(text):
+        if details := marks.DETAILS.match(text):
             self._start(matched)
             self._push("details", self._add("details", **({"open": ""} if details[1] else {})), 0)
             return text[details.end() :] or " "
         return self._within_details(text, matched)
 
     def _within_details(self, text: str, matched: int) -> str | None:
-        if (summary := _SUMMARY.match(text)) and self._open[-1].kind == "details":
+        if (summary := marks.SUMMARY.match(text)) and self._open[-1].kind == "details":
             self._start(matched)
             self._text(self._add("summary"), summary[1])
             return text[summary.end() :] or " "
         if self._open[-1].kind == "details" and text[:8].lower() == "<summary":
             self._fault(self._number, "<summary> and </summary> stand on one line", "")
-        if end := _DETAILS_END.match(text):
+        if end := marks.DETAILS_END.match(text):
             for depth in range(len(self._open) - 1, 0, -1):
                 if self._open[depth].kind == "details":
                     self._open[depth].kind = "done"
@@ -199,8 +187,8 @@ class Blocks:
         return None
 
     def _quote(self, text: str) -> str:
-        if alert := _ALERT.match(text):
-            self._admonition(alert[1].lower(), None, ">")
+        if alert := marks.ALERT.match(text):
+            self._admonition(alert[1].lower(), alert[3] or None, {"+": "???+", "-": "???"}.get(alert[2], ">"))
             self._open[-1].kind = "quote"
             return " "
         self._push("quote", self._add("blockquote"), 0)
@@ -224,7 +212,7 @@ class Blocks:
         self._blank = False  # what follows on this line does not stand after a blank one
         self._push("item", element, indent + width, last)
         rest = text[width:]
-        if task := _TASK.match(rest):
+        if task := marks.TASK.match(rest):
             last.set("class", "tasks")
             done = task[1] != " "
             box = SubElement(element, "input", type="checkbox", disabled="")
@@ -270,7 +258,7 @@ class Blocks:
             self._loose.add(last)
         for term in terms:
             self._text(SubElement(last, "dt"), term)
-        found = _DEFINITION.match(text)
+        found = marks.DEFINITION.match(text)
         assert found
         self._push("indented", SubElement(last, "dd"), min(found.end(), 4), last)
         return text[found.end() :]
@@ -278,7 +266,8 @@ class Blocks:
     def _content(self, rest: str, text: str, indent: int) -> None:
         """A line that opens no container."""
         leaf = self._leaf
-        if leaf and leaf.kind == "code" and indent <= 3:
+        other = indent > 3 or marks.HEADING.match(text.rstrip()) or marks.RULE.match(text)
+        if leaf and ((leaf.kind == "code" and indent <= 3) or (leaf.kind == "table" and other)):
             self._finish()
             leaf = None
         if leaf and leaf.kind == "code":
@@ -299,28 +288,32 @@ class Blocks:
         if leaf is None:
             leaf = self._leaf = _Leaf("p", self._parent(), self._number)
         leaf.lines.append(text)
-        if self._open[-1].kind == "details" and (end := _DETAILS_END.search(text)) and not text[end.end() :]:
+        if (
+            self._open[-1].kind == "details"
+            and (end := marks.DETAILS_END.search(text))
+            and not text[end.end() :]
+        ):
             leaf.lines[-1] = text[: end.start()]
             self._open[-1].kind = "done"
             self._close(len(self._open) - 1)
 
     def _single(self, text: str, leaf: _Leaf | None) -> bool:
         """Headings, rules, and the second line of a table."""
-        if heading := _HEADING.match(text.rstrip()):
+        if heading := marks.HEADING.match(text.rstrip()):
             self._finish()
             self._heading(len(heading[1]), re.sub(r"(?:^|[ ])#+$", "", heading[2] or ""), self._number)
             return True
         if re.match(r"#{2,6}[^#\s\d\\]", text):
             self._fault(self._number, "a heading has a space after its #", "or write \\# for the sign itself")
-        if leaf and (underline := _UNDERLINE.match(text)):
+        if leaf and (underline := marks.UNDERLINE.match(text)):
             self._leaf = None
             self._heading(1 if underline[1][0] == "=" else 2, "\n".join(leaf.lines), leaf.line)
             return True
-        if _RULE.match(text):
+        if marks.RULE.match(text):
             self._finish()
             self._add("hr")
             return True
-        if leaf and "|" in text + leaf.lines[-1] and _DELIMITERS.match(text):
+        if leaf and "|" in text + leaf.lines[-1] and marks.DELIMITERS.match(text):
             head = leaf.lines.pop()
             if leaf.lines:
                 self._finish()
@@ -330,7 +323,7 @@ class Blocks:
 
     def _heading(self, level: int, text: str, line: int) -> None:
         element = self._add(f"h{level}")
-        if named := _NAMED.search(text):
+        if named := marks.NAMED.search(text):
             element.set("id", named[1])
             text = text[: named.start()]
         self._text(element, text.strip(), line)
@@ -392,7 +385,7 @@ class Blocks:
 
     def _reference(self, line: str) -> bool:
         """Whether a line says what a label of links stands for."""
-        found = _REFERENCE.match(line)
+        found = marks.REFERENCE.match(line)
         if found:
             title = (found[3] or "")[1:-1]
             self.references.setdefault(found[1].strip().lower(), (found[2].strip("<>"), title))

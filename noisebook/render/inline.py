@@ -29,7 +29,8 @@ _PIECE = re.compile("\x02piece:(\\d+)\x03")
 _MARK = re.compile(r"[\\*_\[<&~!\x02]|https?:|www\.")
 _MARKED = re.compile(r"[\\*_\[<&~!]|https?:|www\.|  \n")
 _BRACKET = re.compile(r"\[|\](\()?|\)")
-_TAGS = "sub|sup|kbd|mark|small|del|ins|s|u|var|samp|q"
+_TAGS = "sub|sup|kbd|mark|small|del|ins|s|u|var|samp|q|b|i|em|strong"
+_MEANT = {"b": "strong", "i": "em"}
 _UNSAFE_AFTER = ".,:;!?'\"”’)*_~"
 
 Tell = Callable[[str, str, str], None]
@@ -109,7 +110,8 @@ class _Element(InlineProcessor):
     """HTML that may stand in a text; what is between its tags is Markdown."""
 
     def handleMatch(self, m: re.Match[str], data: str) -> tuple[Element, int, int]:  # type: ignore[override]
-        element = Element(m[1].lower())
+        tag = m[1].lower()
+        element = Element(_MEANT.get(tag, tag))
         if m.lastindex and m.lastindex > 1:
             element.text = m[m.lastindex]
         return element, m.start(), m.end()

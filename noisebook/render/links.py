@@ -33,8 +33,11 @@ def ids(html: str) -> set[str]:
     return set(_ID.findall(html))
 
 
-def dead(links: Iterable[Link], pages: Mapping[str, str]) -> list[Problem]:
-    """A problem for each link that leads nowhere; ``pages`` are the sections' names and their HTML."""
+def dead(links: Iterable[Link], pages: Mapping[str, str | None]) -> list[Problem]:
+    """A problem for each link that leads nowhere.
+
+    ``pages`` are the sections' names and their HTML; None where it could not be written.
+    """
     anchors: dict[str, set[str]] = {}
     problems = []
     for link in links:
@@ -45,8 +48,8 @@ def dead(links: Iterable[Link], pages: Mapping[str, str]) -> list[Problem]:
         if name is None:
             if path.removeprefix("./") not in FILES:
                 problems.append(Problem(link.position, *_nowhere(path, pages)))
-        elif fragment and name in pages:
-            found = anchors.setdefault(name, ids(pages[name]))
+        elif fragment and (html := pages.get(name)) is not None:
+            found = anchors.setdefault(name, ids(html))
             if fragment not in found and fragment not in _OWN:
                 where = "this page" if name == own else f"the page {name}"
                 message = f"nothing on {where} has the id {fragment[:80]!r}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from noisebook.render.onepage import joined
 from noisebook.render.prose import Writer
 from noisebook.render.styles import Styles
 from noisebook.render.views import Page
-from noisebook.report.model import BadInput, Position, Report
+from noisebook.report.model import BadInput, Position, Problem, Report
 from noisebook.report.reader import read_picture, read_text
 
 if TYPE_CHECKING:
@@ -88,6 +88,7 @@ class Written:
             return self.values[place, name]
 
         addresses = {page.section.slug: page.href for page in self.pages}
+        addresses |= {name: f"{name}.html" for name in self.report.unread}
         return Writer(
             Context(
                 self.targets,
@@ -114,11 +115,16 @@ class Written:
         page.prose.html += Markup("".join(text for name, text in page.drawn.items() if name not in placed))
         page.references = [self.works[key] for key in page.prose.cited]
 
-    def check_links(self) -> None:
-        """Raises BadInput for links that lead nowhere."""
+    def check_links(self, problems: Sequence[Problem] = ()) -> None:
+        """Raises BadInput for links that lead nowhere, together with the ``problems`` that there are."""
         links = [*self.links, *(link for page in self.pages for link in page.prose.links)]
-        if problems := dead(links, {page.section.slug: page.prose.html for page in self.pages}):
-            raise BadInput(problems)
+        wrong = {problem.position.file for problem in problems}
+        pages: dict[str, str | None] = {
+            page.section.slug: None if page.section.path in wrong else page.prose.html for page in self.pages
+        }
+        pages |= dict.fromkeys(self.report.unread)
+        if found := [*problems, *dead(links, pages)]:
+            raise BadInput(found)
 
     def finish(self, site: Site, theme: Theme) -> RenderSummary:
         """Write every page to ``site``, which has the assets of figures and bodies. Raises BadInput."""
@@ -131,12 +137,30 @@ class Written:
 class _Pages:
     def __init__(self, written: Written, site: Site, theme: Theme) -> None:
         self.written, self.site, self.theme = written, site, theme
-        self.report, self.pages, self.works = written.report, written.pages, written.works
+        self.pages, self.works = written.pages, written.works
         self.writer = written.writer(site)
+        self.titled: dict[str, Markup] = {}
+        """What the report says of itself, and its parts, as HTML; ``report`` has it in words."""
+        self.report = self._in_words(written.report)
         self.credits = [
             (title, self.writer.body(text, name, 1, lambda _: "")) for title, name, text in self._credits()
         ]
         self.shared = self._shared()
+
+    def _in_words(self, report: Report) -> Report:
+        """Formulas in titles are set as such on pages, and are words in everything else."""
+
+        def words(text: str, name: str) -> str:
+            self.titled[name], said = self.writer.title(text, Position("report.yaml"))
+            return said
+
+        return replace(
+            report,
+            title=words(report.title, "title"),
+            subtitle=words(report.subtitle, "subtitle"),
+            description=words(report.description, "description"),
+            parts={letter: words(title, f"part {letter}") for letter, title in report.parts.items()},
+        )
 
     def add(self) -> None:
         for index, page in enumerate(self.pages):
@@ -221,6 +245,7 @@ class _Pages:
             groups[-1][2].append(page)
         return {
             "report": self.report,
+            "titled": self.titled,
             "parts": groups,
             "pages": self.pages,
             "works": list(self.works.values()),

@@ -15,7 +15,7 @@ from noisebook.render.context import Context, Prose, Target
 from noisebook.render.styles import Styles
 from noisebook.render.text import Text
 from noisebook.report import mathwords
-from noisebook.report.model import Position
+from noisebook.report.model import BadInput, Position
 
 __all__ = ["Context", "Prose", "Target", "Writer", "plain"]
 _TAG = re.compile(r"<[^>]*>")
@@ -35,7 +35,11 @@ class Writer:
             return Position(file, line + text.count("\n", 0, offset), offset - text.rfind("\n", 0, offset))
 
         own = replace(self.context, styles=Styles(), links=[], pictures=[])
-        return Text(own, text, locate, figure).write()
+        try:
+            return Text(own, text, locate, figure).write()
+        except BadInput:
+            self.context.links += own.links  # where they lead is told as well
+            raise
 
     def inline(self, text: str, position: Position) -> Markup:
         """A caption: Markdown of one paragraph."""

@@ -73,6 +73,7 @@ class _Sections:
         self.written = Written(report, list(map(Page, report.sections)), works)
         self.writer = self.written.writer(site, Values(figures, keep_stale=keep_stale))
         self.numbers: dict[str, int] = {}
+        self.written.targets |= {name: Target(name, "") for name in report.unread}
         for page in self.written.pages:
             self._set_title(page)
             self._name_targets(page)
@@ -80,9 +81,7 @@ class _Sections:
     def write(self) -> Written:
         """Figures and prose of every section. Raises BadInput."""
         written = self.written
-        if problems := [problem for page in written.pages for problem in self._section(page)]:
-            raise BadInput(problems)
-        written.check_links()
+        written.check_links([problem for page in written.pages for problem in self._section(page)])
         bodies = {name for page in written.pages for name in page.prose.pictures}
         written.figures = self.site.names - (bodies - set(written.pictures))
         written.needed = data.behind(self.planned, self.checks)
@@ -112,6 +111,8 @@ class _Sections:
         section = page.section
         problems: list[Problem] = []
         for figure in in_order(section):
+            if "$" in figure.alt or "\\" in figure.alt:
+                figure = replace(figure, alt=self.writer.title(figure.alt, figure.position)[1])
             shown = view(
                 figure,
                 self.numbers[figure.id],

@@ -59,10 +59,7 @@ class Text:
         lines, self.starts = self._take_out()
         blocks = Blocks(self._whole, lambda line: inline.restored(line, self._original), self._tell_line)
         blocks.read(lines)
-        if not self.problems:
-            self._read(blocks)
-        if self.problems:
-            raise BadInput(self.problems)
+        self._read(blocks)
         root = blocks.root
         for name, line in number_notes(blocks):
             self._tell(self._start(line), f"no text refers to the footnote {name!r}", f"[^{name}] does")
@@ -89,7 +86,7 @@ class Text:
         words = SubElement(blocks.root, "p")
         words.text = lines[0]
         blocks.leaves.append((words, 0))
-        self._read(blocks, printed=not plain)
+        self._read(blocks)
         if self.problems:
             raise BadInput(self.problems)
         shown = self._bare(words) if plain else self._html(words)
@@ -168,7 +165,7 @@ class Text:
         except tex.NotMath as error:
             for index, _, message, hint in error.faults:
                 self._tell(spans[index].inner, f"in a formula: {message}", hint)
-            raise BadInput(self.problems) from None
+            return [Element("math") for _ in spans]
         return [
             self._formula(formula, span.kind == "display") for span, formula in zip(spans, found, strict=True)
         ]
@@ -244,7 +241,7 @@ class Text:
 
     # The tree
 
-    def _read(self, blocks: Blocks, printed: bool = True) -> None:
+    def _read(self, blocks: Blocks) -> None:
         """What stands in the lines of every block."""
         engine = inline.engine(self.words, blocks.notes, self._tell_text)
         engine.references = blocks.references
@@ -260,8 +257,7 @@ class Text:
                     hint = f"write [@{name}], or \\@{name} for the words themselves"
                     self._tell_text(f"@{name}", "a citation stands in brackets", hint)
             if inline.simple(leaf, self.words):
-                if printed:
-                    smarten(leaf)
+                smarten(leaf)
                 continue
             holder = Element("div")
             holder.append(leaf)
@@ -270,8 +266,7 @@ class Text:
             except RecursionError:
                 self._tell(self.at, "marks stand too deep in one another in this paragraph")
                 continue
-            if printed:
-                smarten(leaf)
+            smarten(leaf)
             unescape_all.run(holder)
             for element in leaf.iter():
                 if element.tag == "a":

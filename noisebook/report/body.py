@@ -170,7 +170,21 @@ class _Scanner:
             self._fault(
                 token.start("fencing"), "this block of code is never closed", f"a line {sign} ends it"
             )
+        elif out := self._outside(token, end):
+            self._fault(out, "this line leaves the list item that its code stands in", "indent it as its ```")
+        elif self.body[token.end("fencing") : token.end()].strip() == "math":
+            return self._add("display", token.start("fencing"), end, token.end(), closing.start())
         return self._add("code", token.start("fencing"), end, token.end(), end)
+
+    def _outside(self, token: re.Match[str], end: int) -> int:
+        """Where a line of code that begins beside an item's marker leaves the item; 0 if none does."""
+        prefix = self.body[token.start() : token.start("fencing")]
+        if not prefix.strip(" >"):
+            return 0
+        for line in re.compile(r"^([ >]*)(?=[^ >\n])", re.MULTILINE).finditer(self.body, token.end(), end):
+            if len(line[1]) < len(prefix):
+                return line.end()
+        return 0
 
     def _environment(self, token: re.Match[str]) -> int:
         start, last = token.start(), f"\\end{{{token['environment']}}}"

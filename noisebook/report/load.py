@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -31,8 +31,8 @@ from noisebook.report.model import (
 from noisebook.report.parse import Document, Loc, parse_yaml, read
 from noisebook.report.reader import BadFile, inside
 from noisebook.report.resolve import Cells, check_files, resolve
-from noisebook.report.schema import ReportFile, url_fault, validate
-from noisebook.report.sections import Draft, read_section, section_files
+from noisebook.report.schema import ReportFile, SectionFile, url_fault, validate
+from noisebook.report.sections import Draft, check_text, read_section, section_files
 
 NO_STORE = ("sections", "generators", "templates", "images", "models", "tests", "site", ".noisebook", ".git")
 """Folders of a report that hold something else."""
@@ -67,14 +67,24 @@ def load_report(
         _check_deliverables(drafts, config, document, problems)
     files.save()
     told = [*problems, *(problem for draft in drafts for problem in draft.told())]
-    if told or config is None:
+    if config is None:
         raise BadInput(list(dict.fromkeys(told)))
+    unread = [draft for draft in drafts if draft.problems]
+    readable = [draft for draft in order if draft.readable or not draft.problems]
+    report = _report(root, config, readable, drawn)
+    if told:
+        names = [name for draft in unread for name in (draft.slug, *draft.ids)]
+        raise BadInput(list(dict.fromkeys(told)), replace(report, unread=tuple(names)))
+    return report
+
+
+def _report(root: Path, config: ReportFile, drafts: list[Draft], drawn: Mapping[str, Drawn]) -> Report:
     return Report(
         root=root,
         title=config.title,
         seed=config.seed,
         model=config.model,
-        sections=tuple(_section(draft, drawn[draft.slug]) for draft in order),
+        sections=tuple(_section(draft, drawn[draft.slug]) for draft in drafts),
         subtitle=config.subtitle,
         authors=config.authors,
         description=config.description,
@@ -120,6 +130,8 @@ def _check_config(
             hint = "leave library out, or write model: exact"
             problems.append(Problem(at, f"a library is for the model exact, not for {config.model}", hint))
     problems.extend(_store_problems(config.store, document.value(("store",)), files.root))
+    for loc in [("title",), ("subtitle",), ("description",), *(("parts", letter) for letter in config.parts)]:
+        check_text(document, loc, config.macros, problems)
     seen: set[str] = set()
     for name in config.macros:
         at, plain = document.key(("macros", name)), name.removeprefix("\\")
@@ -269,11 +281,11 @@ def _check_deliverables(
 
 
 def _section(draft: Draft, drawn: Drawn) -> Section:
-    """The finished section, once there are no problems."""
-    front = draft.front
+    """The finished section; if its front matter has mistakes, its body alone."""
+    front = SectionFile.model_validate({"title": draft.slug}) if draft.problems else draft.front
     assert front
     figures = []
-    for identifier, loc in draft.ids.items():
+    for identifier, loc in () if draft.problems else draft.ids.items():
         generator, (params, cells) = drawn[loc]
         entry = front.figures[int(loc[1])] if loc and front.figures else front
         figures.append(

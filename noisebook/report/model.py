@@ -75,10 +75,10 @@ class Problems(list[Problem]):
 
 
 class BadInput(Exception):
-    """All the problems of all files, in one go."""
+    """All the problems of all files, in one go; ``rest`` is what could be read of a report all the same."""
 
-    def __init__(self, problems: list[Problem]) -> None:
-        self.problems = sorted(problems)
+    def __init__(self, problems: list[Problem], rest: Report | None = None) -> None:
+        self.problems, self.rest = sorted(problems), rest
         super().__init__("\n".join(self.lines()))
 
     def lines(self) -> list[str]:
@@ -167,3 +167,5 @@ class Report:
     minutes_limit: float = 15.0
     key_policy: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
+    """Sections that have mistakes, and their figures, by name: this report is without them."""

@@ -40,6 +40,7 @@ class Draft:
         ids: id → place in the front matter of each figure that has an id, be it valid or not.
         spans: math, code and calls of the body, which starts at ``body_start`` of the source.
         unread: how many problems came first, of values that are not YAML as it is read here.
+        readable: whether the body has no mistake that the file alone tells.
     """
 
     source: Source
@@ -51,6 +52,7 @@ class Draft:
     body_start: int = 0
     spans: list[Span] = field(default_factory=list)
     unread: int = 0
+    readable: bool = False
 
     @property
     def file(self) -> str:
@@ -151,9 +153,11 @@ def _check_front(draft: Draft, macros: Mapping[str, str]) -> None:
                 message = f"two figures are called {quote(identifier)}"
                 problems.append(Problem(document.value((*loc, "id")), message, hint))
             draft.ids.setdefault(identifier, loc)
-    texts = [(key,) for key in ("title", "summary")] + [(*loc, "caption") for loc, _ in draft.entries()]
+    texts = [(key,) for key in ("title", "summary")] + [
+        (*loc, key) for loc, _ in draft.entries() for key in ("caption", "alt")
+    ]
     for loc in texts:
-        _check_text(draft, loc, macros)
+        check_text(document, loc, macros, problems)
     form = ("generator", "params", "matrix", "caption", "alt", "layout", "chosen", "pending")
     short = next((key for key in form if key in document.data), None)
     if "generator" in document.data and document.data["generator"] is None:
@@ -167,25 +171,27 @@ def _check_front(draft: Draft, macros: Mapping[str, str]) -> None:
         problems.append(Problem(document.key((short,)), message, "add generator: NAME"))
 
 
-def _check_text(draft: Draft, loc: Loc, macros: Mapping[str, str]) -> None:
-    """Math and calls in a value of the front matter, told at its beginning."""
-    value: Any = draft.document.data
+def check_text(document: Document, loc: Loc, macros: Mapping[str, str], problems: list[Problem]) -> None:
+    """Math and calls in a value of some YAML, told at its beginning."""
+    value: Any = document.data
     for key in loc:
         value = value[key] if isinstance(key, int) else value.get(key)
     if not isinstance(value, str):
         return
     spans, faults = scan(value)
-    where = draft.document.value(loc)
+    where = document.value(loc)
     for fault in [*faults, *math_faults(spans, macros)]:
-        draft.problems.append(Problem(where, fault.message, fault.hint))
+        problems.append(Problem(where, fault.message, fault.hint))
     if any(span.kind in ALONE for span in spans):
         message, hint = f"a {loc[-1]} cannot hold a figure or a piece of code", 'write {{ ref("id") }}'
-        draft.problems.append(Problem(where, message, hint))
+        problems.append(Problem(where, message, hint))
 
 
 def _check_body(draft: Draft, macros: Mapping[str, str]) -> None:
     """Calls, math and code of the body."""
+    before = len(draft.problems)
     draft.spans = read_body(draft.body, draft.place, macros, draft.problems)
+    draft.readable = len(draft.problems) == before
     if draft.whole and not draft.body.strip() and not any(draft.entries()):
         message = "this section has neither text nor a figure"
         draft.problems.append(Problem(Position(draft.file), message, "write some, or add generator: NAME"))

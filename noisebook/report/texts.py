@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from noisebook.report.body import Span, math_faults, scan
+from noisebook.report.habits import foreign
 from noisebook.report.model import Position, Problem, quote
 from noisebook.report.reader import Source
 
@@ -31,7 +32,7 @@ def read_body(
 ) -> list[Span]:
     """Calls, math and code of a body; what is wrong with them joins ``problems``."""
     spans, faults = scan(body)
-    for fault in [*faults, *math_faults(spans, macros)]:
+    for fault in [*faults, *math_faults(spans, macros), *foreign(body, spans)]:
         problems.append(Problem(place(fault.offset), fault.message, fault.hint))
     placed: dict[str, int] = {}
     for span in spans:

@@ -1,0 +1,23 @@
+"""The marks by which blocks begin, or by which a line is one: as CommonMark has them, and a few more."""
+
+from __future__ import annotations
+
+import re
+
+HEADING = re.compile(r"(#{1,6})(?:[ ]+(.*))?$")
+NAMED = re.compile(r"[ ]*\{:?[ ]*#([\w:.-]+)[ ]*\}$")
+RULE = re.compile(r"([-*_])(?:[ ]*\1){2,}[ ]*$")
+UNDERLINE = re.compile(r"(=+|-+)[ ]*$")
+ITEM = re.compile(r"(?:([-*+])|(\d{1,9})([.)]))(?:([ ]+)(?=\S)|[ ]*$)")
+TASK = re.compile(r"\[([ xX])\][ ]+(?=\S)")
+REFERENCE = re.compile(
+    r"""\[([^\[\]^]+)\]:[ ]*(<[^<>\n]*>|[^\s<]\S*)(?:[ ]+("[^"]*"|'[^']*'|\([^()]*\)))?[ ]*$"""
+)
+NOTE = re.compile(r"\[\^([^\]\n]+)\]:[ ]*")
+ADMONITION = re.compile(r'(!!!|\?\?\?\+?)[ ]+([A-Za-z][\w-]*)(?:[ ]+"([^"]*)")?[ ]*$')
+ALERT = re.compile(r"\[!([A-Za-z]+)\]([+-]?)(?:[ ]+(.*?))?[ ]*$")
+DEFINITION = re.compile(r":[ ]{1,3}(?=\S)")
+DETAILS = re.compile(r"<details([ ]+open(?:=\"\")?)?[ ]*>[ ]*", re.IGNORECASE)
+SUMMARY = re.compile(r"<summary[ ]*>(.*?)</summary[ ]*>[ ]*", re.IGNORECASE)
+DETAILS_END = re.compile(r"</details[ ]*>[ ]*", re.IGNORECASE)
+DELIMITERS = re.compile(r"\|?[ ]*:?-+:?[ ]*(?:\|[ ]*:?-+:?[ ]*)*\|?[ ]*$")

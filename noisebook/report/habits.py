@@ -1,0 +1,49 @@
+"""Marks of other programs, which would reach the reader as they are typed: each is told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from noisebook.report.body import Fault, Span
+
+_HABITS = {
+    r"(?<![\w\[])!?\[\[[^\[\]\n]{1,200}\]\](?![\[(])": (
+        "[[…]] is no link here",
+        "a page is [words](name.md), a picture ![what it shows](path); \\[ is a bracket",
+    ),
+    r"(?<!\w)%%[^%\n]{0,1000}%%": ("%% is no comment here", "a comment is <!-- … -->"),
+    r"^[ >]*:{3,}": ("::: begins no block here", '!!! note "title" does, with its text indented by four'),
+    r"\{%.{0,200}?%\}": ("{% … %} is no call here", 'write {{ figure("id") }} or {{ ref("id") }}'),
+    r"(?<=[\])])\{:?[ ]*(?:[.#][\w-]|[\w-]+=)[^{}\n]{0,200}\}"
+    r"|(?:^|[ ])\{:?[ ]*(?:\.[A-Za-z-]|#[\w:.-]+[ ]+[^\s}])[^{}\n]{0,200}\}[ ]*$": (
+        "classes and attributes are not known",
+        "{#id} gives a heading its address",
+    ),
+    r"^[ >]*[•◦▪●○‣·⁃][ \t\xa0]": ("this sign begins no list", "an item of a list begins with -"),
+    r"\^\[[^\[\]\n]{2,400}\]": ("^[…] is no footnote here", "a footnote is [^name], and its text [^name]: …"),
+    r"^[ >]*\+(?:[-=:]{2,}\+)+[ ]*$": ("tables are not drawn with +", "| a | b |, and below it |---|---|"),
+    r"^[ ]{0,3}\*\[[^\]\n]+\]:": ("abbreviations are not known", "write the words out"),
+    r"\\\\[(\[](?=.{1,400}?\\\\[)\]])": ("\\\\( begins no formula", "write $…$ or \\(…\\)"),
+    r"(?i)^[ ]{0,3}(?:\[toc\]|\[\[_?toc_?\]\]|\{:toc\}|\\(?:newpage|pagebreak|tableofcontents))[ ]*$": (
+        "this stands for nothing here",
+        "every page has its contents beside it",
+    ),
+}
+_ANY = re.compile(
+    "|".join(f"(?P<h{n}>{pattern.removeprefix('(?i)')})" for n, pattern in enumerate(_HABITS)), re.M | re.I
+)
+
+
+def foreign(body: str, spans: Sequence[Span]) -> Iterator[Fault]:
+    """What is found of them outside code, formulas and calls."""
+    parts: list[str] = []
+    at = 0
+    for span in spans:
+        between = body[span.start : span.end]
+        parts += body[at : span.start], re.sub(r"[^\n]", "\x02", between)
+        at = span.end
+    told = list(_HABITS.values())
+    for found in _ANY.finditer("".join([*parts, body[at:]])):
+        message, hint = told[int((found.lastgroup or "h0")[1:])]
+        yield Fault(found.start() + len(found[0]) - len(found[0].lstrip(" >")), message, hint)
