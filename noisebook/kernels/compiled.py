@@ -16,6 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+HEADERS = ("native.h", "normalization.h")
 FLAGS = ["-O3", "-mfma", "-std=c++17", "-fopenmp", "-shared", "-fPIC"]
 
 _CONVOLUTION = {"winograd_forward": (4, 6), "winograd_gradient": (4, 6)}
@@ -123,10 +124,10 @@ def _kernels(dtype: torch.dtype) -> ctypes.CDLL:
     if not compiler:
         raise Unavailable("no C++ compiler")
     file, own_flags, signatures, _ = SOURCES[dtype]
-    source, header = Path(__file__).with_name(file), Path(__file__).with_name("native.h")
+    source, *headers = (Path(__file__).with_name(name) for name in (file, *HEADERS))
     command = [*compiler, *FLAGS, *own_flags]
     try:
-        code = source.read_bytes() + header.read_bytes() + "\0".join(command).encode()
+        code = b"".join(path.read_bytes() for path in (source, *headers)) + "\0".join(command).encode()
         digest = hashlib.sha256(code).hexdigest()
         library = _cache() / f"{digest[:16]}.so"
         if not library.exists():

@@ -15,8 +15,10 @@
 
 namespace {
 
+typedef float Number;
 typedef float Vector __attribute__((vector_size(32)));
 const int kLanes = 8;
+const int kAtOnce = 1;
 
 inline Vector load(const float* p) { return (Vector)_mm256_loadu_ps(p); }
 inline void store(float* p, Vector v) { _mm256_storeu_ps(p, (__m256)v); }
@@ -251,6 +253,8 @@ inline void normal(Vector z, Vector& below, Vector& bell) {
 
 }  // namespace
 
+#include "normalization.h"
+
 extern "C" {
 
 // x [batch][height][width][inputs] to y [batch][height][width][outputs]; weights are transformed,
@@ -304,30 +308,6 @@ void winograd_gradient(const float* x, const float* dy, float* weight_sums, floa
     }
 }
 
-// Adds to sums [threads][2][channels]: x - x₀ and (x - x₀)², where x₀ is the first pixel. Near the mean as it is, it
-// spares the variance the cancellation of E[x²] - E[x]².
-void batch_sums(const float* x, double* sums, int64_t pixels, int64_t channels, int64_t threads) {
-    sum_pixels<Vector, 1>(pixels, channels, sums, threads, [=](int64_t i, int64_t c, Vector& first, Vector& second) {
-        const Vector difference = load(x + i) - load(x + c);
-        first += difference;
-        second += difference * difference;
-    });
-}
-
-// y = GELU(scale x + shift)
-void scale_gelu(const float* x, float* y, const float* scale, const float* shift, int64_t pixels, int64_t channels,
-                int64_t threads) {
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t pixel = 0; pixel < pixels; pixel++)
-        for (int64_t c = 0; c < channels; c += kLanes) {
-            const int64_t i = pixel * channels + c;
-            const Vector z = load(x + i) * load(scale + c) + load(shift + c);
-            Vector below, bell;
-            normal(z, below, bell);
-            store(y + i, z * below);
-        }
-}
-
 // dz = dy GELU'(z) for z = scale x + shift; adds to sums [threads][2][channels]: dz, and dz times the normalized x.
 void gelu_gradient(const float* x, const float* dy, float* dz, const float* scale, const float* shift,
                    const float* mean, const float* rstd, double* sums, int64_t pixels, int64_t channels,
@@ -353,24 +333,6 @@ void batch_gradient(const float* x, float* dz, const float* scale, const float* 
             const int64_t i = pixel * channels + c;
             store(dz + i, load(scale + c) * load(dz + i) + load(slope + c) * load(x + i) + load(offset + c));
         }
-}
-
-// y = GELU((1 + scale) z + shift), where z is x normalized over an image's group of channels, times weight, plus bias.
-// x, y [images][pixels][channels]; weight, bias [channels]; modulation is [images][2][channels], scale and then shift,
-// or null for neither; epsilon is one number; without `gelu`, GELU is left out.
-void group_norm(const float* x, const float* weight, const float* bias, const float* modulation, const float* epsilon,
-                float* y, int64_t images, int64_t pixels, int64_t channels, int64_t groups, int64_t gelu,
-                int64_t threads) {
-    const auto write = [=](int64_t i, Vector z) {
-        if (gelu) {
-            Vector below, bell;
-            normal(z, below, bell);
-            z = z * below;
-        }
-        store(y + i, z);
-    };
-    normalize_groups<Vector, 1>([=](int64_t i) { return load(x + i); }, write, weight, bias, modulation, *epsilon,
-                                 images, pixels, channels, groups, (int)threads);
 }
 
 }  // extern "C"

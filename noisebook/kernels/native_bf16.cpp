@@ -12,8 +12,10 @@
 namespace {
 
 typedef uint16_t bf16;
+typedef bf16 Number;
 typedef float Vector __attribute__((vector_size(64)));
 const int kLanes = 16;
+const int kAtOnce = 16;
 
 inline Vector load(const float* p) { return (Vector)_mm512_loadu_ps(p); }
 inline void store(float* p, Vector v) { _mm512_storeu_ps(p, (__m512)v); }
@@ -270,6 +272,8 @@ inline float exponentiate(const float* scores, bf16* weights, int64_t count, int
 
 }  // namespace
 
+#include "normalization.h"
+
 extern "C" {
 
 int supported() { return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw"); }
@@ -378,30 +382,6 @@ void winograd_gradient(const bf16* x, const bf16* dy, float* weight_sums, float*
     }
 }
 
-// Adds to sums [threads][2][channels]: x - x₀ and (x - x₀)², where x₀ is the first pixel. Near the mean as it is, it
-// spares the variance the cancellation of E[x²] - E[x]².
-void batch_sums(const bf16* x, double* sums, int64_t pixels, int64_t channels, int64_t threads) {
-    sum_pixels<Vector, 16>(pixels, channels, sums, threads, [=](int64_t i, int64_t c, Vector& first, Vector& second) {
-        const Vector difference = load(x + i) - load(x + c);
-        first += difference;
-        second += difference * difference;
-    });
-}
-
-// y = GELU(scale x + shift)
-void scale_gelu(const bf16* x, bf16* y, const float* scale, const float* shift, int64_t pixels, int64_t channels,
-                int64_t threads) {
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t pixel = 0; pixel < pixels; pixel++)
-        for (int64_t c = 0; c < channels; c += kLanes) {
-            const int64_t i = pixel * channels + c;
-            const Vector z = load(x + i) * load(scale + c) + load(shift + c);
-            Vector below, bell;
-            normal(z, below, bell);
-            store(y + i, z * below);
-        }
-}
-
 // With dz = dy GELU'(z) for z = scale x + shift: adds to sums [threads][2][channels]: dz, and dz times the normalized x.
 void gelu_sums(const bf16* x, const bf16* dy, const float* scale, const float* shift, const float* mean,
                const float* rstd, double* sums, int64_t pixels, int64_t channels, int64_t threads) {
@@ -424,22 +404,6 @@ void gelu_gradient(const bf16* x, const bf16* dy, bf16* dx, const float* scale, 
             const Vector dz = load(dy + i) * gelu_slope(input * load(scale + c) + load(shift + c));
             store(dx + i, load(scale + c) * dz + load(slope + c) * input + load(offset + c));
         }
-}
-
-// As in native.cpp.
-void group_norm(const bf16* x, const float* weight, const float* bias, const float* modulation, const float* epsilon,
-                bf16* y, int64_t images, int64_t pixels, int64_t channels, int64_t groups, int64_t gelu,
-                int64_t threads) {
-    const auto write = [=](int64_t i, Vector z) {
-        if (gelu) {
-            Vector below, bell;
-            normal(z, below, bell);
-            z = z * below;
-        }
-        store(y + i, z);
-    };
-    normalize_groups<Vector, 16>([=](int64_t i) { return load(x + i); }, write, weight, bias, modulation, *epsilon,
-                                 images, pixels, channels, groups, (int)threads);
 }
 
 // softmax(q kᵀ / √size) v for each image and head, where the keys are text's and then, if `whole`, the image's own.
