@@ -162,8 +162,6 @@ class Outcome:
     """What a build did."""
 
     computed: list[Record] = field(default_factory=list)
-    elsewhere: int = 0
-    """Cells that another builder finished meanwhile."""
     failures: list[tuple[list[Planned], str]] = field(default_factory=list)
     seconds: float = 0.0
     bytes: int = 0
@@ -230,7 +228,6 @@ def _compute_group(
                 with pending[0].store.claim(pending[0].key):
                     pass
             fresh = [planned for planned in mine if not arrived(planned)]
-            outcome.elsewhere += len(mine) - len(fresh)
             if fresh:
                 watcher.begin(fresh)
                 compute(fresh, models, watcher, outcome, draft=draft)

@@ -342,14 +342,9 @@ class Store:
     # Dropping
 
     def drop(self, key: str) -> None:
-        """Remove a record; its objects go with :meth:`unreferenced`."""
+        """Remove a record; its objects are left."""
         (self.place / "cells" / f"{key}.json").unlink(missing_ok=True)
         self._entries.pop(key, None)
-
-    def unreferenced(self) -> list[Path]:
-        """Published objects that no record names."""
-        named = {sha for entry in self.entries.values() for sha, _ in entry.objects}
-        return [Path(file.path) for file in _files(self.place / "objects", DIGEST) if file.name not in named]
 
 
 _RECORD = re.compile(DIGEST.pattern + r"\.json")
