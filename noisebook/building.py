@@ -92,7 +92,7 @@ def build(book: Project, request: Request, say: Callable[[str], None] = print) -
     built = Built()
     if todo.cells and request.compute and _affordable(book, todo, request.beyond):
         proofread(book.report)
-        _check_embeddings(book, todo.cells)
+        check_embeddings(book, todo.cells)
         for group in todo.groups:
             say(reasons(group))
         for line in catalogue.lacking(_models(todo.cells), book.lock, book.root):
@@ -156,7 +156,7 @@ def _models(cells: Iterable[Planned]) -> set[str]:
     return {name for cell in cells for name in cell.models.values()}
 
 
-def _check_embeddings(book: Project, cells: Iterable[Planned]) -> None:
+def check_embeddings(book: Project, cells: Iterable[Planned]) -> None:
     """Tell of prompts that report.yaml's embeddings lack before anything runs. Raises BadInput."""
     places = {figure.id: figure.position for _, figure in book.figures()}
     asking = [cell for cell in cells if any("embeddings" in book.lock[name] for name in cell.models.values())]

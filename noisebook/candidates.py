@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from noisebook.building import Built
+from noisebook.building import Built, check_embeddings
 from noisebook.cells.contract import Cell, Labelled
 from noisebook.cells.folders import write_atomically
 from noisebook.cells.names import SHIPPED, suggest
@@ -107,6 +107,7 @@ def draw(book: Project, name: str, count: int) -> Candidates:
     found = [cell for part in some for cell in planner.plan(figure.id, generator, cells(part))]
     todo = work(found)
     if todo.cells:
+        check_embeddings(book, todo.cells)
         with watcher(len(todo.cells)) as watching:
             outcome = execute(todo, book.models, watching, errors=book.notes / "errors")
         Built(outcome).check()

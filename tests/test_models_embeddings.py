@@ -212,10 +212,13 @@ def test_where_the_file_lies_is_in_no_key(with_file: Book, name: str) -> None:
     assert name not in json.dumps(component) and len(component["embeddings"]) == 64  # type: ignore[arg-type,index,call-overload]
 
 
-def test_a_prompt_that_the_file_lacks_is_told_before_anything_runs(with_file: Book) -> None:
+@pytest.mark.parametrize("command", [("build",), ("candidates", "tiles", "--count", "2")])
+def test_a_prompt_that_the_file_lacks_is_told_before_anything_runs(
+    with_file: Book, command: tuple[str, ...]
+) -> None:
     torch.save(some("", "a small cat", "a rocket ship"), "prompts.pth")
     with_file.write("report.yaml", "title: Grey\nembeddings: prompts.pth\n")
-    status, said = invoke("build")
+    status, said = invoke(*command)
     assert status == 2, said
     assert "sections/tiles.md:3:" in said and not (with_file.root / "cache/cells").exists()
     assert "prompts.pth has no embedding of 'a cat'; the nearest that it has is 'a small cat'" in said
