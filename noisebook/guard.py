@@ -72,7 +72,8 @@ def _of_system(error: OSError) -> str:
         Path.cwd()
     except FileNotFoundError:
         return "the working folder is gone: cd to another one"
-    what = f"{error.filename2 or error.filename or ''}: {error.strerror or error}".removeprefix(": ")
+    name = str(error.filename2 or error.filename or "")
+    what = f"{name if name.isprintable() else repr(name)}: {error.strerror or error}".removeprefix(": ")
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return f"cannot write {what}: make room"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):

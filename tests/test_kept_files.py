@@ -221,3 +221,50 @@ def test_a_name_from_a_record_is_no_path(tmp_path: Path) -> None:
     assert store.get("../../mine") is None and (tmp_path / "mine.json").exists()
     with pytest.raises(NotARecord):
         check_components({"needs": {"x": "../../mine"}})
+
+
+# What a generator yields
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        ("None", "must yield a list of outputs"),
+        ('["x"]', "must yield a list of outputs"),
+        ('[Output("picture", "image/png", "text")]', "its data must be"),
+        ('[Output("picture", "image/png", b"x", -3, 3)]', "its width cannot be -3"),
+        ('[Output("picture", "image/png", b"x", keep="here")]', "its keep cannot be 'here'"),
+        ('[Output("n", "application/json", b\'{"value": NaN}\')]', "NaN is not a number"),
+        ('[Output("n", "application/json", b"{")]', "it is not JSON"),
+        ('[arrays("a", {"x": numpy.array([1, numpy.nan])})]', "values of 'x' are not numbers"),
+        ('[number("a", float("nan"))]', "not a number"),
+        ('[picture("a", numpy.full((8, 8), numpy.inf))]', "not numbers"),
+    ],
+)
+def test_what_no_record_can_hold_is_the_generators_mistake(book: Book, result: str, message: str) -> None:
+    old = '[picture("picture", _paint.paint(value)), number("value", value)]'
+    book.edit("generators/tile.py", old, result)
+    book.edit("generators/tile.py", "import number, picture", "import arrays, number, picture")
+    book.edit("generators/tile.py", "from pydantic", "import numpy\nfrom pydantic")
+    done = execute_in_place(book)
+    assert message in done and "tile.py:" in done and not book.stored()
+
+
+def execute_in_place(book: Book) -> str:
+    """What a build says that fails, without a process of its own."""
+    from click.testing import CliRunner
+
+    from noisebook.commands import cli
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(book.root)
+        patch.setenv("NOISEBOOK_CACHE_DIR", str(book.cache))
+        done = CliRunner().invoke(cli, ["build"])
+    assert done.exit_code == 1, done.output
+    return done.output
+
+
+def test_a_terminal_obeys_no_name_of_a_file(book: Book) -> None:
+    from noisebook.report.model import Position
+
+    assert "\x1b" not in str(Position("sections/a\x1b]0;x\x07.md")) and str(Position("a.md", 2)) == "a.md:2:1"

@@ -7,6 +7,8 @@ import io
 import json
 import re
 import warnings
+from dataclasses import replace
+from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -16,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from noisebook.cells.checks import Check
 from noisebook.cells.outputs import animation
 from noisebook.cells.record import MIMES, Stored
 from noisebook.project import Project
@@ -293,6 +296,63 @@ def test_a_picture_that_is_none_is_a_gap_with_a_warning(root: Path) -> None:
     assert any("'picture' is not published" in str(warning.message) for warning in told)
     assert '<div class="gap">' in (root / "site" / "a1-1-forward.html").read_text("utf-8")
     assert not [path for path in (root / "site" / "assets").iterdir() if path.read_bytes() == script]
+
+
+class _Structure(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, ...]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, *sorted(name for name, _ in attrs if name != "class")))
+
+
+def structure(root: Path, words: str) -> list[tuple[str, ...]]:
+    """Elements and attributes of a figure all of whose words are these."""
+    book = Project(root)
+    figure = next(figure for _, figure in book.figures() if figure.id == "forward")
+    table = {"columns": [words], "rows": [[words], [words]]}
+    name = words.replace("/", "")
+    odd = [(f"t {name}", table), (f"n {name}", {"value": 1, "unit": words})]
+    forge(root, "forward", *((name, "application/json", json.dumps(value).encode()) for name, value in odd))
+    first = Project(root).planned["forward"][0]
+    assert first.record
+    said = {"nearest": [words], "far": True, "similarity": 1.0}
+    made = {
+        **dict.fromkeys(("device", "processor", "python", "platform", "finished"), words),
+        "figure": "forward",
+    }
+    made |= {
+        "figure": "forward",
+        "versions": {words: words},
+        "models": {words: words},
+        "words": {words: said},
+    }
+    first.store.refile(first.key, first.components, first.record.outputs, made)
+    cell = replace(first.cell, label=words, alt=words, params={"a": words})
+    site = Site(root / "nowhere")
+    planned = [replace(first, cell=cell)]
+    shown = view(replace(figure, alt=words), 1, planned, site, Styles(), keep_stale=False)
+    shown.cells[0].check = Check(False, words, words, words, 1, as_recorded=False)
+    reader = _Structure()
+    reader.feed(Theme(root, site).render("figure.html", figure=shown, live=None))
+    return reader.found
+
+
+WORDS = st.text("<>\"'&;=/ ax#!-`{}()$%\u00e9", max_size=20).map(lambda text: f"x{text}x")
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(WORDS)
+def test_no_words_of_a_generator_or_a_record_are_html(root: Path, words: str) -> None:
+    assert structure(root, words) == structure(root, "-" * len(words))
+
+
+@pytest.mark.soak
+@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(WORDS)
+def test_no_words_of_a_generator_or_a_record_are_html_for_long(root: Path, words: str) -> None:
+    assert structure(root, words) == structure(root, "-" * len(words))
 
 
 def test_an_output_of_any_type_and_any_bytes_is_a_gap_at_most(root: Path) -> None:

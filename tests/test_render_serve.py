@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 import signal
 import socket
@@ -79,6 +80,10 @@ def test_only_the_site_is_served(tmp_path: Path) -> None:
     (tmp_path / "secret.html").write_text("secret")
     (site / ".noisebook.json").write_text("secret")
     (site / "index.html").write_text("<body>page</body>")
+    (site / "leak.html").symlink_to(tmp_path / "secret.html")
+    (site / "leak").symlink_to(tmp_path)
+    os.mkfifo(site / "pipe.html")
+    os.mkfifo(site / "pipe.css")
     preview = Preview()
     server = start(site, preview, "127.0.0.1", 0)
     port = server.server_address[1]
@@ -95,6 +100,14 @@ def test_only_the_site_is_served(tmp_path: Path) -> None:
             "%2fx/%2e%2e/.noisebook.json",
             "..%2fsecret.html",
             "none.html",
+            "leak.html",
+            "leak/secret.html",
+            "pipe.html",
+            "pipe.css",
+            "%00",
+            "secret%00.html",
+            "%252e%252e/secret.html",
+            "%252enoisebook.json",
         ):
             status, text = get(address + path)
             assert status == 404 and "secret" not in text, path

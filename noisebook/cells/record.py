@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from noisebook.cells.contract import Json, canonical
+from noisebook.cells.contract import Json, Output, canonical
 
 FORMAT = 2
 """1 had every output in a file of its own and the digests of the code in each record."""
@@ -174,15 +174,22 @@ def _stored(value: Any) -> Stored:
     return Stored(**{**value, "data": data})
 
 
-def unfit(name: str, mime: str, size: int) -> str:
-    """What is wrong with an output of that name, media type and number of bytes; '' if nothing is."""
+def unfit(output: Output) -> str:
+    """What of an output no record can hold, in words; '' if nothing."""
+    name = output.name
     if not _is_name(name):
         return f"{name!r} is no name for an output: up to 200 characters, no slash, none that controls"
-    if size > LARGEST_OUTPUT:
-        return f"{name}: its {size:,} bytes are more than {LARGEST_OUTPUT:,}"
-    return (
-        "" if mime in MIMES else f"{name}: the media type {mime!r} is not one of {', '.join(sorted(MIMES))}"
-    )
+    if type(output.data) is not bytes or len(output.data) > LARGEST_OUTPUT:
+        return f"{name}: its data must be up to {LARGEST_OUTPUT:,} bytes"
+    if output.mime not in MIMES:
+        return f"{name}: the media type {output.mime!r} is not one of {', '.join(sorted(MIMES))}"
+    fields = {each: getattr(output, each) for each in ("width", "height", "keep", "measured")}
+    try:
+        _check(fields, _OUTPUT, name)
+    except NotARecord as error:
+        field = str(error).rpartition(".")[2]
+        return f"{name}: its {field} cannot be {fields[field]!r}"
+    return ""
 
 
 def _require(holds: bool, what: str) -> None:

@@ -13,13 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from noisebook.cells.contract import Cell, Context, Json, Output, canonical, derive_seed
+from noisebook.cells.contract import Cell, Context, Json, canonical, derive_seed
+from noisebook.cells.fit import check_outputs
 from noisebook.cells.folders import read_memo, user_cache, write_atomically, write_memo
 from noisebook.cells.launch import launch, processes
 from noisebook.cells.plan import Planned, Work
 from noisebook.cells.provenance import Times, prompt_notes, provenance
 from noisebook.cells.reads import guarded, undeclared
-from noisebook.cells.record import Record, Stored, unfit
+from noisebook.cells.record import Record, Stored
 from noisebook.cells.store import Store, StoreFull
 
 
@@ -278,20 +279,6 @@ def compute(
         raise ValueError(f"{group[0].generator.name} did not yield {', '.join(map(repr, by_id))}")
 
 
-def check_outputs(planned: Planned, outputs: Sequence[Output]) -> None:
-    """Refuse what a record cannot hold, and two outputs of one name: the second would hide the first."""
-    names = [output.name for output in outputs]
-    if len(names) != len(set(names)) or not names:
-        raise ValueError(
-            f"{planned.generator.name}: cell {planned.cell.id!r} must have outputs of different names"
-        )
-    if absent := [each.output for each in planned.cell.pictures if each.output not in names]:
-        raise ValueError(f"{planned.generator.name}: cell {planned.cell.id!r} left no output {absent[0]!r}")
-    for output in outputs:
-        if wrong := unfit(output.name, output.mime, len(output.data)):
-            raise ValueError(f"{planned.generator.name}: cell {planned.cell.id!r}: {wrong}")
-
-
 def explain_failure(error: Exception, planned: Planned, errors: Path, plain: type[Exception]) -> str:
     """One message for a person; the traceback of a generator's own mistake goes to a file.
 
@@ -302,13 +289,14 @@ def explain_failure(error: Exception, planned: Planned, errors: Path, plain: typ
     if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
         return f"out of memory: {error}. Fewer cells at a time: noisebook build --only {planned.figure}"
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if Path(frame.filename) == planned.generator.path] or frames
+    own = [frame for frame in frames if Path(frame.filename) == planned.generator.path]
+    where = f"{planned.generator.path}:{own[-1].lineno if own else 1}"
     text = "".join(traceback.format_exception(error))
     errors.mkdir(parents=True, exist_ok=True)
     data = text.encode(errors="backslashreplace")
     path = errors / f"{planned.generator.name}-{hashlib.sha256(data).hexdigest()[:8]}.txt"
     path.write_bytes(data)
     return (
-        f"{own[-1].filename}:{own[-1].lineno}: {planned.generator.name}: {type(error).__name__}: {error}\n"
+        f"{where}: {planned.generator.name}: {type(error).__name__}: {error}\n"
         f"    the whole traceback is in {path}"
     )

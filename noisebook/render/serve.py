@@ -119,6 +119,7 @@ class _Handler(SimpleHTTPRequestHandler):
         hidden = any(
             part.startswith(".") for part in re.split(r"[/\\\\]", unquote(self.path.partition("?")[0]))
         )
+        hidden = hidden or not _is_own(path, Path(self.directory))
         if path.suffix != ".html" or hidden:
             if not hidden:
                 return super().send_head()
@@ -188,6 +189,14 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: object, client_address: object) -> None:
         return  # a browser that hangs up is no event
+
+
+def _is_own(path: Path, site: Path) -> bool:
+    """Whether a file of the site, or nothing, is there: no link out of it, no pipe, no device."""
+    try:
+        return path.resolve().is_relative_to(site.resolve()) and (path.is_file() or not path.exists())
+    except (OSError, RuntimeError, ValueError):
+        return False
 
 
 def _host(name: str) -> str:

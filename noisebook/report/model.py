@@ -20,7 +20,8 @@ class Position:
     column: int = 1
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}"
+        file = self.file if self.file.isprintable() else repr(self.file)  # a terminal obeys its escapes
+        return f"{file}:{self.line}:{self.column}"
 
 
 LONGEST = 400

@@ -41,6 +41,8 @@ def url_fault(url: str) -> str:
 def _checked_url(url: str) -> str:
     if fault := url_fault(url):
         raise ValueError(f"this is not a URL: {fault}")
+    if "@" in urlsplit(url).netloc:
+        raise ValueError("a published address holds no user and no password")
     return url
 
 
