@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from noisebook.render.bibliography import LONGEST_VALUE, Work, parse
-from noisebook.report.model import BadInput
+from noisebook.render.prose import Context, Writer
+from noisebook.render.styles import Styles
+from noisebook.report.model import BadInput, Position
 
 EXPORTED = r"""% an export; every @entry of it counts
 @string{cvpr = "Computer Vision and Pattern Recognition"}
@@ -37,6 +39,13 @@ EXPORTED = r"""% an export; every @entry of it counts
 @phdthesis{editor, editor = {Doe, J. and Roe, R.}, school = {A \'Ecole}, title = "Quoted {"} title",
 	doi = {doi:10.2/y}}
 @misc{hep, title = {T}, author = {A B}, eprint = {hep-th/9901001}}
+@inproceedings{child, title = {T}, author = {A B and}, crossref = {book}}
+@proceedings{book, title = {Proceedings of T}, year = 2019, editor = {E F}}
+@article{signs, title = {O\textquotesingle Neil: \'{\i}, \d{a}, \enquote{q}, \dots, 5\,m,
+	{\&}amp; <i>x</i>, 2 < 3, \(y_1\), \$5},
+	author = {family=Beethoven, given=Ludwig, prefix=van}, url = {https://a.org/x\_y/{\textasciitilde}z}}
+@article{marks, title = {A* and *B*, [x] `y` _z_ @w $*$ \$a and \$b},
+	doi = {10.1/a\_b}, year = {in press}, author = {A, B}}
 @misc{jstor, title = {T}, author = {A B}, eprint = {2346101}, eprinttype = {jstor}}
 """
 
@@ -64,6 +73,25 @@ def test_titles_have_formulas_and_plain_words(works: dict[str, Work]) -> None:
     assert works["accents"].title == "Scores & flows for ε_t: naïve?"
 
 
+def test_what_exports_write(works: dict[str, Work]) -> None:
+    child = works["child"]
+    assert (child.short, child.venue, child.authors) == ("B, 2019", "Proceedings of T", ["A B"])
+    signs = works["signs"]
+    assert signs.title == "O'Neil: í, ạ, “q”, …, 5 m, & x, 2 < 3, y_1, $5"
+    assert signs.authors == ["Ludwig van Beethoven"] and signs.short == "van Beethoven"
+    assert signs.link == "https://a.org/x_y/~z"
+    assert works["marks"].link == "https://doi.org/10.1/a_b" and works["marks"].short == "A, in press"
+
+
+def test_a_title_is_no_markdown(works: dict[str, Work]) -> None:
+    writer = Writer(Context({}, {}, Styles(), lambda _: None))
+    html, words = writer.title(works["marks"].title_as_text, Position("r.bib"))
+    assert words == "A* and *B*, [x] `y` _z_ @w ∗ $a and $b"
+    assert html.count("<math") == 1 and "<em>" not in html and "<code" not in html
+    html, _ = writer.title(works["signs"].title_as_text, Position("r.bib"))
+    assert "2 &lt; 3" in html and "&amp; x" in html and html.endswith("$5")
+
+
 def test_what_is_missing_is_left_out(works: dict[str, Work]) -> None:
     bare = works["bare"]
     assert (bare.title, bare.short, bare.authors, bare.venue, bare.link) == ("bare", "bare", [], "", "")
@@ -76,6 +104,8 @@ def test_what_is_missing_is_left_out(works: dict[str, Work]) -> None:
         ("@misc{a,\n  title = {x}\n  year = 2000}", "r.bib:3:3: '}' expected"),
         ("@misc{b, title={B}}\n@misc{a,\n  title = {x", "r.bib:2:1: 'a' is never closed"),
         ("@misc{a,\n  author = {A, B, C, D}}", "r.bib:1:1: 'a': Too many commas in 'A, B, C, D'"),
+        ("@misc{a, author = {A; B}}", "r.bib:1:1: 'a': 'A; B' is several names: they are joined by “and”"),
+        ("@misc{a, title = {b},\n title = {c}}", "r.bib:1:1: 'a': its title is given twice"),
         ("@misc{a}\n@misc{a}", "r.bib:2:1: the key 'a' is given twice"),
         ("@misc{a, title = {" + "x" * (LONGEST_VALUE + 1) + "}}", "its title has more than 2,000 characters"),
     ],

@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+from html import unescape
+from unicodedata import normalize
 from urllib.parse import quote, urlsplit
 
 from noisebook.render.formats import slug
-from noisebook.report.model import SHOWN, BadInput, Problem, Report
+from noisebook.report.model import SHOWN, BadInput, Position, Problem, Report
 from noisebook.report.model import quote as quoted
 from noisebook.report.reader import Source, read_text
 
@@ -20,7 +22,21 @@ SHOWN_FIELDS = (*VENUES, "title", "year", "date", "volume", "number", "pages", "
 LONGEST_VALUE, LONGEST_NAMES = 2_000, 100_000
 """Characters of a value that is shown, and of a list of names."""
 MATH = re.compile(r"(?<!\\)\$((?:[^$\\]|\\.)+)\$")
-_COMMAND = re.compile(r"\\[A-Za-z]+\s*")
+_COMMAND = re.compile(r"\\([A-Za-z]+)\s*")
+_DOTLESS = re.compile(r"\\([`'^\"~=.])\s*\{\s*\\([ij])\s*\}")
+_BELOW = re.compile(r"\\([db])(?:\s*\{(\w)\}|\s+(\w))")
+_QUOTED = re.compile(r"\\(?:enquote|mkbibquote)\s*\{([^{}]*)\}")
+_TAG = re.compile(r"</?(?:i|b|u|em|strong|sub|sup|span|sc|scp|tt)\b[^<>]*>", re.I)
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#x[\da-f]{1,6}|[a-z]{1,31}\d*);", re.I)
+_SIGNS = {
+    "textquotesingle": "'", "textquotedbl": '"', "textquoteleft": "‘", "textquoteright": "’",
+    "textquotedblleft": "“", "textquotedblright": "”", "grqq": "“", "glq": "‚", "grq": "‘", "textless": "<",
+    "textgreater": ">", "textbar": "|", "textellipsis": "…", "dots": "…", "textmu": "µ",
+    "textasciicircum": "^", "textunderscore": "_", "textsection": "§", "texteuro": "€", "euro": "€",
+    "j": "ȷ", "SS": "ẞ",
+}  # fmt: skip
+"""Commands that the codec leaves, and what they print."""
+_MARKDOWN = re.compile(r"([\\`*_\[\]<>@~&{}!#])")
 _ARXIV = re.compile(r"(?i:arxiv:)?([a-z-]+(?:\.[A-Z]{2})?/\d{7}|\d{4}\.\d{1,5})(v\d+)?")
 
 
@@ -65,11 +81,23 @@ class Work:
     @property
     def title(self) -> str:
         """In plain words: formulas as Unicode has them. The key of a work without a title."""
-        return MATH.sub(lambda match: _signs(match[1]), self.title_with_formulas)
+        found = MATH.sub(lambda match: _signs(match[1]), self.title_with_formulas)
+        return found.replace("\\$", "$")
 
     @property
     def title_with_formulas(self) -> str:
         return self.fields.get("title") or self.key
+
+    @property
+    def title_as_text(self) -> str:
+        """As a text of the report would have it: formulas, and signs that are marks of Markdown nowhere."""
+        parts = MATH.split(self.title_with_formulas)
+        return "".join(
+            f"${part}$"
+            if index % 2
+            else _MARKDOWN.sub(r"\\\1", part.replace("\\$", "\0")).replace("\0", "\\$")
+            for index, part in enumerate(parts)
+        )
 
     @property
     def venue(self) -> str:
@@ -103,7 +131,7 @@ def parse(text: str, file: str) -> Mapping[str, Work]:
     from pybtex.scanner import Literal, PrematureEOF, PybtexSyntaxError, Token
     from pybtex.utils import CaseInsensitiveDict
 
-    source, problems, works = Source(file, text), [], {}
+    source, problems = Source(file, text), []
 
     class Parser(LowLevelParser):  # type: ignore[misc]
         pos: int
@@ -135,6 +163,7 @@ def parse(text: str, file: str) -> Mapping[str, Work]:
             raise BadInput(problems)
 
     parser = Parser(text, macros=CaseInsensitiveDict(month_names), handle_error=note)
+    entries: dict[str, tuple[Position, str, dict[str, str]]] = {}
     for kind, content in parser:
         if kind.lower() in ("string", "preamble"):
             continue
@@ -142,16 +171,38 @@ def parse(text: str, file: str) -> Mapping[str, Work]:
         if key is None:
             continue
         position = source.position(parser.command_start)
-        if key in works:
+        if key in entries:
             problems.append(Problem(position, f"the key {key!r} is given twice"))
-        fields = {name.lower(): "".join(value) for name, value in found}
-        try:
-            works[key] = _work(key, kind, fields)
-        except ValueError as error:
-            problems.append(Problem(position, f"{key!r}: {error}"))
+        fields: dict[str, str] = {}
+        for name, value in ((name.lower(), "".join(value)) for name, value in found):
+            if name in fields and name in ("author", "editor", *SHOWN_FIELDS):
+                problems.append(Problem(position, f"{key!r}: its {name} is given twice"))
+            fields[name] = value
+        entries[key] = position, kind, fields
+    works = _works(entries, problems)
     if problems:
         raise BadInput(problems)
     return works
+
+
+def _works(
+    entries: Mapping[str, tuple[Position, str, dict[str, str]]], problems: list[Problem]
+) -> dict[str, Work]:
+    works: dict[str, Work] = {}
+    for key, (position, kind, fields) in entries.items():
+        whole = entries.get(fields.get("crossref", "").strip(), (None, "", {}))[2]
+        try:
+            works[key] = _work(key, kind, {**_inherited(whole), **fields})
+        except ValueError as error:
+            problems.append(Problem(position, f"{key!r}: {error}"))
+    return works
+
+
+def _inherited(whole: Mapping[str, str]) -> dict[str, str]:
+    """What a work has of the book that its ``crossref`` names."""
+    names = ("booktitle", "publisher", "institution", "year", "date", "editor", "series")
+    found = {name: whole[name] for name in names if name in whole}
+    return {"booktitle": whole["title"], **found} if "title" in whole else found
 
 
 def _work(key: str, kind: str, fields: dict[str, str]) -> Work:
@@ -163,9 +214,18 @@ def _work(key: str, kind: str, fields: dict[str, str]) -> Work:
         if len(fields.get(name, "")) > most:
             raise ValueError(f"its {name} has more than {most:,} characters")
     people: list[tuple[str, str]] = []
-    names = split_name_list(fields.get("author") or fields.get("editor") or "")
+    listed = re.sub(r"\s+and\s*$", "", fields.get("author") or fields.get("editor") or "")
+    names = split_name_list(listed)
     more = bool(names) and names[-1].lower() == "others"
     for name in names[: len(names) - more]:
+        if ";" in _plain(name):
+            raise ValueError(f"{quoted(name)} is several names: they are joined by “and”")
+        if re.match(r"\s*(?:family|given|prefix|suffix)\s*=", name):  # as biblatex writes them
+            part = dict(piece.strip().split("=", 1) for piece in name.split(",") if "=" in piece)
+            said = {each.strip(): _plain(value.strip()) for each, value in part.items()}
+            family = [said[each] for each in ("prefix", "family", "suffix") if said.get(each)]
+            people.append((said.get("given", ""), " ".join(family)))
+            continue
         try:
             person = Person(name)
         except InvalidNameString as error:
@@ -174,14 +234,23 @@ def _work(key: str, kind: str, fields: dict[str, str]) -> Work:
         family = [*person.prelast_names, *person.last_names, *person.lineage_names]
         people.append((_plain(" ".join(given)), _plain(" ".join(family))))
     shown = {name: " ".join(fields[name].split()) for name in SHOWN_FIELDS if name in fields}
-    shown |= {name: _text(value) for name, value in shown.items() if name not in ("url", "doi", "eprint")}
+    for name, value in shown.items():
+        shown[name] = (
+            _address(value)
+            if name in ("url", "doi", "eprint")
+            else _text(value)
+            if name == "title"
+            else _text(value).replace("\\$", "$")
+        )
     return Work(key, kind.lower(), shown, tuple(people), more)
 
 
 def _text(tex: str) -> str:
     """Words of a BibTeX value, its formulas left as they are."""
-    parts = MATH.split(tex)
-    return "".join(f"${part}$" if index % 2 else _beside(part) for index, part in enumerate(parts))
+    parts = MATH.split(re.sub(r"\\\((.+?)\\\)", r"$\1$", tex))
+    return "".join(
+        f"${part}$" if index % 2 else _beside(part).replace("$", "\\$") for index, part in enumerate(parts)
+    )
 
 
 def _beside(tex: str) -> str:
@@ -198,8 +267,21 @@ def _plain(tex: str) -> str:
     """TeX as Unicode, as far as that goes: accents, signs; no braces and no commands that only set type."""
     import latexcodec  # noqa: F401  registers its codec
 
+    tex = _DOTLESS.sub(r"\\\1{\2}", tex)
     decoded: str = codecs.decode(tex.replace("~", " "), "ulatex")  # type: ignore[call-overload]
-    return re.sub(r"\\([$&%#_{}])", r"\1", _COMMAND.sub("", re.sub(r"(?<!\\)[{}]", "", decoded)))
+    decoded = _QUOTED.sub(r"“\1”", decoded.replace("\u00ad", ""))
+    below = {"d": "\u0323", "b": "\u0331"}
+    decoded = _BELOW.sub(lambda match: normalize("NFC", (match[2] or match[3]) + below[match[1]]), decoded)
+    decoded = re.sub(r"\\([,;:])|\\[/@!]", lambda match: " " if match[1] else "", decoded)
+    decoded = _TAG.sub("", _COMMAND.sub(lambda match: _SIGNS.get(match[1], ""), decoded))
+    decoded = re.sub(r"\\([$&%#_{}])", r"\1", re.sub(r"(?<!\\)[{}]", "", decoded))
+    return _ENTITY.sub(lambda match: unescape(match[0]), decoded)
+
+
+def _address(tex: str) -> str:
+    """An address as browsers take it, where TeX's signs for its characters stand in it."""
+    plain = re.sub(r"\{?\\textasciitilde\s*(?:\{\})?\}?|\\~\{\}|\$\\sim\$", "~", tex)
+    return re.sub(r"\\([_%&#~{}$])", r"\1", re.sub(r"(?<!\\)[{}]", "", plain))
 
 
 def of_report(report: Report) -> str:

@@ -11,6 +11,7 @@ from xml.etree.ElementTree import Element, SubElement
 
 from markupsafe import Markup
 
+from noisebook.cells.names import suggest
 from noisebook.render import html, inline
 from noisebook.render.blocks import Blocks
 from noisebook.render.code import fenced, source
@@ -221,8 +222,9 @@ class Text:
             before, bare, key, place = found.groups() if found else ("", "", item.strip(), "")
             work = self.context.works.get(key)
             if work is None:
-                known = ", ".join(self.context.works) or "the bibliography is empty"
-                self._tell(at - (at == span.inner), f"no work has the key {key!r}", f"known: {known}")
+                works = tuple(self.context.works)
+                hint = suggest(key, works, "works") if works else "the bibliography is empty"
+                self._tell(at - (at == span.inner), f"no work has the key {key!r}", hint)
             else:
                 if key not in self.cited:
                     self.cited.append(key)
