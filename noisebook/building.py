@@ -94,7 +94,7 @@ def build(book: Project, request: Request, say: Callable[[str], None] = print) -
         proofread(book.report)
         check_embeddings(book, todo.cells)
         for group in todo.groups:
-            say(reasons(group))
+            say(reasons(group, book.rates))
         for line in catalogue.lacking(_models(todo.cells), book.lock, book.root):
             warnings.warn(line, stacklevel=2)
         built.outcome = _compute(book, todo, request)
@@ -181,7 +181,7 @@ def check_embeddings(book: Project, cells: Iterable[Planned]) -> None:
 
 def _affordable(book: Project, todo: Work, beyond: str) -> bool:
     """Whether to compute ``todo``; raises Unfinished where that is for a person to say."""
-    seconds = forecast(todo.cells)
+    seconds = forecast(todo.cells, book.rates)
     if seconds <= 60 * book.report.minutes_limit or beyond == "compute" or book.draft:
         return True
     if beyond == "refuse":

@@ -126,7 +126,7 @@ def status(as_json: bool, deliverables: bool) -> None:
         click.echo(f"{figure}: {counts}")
     todo = work([c for cells in book.select(()).values() for c in cells])
     if todo.cells:
-        estimate = duration(forecast(todo.cells))
+        estimate = duration(forecast(todo.cells, book.rates))
         click.echo(f"a build would compute {len(todo.cells)} cells, about {estimate}")
 
 

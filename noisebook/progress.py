@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Self
 
 from noisebook.cells.plan import Planned, Work
@@ -18,20 +18,25 @@ PLAIN_EVERY = 30.0
 """Seconds between two plain lines of one cell."""
 
 
-def forecast(cells: Iterable[Planned]) -> float:
-    """The seconds that ``cells`` should take: what each cost before, else its generator's first guess."""
+def forecast(cells: Iterable[Planned], rates: Mapping[str, float]) -> float:
+    """The seconds that ``cells`` should take: what each cost before, else its generator's guess.
+
+    ``rates`` are seconds for each second that a generator guesses, see :mod:`noisebook.cells.rates`.
+    """
     seconds = 0.0
     for cell in cells:
-        previous = cell.store.same_identity(cell.components)
-        seconds += cell.store.entries[previous[-1]].seconds if previous else 60 * cell.cell.minutes
+        if previous := cell.store.same_identity(cell.components):
+            seconds += cell.store.entries[previous[-1]].seconds
+        else:
+            seconds += 60 * cell.cell.minutes * rates.get(cell.generator.name, 1.0)
     return seconds
 
 
-def reasons(group: Sequence[Planned]) -> str:
+def reasons(group: Sequence[Planned], rates: Mapping[str, float]) -> str:
     """What will be computed and why."""
     first = group[0]
     reasons = "; ".join(sorted({d.component for d in first.because()})[:4])
-    estimate = duration(forecast(group))
+    estimate = duration(forecast(group, rates))
     return (
         f"{first.figure}: {len(group)} × {first.generator.name}, about {estimate} ({first.state}: {reasons})"
     )

@@ -14,6 +14,7 @@ from noisebook.cells.folders import find
 from noisebook.cells.names import suggest
 from noisebook.cells.plan import Planned, everything
 from noisebook.cells.planner import PlanError, Planner
+from noisebook.cells.rates import rates
 from noisebook.cells.registry import Registry
 from noisebook.cells.store import Store
 from noisebook.models import library, tasks
@@ -268,6 +269,11 @@ class Project:
     def chosen(self, names: Sequence[str]) -> dict[str, Planned]:
         """The cells that ``names`` mean and all that they need by key, needs first."""
         return everything(cell for cells in self.select(names).values() for cell in cells)
+
+    @cached_property
+    def rates(self) -> Mapping[str, float]:
+        """How long cells take here, see :mod:`noisebook.cells.rates`."""
+        return rates(everything(cell for cells in self.planned.values() for cell in cells).values())
 
     @cached_property
     def used(self) -> set[str]:

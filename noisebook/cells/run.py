@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from noisebook.cells import rates
 from noisebook.cells.contract import Cell, Context, Json, canonical, derive_seed
 from noisebook.cells.fit import check_outputs
 from noisebook.cells.folders import read_memo, user_cache, write_atomically, write_memo
@@ -275,6 +276,10 @@ def compute(
             watcher.finished(planned, record)
     finally:
         times.share()
+        if not draft:
+            took = sum(wait + earlier for _, wait, earlier in times.waits)
+            guessed = sum(60 * planned.cell.minutes for planned, _, _ in times.waits)
+            rates.note(group[0].generator.name, took, guessed)
     if by_id:
         raise ValueError(f"{group[0].generator.name} did not yield {', '.join(map(repr, by_id))}")
 

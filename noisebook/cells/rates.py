@@ -1,0 +1,50 @@
+"""What cells take on this machine, measured against what their generators guess.
+
+A generator's guess knows how a cell's time grows with its parameters, and nothing of the machine. Seconds
+that finished cells took, divided by those that were guessed, say how fast the machine is at it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from noisebook.cells.folders import read_memo, user_cache, write_memo
+from noisebook.cells.plan import Planned
+
+NAME = "rates.json"
+FADES = 0.8
+"""Of earlier measurements, this part stays when a new one comes: the machine's load changes."""
+
+
+def note(generator: str, seconds: float, guessed: float) -> None:
+    """Keep what some cells took on this machine, and what was guessed for them (s)."""
+    if guessed <= 0:
+        return
+    kept = read_memo(user_cache() / NAME) or {}
+    before = _pair(kept.get(generator))
+    kept[generator] = [FADES * before[0] + seconds, FADES * before[1] + guessed]
+    write_memo(user_cache() / NAME, kept)
+
+
+def rates(finished: Iterable[Planned]) -> Mapping[str, float]:
+    """Seconds for each second that was guessed, by generator.
+
+    As this machine has measured them; of what it has not computed yet, as the records of ``finished`` cells
+    have it, wherever they were made.
+    """
+    sums: dict[str, list[float]] = {}
+    for cell in finished:
+        if entry := cell.store.entries.get(cell.key):
+            found = sums.setdefault(cell.generator.name, [0.0, 0.0])
+            found[0] += entry.seconds
+            found[1] += 60 * cell.cell.minutes
+    kept = read_memo(user_cache() / NAME) or {}
+    sums |= {name: pair for name in kept if (pair := _pair(kept[name]))[1] > 0}
+    return {name: seconds / guessed for name, (seconds, guessed) in sums.items() if guessed > 0}
+
+
+def _pair(value: Any) -> list[float]:
+    if isinstance(value, list) and len(value) == 2 and all(type(each) in (int, float) for each in value):
+        return value
+    return [0.0, 0.0]
