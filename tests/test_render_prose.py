@@ -108,6 +108,20 @@ def test_code_keeps_what_would_be_a_call_elsewhere() -> None:
     assert "[@ho2020] $x$" in plain(html) and "[@nobody] $y$" in plain(html) and "<math" not in html
 
 
+def test_places_are_those_of_what_is_wrong() -> None:
+    """Not of other words that begin alike, nor of a citation that is right."""
+    with pytest.raises(BadInput) as caught:
+        write("[@ho2020] `@ho2020` @ho2020 ![x](../images/b.png) ![y](images/b.png) [z]()")
+    assert [each.position.column for each in caught.value.problems] == [21, 34, 56, 72]
+    told = nowhere("[a](two.md#there) [b](two) [c](/two.html) [d](two.md)")
+    assert [line.split(": ")[0].rpartition(":")[2] for line in told] == ["23", "32"]
+
+
+def test_a_tie_before_a_reference_is_a_space() -> None:
+    html = str(write('Figure~{{ ref("first") }}, Ho~[@ho2020]; $$x \\label{q}$$ Eq.~\\eqref{q}, a~b').html)
+    assert html.count("\N{NO-BREAK SPACE}<") == 3 and "a~b" in html
+
+
 def test_an_unknown_work_is_told_with_its_place() -> None:
     with pytest.raises(BadInput) as caught:
         write("One.\n\nTwo [@ho2021] and\nthree [@nobody].")
@@ -543,6 +557,8 @@ def test_math_may_be_fenced() -> None:
     ("text", "place"),
     [
         ("see [[page]]", 4),
+        ("a $ x_t $ b", 2),
+        ("$ x $", 0),
         ("![[a.png]]", 0),
         ("a %%not for readers%%", 2),
         ("> ::: note", 2),
@@ -572,6 +588,7 @@ def test_marks_of_other_programs_are_told(text: str, place: int) -> None:
         "x[[1]] and [[1]](https://a.org), a[[1, 2], [3, 4]]",
         "`[[a]] %%b%% {% c %}` and $a^{[b c]} {.x}$",
         "50%% of 60%%",
+        "$ 5 + $ 6, US$ a word and $ another, $ and $",
         "## A {#own}",
         "the set {x=1} is {.5}",
         "a :: b",
@@ -618,6 +635,7 @@ def test_the_marks_of_a_quote_are_no_part_of_math() -> None:
         r"\(x\)",
         r"\[x\]",
         r"a \[ x^2 \] b",
+        "a \\[\nx\n\\]",
         "\\begin{equation}\nx\n\\end{equation}",
         r"$$x\label{q}$$ by \eqref{q}",
         r"$\text{if $x$}$",

@@ -60,6 +60,8 @@ def dead(links: Iterable[Link], pages: Mapping[str, str | None]) -> list[Problem
 def _section(path: str, pages: Collection[str]) -> str | None:
     """The section whose file or page a path names."""
     folder, _, file = path.rpartition("/")
+    if path.startswith("/"):
+        return None  # of the server, which may have the site in any folder
     name, _, suffix = file.rpartition(".")
     if suffix == "md" and folder.strip("./") in ("", "sections") and name in pages:
         return name

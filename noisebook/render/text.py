@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable
 from html import unescape
 from unicodedata import normalize
@@ -27,6 +28,7 @@ from noisebook.report.reader import BadFile
 
 MOST_PROBLEMS = 50
 """Of one text; what is further wrong with it is told once these are gone."""
+_TARGET = r"(?<=[(<\s]){}(?=[\s)>]|$)"
 _NAMED = re.compile(r"(?<![\\\w@/.:])@([\w:./+-]*\w)")  # a citation without its brackets
 _CITED = re.compile(r"(.*?)(-?)@([\w:./+-]*\w)\s*(?:,\s*(.*))?", re.DOTALL)
 
@@ -107,6 +109,8 @@ class Text:
         formulas = iter(self._math([span for span in spans if span.kind in ("math", "display")]))
         for span in [*spans, None]:
             between = self.text[at : span.start if span else len(self.text)]
+            if between.endswith("~") and span and (span.kind in ("ref", "cite") or "ref{" in span.value[:7]):
+                between = between[:-1] + "\N{NO-BREAK SPACE}"  # TeX's space that does not break
             starts.extend(at + match.end() for match in re.finditer("\n", between))
             parts.append(between)
             if span is None:
@@ -280,13 +284,15 @@ class Text:
         """Only addresses that lead somewhere harmless; a section's file becomes its page."""
         href = unescape(element.get("href", ""))
         kind = html.scheme(href)
+        if not href:
+            self._tell_text("]()", "this link leads nowhere", "its address stands in the parentheses")
         if kind is None:
             del element.attrib["href"]
         elif kind:
             element.set("href", href)
             element.set("rel", "noopener")
         else:
-            self.context.links.append(Link(href, self.locate(self._find(element.get("href", "")))))
+            self.context.links.append(Link(href, self.locate(self._find(element.get("href", ""), _TARGET))))
             path, sign, fragment = href.partition("#")
             name = path.rpartition("/")[2].removesuffix(".md")
             element.set("href", href)
@@ -306,7 +312,7 @@ class Text:
         if found is None:
             near = self.context.near(source)
             hint = f"did you mean {near}?" if near else hint
-            self._tell_text(element.get("src", ""), message, hint)
+            self._tell(self._find(element.get("src", ""), _TARGET), message, hint)
             return
         self.context.pictures.append(found[0])
         element.set("src", found[0])
@@ -358,7 +364,14 @@ class Text:
         """Told where the words stand: after the beginning of the block and where they were last told."""
         self._tell(self._find(needle), message, hint)
 
-    def _find(self, needle: str) -> int:
-        found = self.text.find(needle, max(self.at, self.told.get(needle, -1) + 1)) if needle else -1
-        self.told[needle] = found
-        return found if found >= 0 else self.at
+    def _find(self, needle: str, whole: str = "{}") -> int:
+        """Where words stand next outside code, formulas and calls; ``whole`` is a pattern of them."""
+        start = max(self.at, self.told.get(needle, -1) + 1)
+        pattern = re.compile(whole.format(re.escape(needle)))
+        for found in pattern.finditer(self.text, start) if needle else ():
+            place = found.start()
+            index = bisect_right(self.spans, place, key=lambda span: span.start) - 1
+            if index < 0 or place >= self.spans[index].end:
+                self.told[needle] = place
+                return place
+        return self.at

@@ -213,6 +213,7 @@ class _Scanner:
             return inner
         before = self.body[self.body.rfind("\n", 0, start) + 1 : start]
         alone = not before.strip(" >") and self.body[end + 2 : end + 3] in ("", "\n")
+        alone = alone or (self.body[inner].isspace() and not _WORD.search(value))
         if (display and not alone and not _SIGNS.search(value)) or (
             _WORD.search(value) and not _SIGNS.search(value)
         ):

@@ -12,6 +12,10 @@ _HABITS = {
         "[[…]] is no link here",
         "a page is [words](name.md), a picture ![what it shows](path); \\[ is a bracket",
     ),
+    r"(?<![\\\w$])\$[ ]+(?!\d)(?:[^$\n]{0,300}[\\^_{}=<>+][^$\n]{0,300}|\w)[ ]*\$(?!\d)": (
+        "a formula begins right after its dollar sign, and ends right before the other",
+        "write $x$, and \\$ for the sign itself",
+    ),
     r"(?<!\w)%%[^%\n]{0,1000}%%": ("%% is no comment here", "a comment is <!-- … -->"),
     r"^[ >]*:{3,}": ("::: begins no block here", '!!! note "title" does, with its text indented by four'),
     r"\{%.{0,200}?%\}": ("{% … %} is no call here", 'write {{ figure("id") }} or {{ ref("id") }}'),
