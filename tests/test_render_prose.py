@@ -658,6 +658,10 @@ def test_tex_in_a_text_is_told(text: str) -> None:
     assert scan(text)[1]
 
 
+def test_search_reads_no_signs_of_the_page() -> None:
+    assert plain(str(write("## A\n\nb[^1]\n\n[^1]: c").html)) == "A b c"
+
+
 def test_headings_keep_their_addresses() -> None:
     for before in ("", "Intro $a$ and `b`.\n\n"):
         prose = write(before + "## The loss $L$ of $x_t$\n\n## 结果\n\n## Über `x`")

@@ -135,6 +135,12 @@ def test_lines_and_arrows_stand_over_what_they_belong_to() -> None:
     assert "border-top" in markup and "border-bottom" in markup and markup.count("<mover") == 5
 
 
+def test_a_line_below_the_last_row_is_that_rows() -> None:
+    (found,) = convert(r"\begin{array}{|c|c|} \hline a & b \\ \hline \end{array}")
+    (row,) = found.iter("mtr")
+    assert all("border-bottom: 0.05em solid" in cell.get("style", "") for cell in row)
+
+
 def test_typed_indices_are_indices() -> None:
     found = [tostring(each, "unicode") for each in convert("x₁₂² + y⁻¹", "x_{12}^{2} + y^{-1}")]
     assert found[0] == found[1]

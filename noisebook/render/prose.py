@@ -20,6 +20,8 @@ from noisebook.report.model import BadInput, Position
 __all__ = ["Context", "Prose", "Target", "Writer", "plain"]
 _TAG = re.compile(r"<[^>]*>")
 _FORMULA = re.compile(r"<math\b.*?</math>", re.DOTALL)
+_SERVING = re.compile(r'<a class="(?:permalink|footnote-\w+)".*?</a>', re.DOTALL)
+"""Links that only serve the page."""
 
 
 class Writer:
@@ -55,5 +57,7 @@ class Writer:
 
 def plain(markup: str) -> str:
     """The words of some HTML, for search."""
-    said = _FORMULA.sub(lambda match: html.text(f" {mathwords.words(fromstring(match[0]))} "), markup)
+    said = _FORMULA.sub(
+        lambda match: html.text(f" {mathwords.words(fromstring(match[0]))} "), _SERVING.sub("", markup)
+    )
     return " ".join(unescape(_TAG.sub(" ", said)).split())

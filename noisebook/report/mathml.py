@@ -103,6 +103,8 @@ def read(markup: str, marks: Marks) -> Element:
     root = fromstring(_ENTITY.sub(lambda match: unescape(match[0]), markup).replace("\ufe00", ""))
     for each in list(root.iter()):
         _draw(each)
+    for table in root.iter("mtable"):
+        _close(table)
     if marks.rows:
         _rows(root, marks)
     if marks.wraps:
@@ -148,6 +150,17 @@ def _accent(element: Element, sign: Element) -> None:
     elif spacing := {"\u20d7": "→", "\u20db": "...", "\u20dc": "...."}.get(sign.text or ""):
         sign.text = spacing
         sign.attrib.update({"stretchy": "false", "scriptlevel": "+2", "lspace": "0", "rspace": "0"})
+
+
+def _close(table: Element) -> None:
+    """A line below the last row is that row's; the converter draws it over a row of nothing."""
+    last = table[-1]
+    lines = [cell.get("style", "") for cell in last if cell.get("style", "").startswith("border-top")]
+    if len(table) > 1 and lines and not any(len(cell) or cell.text for cell in last):
+        table.remove(last)
+        line = lines[0].partition(";")[0].replace("border-top", "border-bottom")
+        for cell in table[-1]:
+            cell.set("style", f"{cell.get('style', '').rstrip(';')};{line}".lstrip(";"))
 
 
 def _rows(root: Element, marks: Marks) -> None:

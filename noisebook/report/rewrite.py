@@ -27,6 +27,7 @@ _MATRIX = re.compile(r"([pbBvV])matrix\*|([pbBvV])smallmatrix|matrix\*")
 _COLUMNS = re.compile(r"[@!><]\{(?:[^{}]|\{[^{}]*\})*\}|([pmbw])(?:\{[^{}]*\})+|\*\{(\d)\}\{([^{}]*)\}|\s+")
 _PLACED = ("aligned", "gathered", "alignedat", "array", "split", "multlined")
 """Environments that may say in brackets how they stand on their line."""
+_ONE_LINE = ("equation", "equation*", "displaymath", "math")
 _MOST_COLUMNS = 20
 
 
@@ -141,12 +142,12 @@ class Rewriter(Reader):
     def _row(self, place: int) -> None:
         """``\\\\``, with the space below its row if there is any."""
         self._star()
-        if self.open:
+        if self.open and self.open[-1][0] not in _ONE_LINE:
             written, target, _ = self.open[-1]
             self.open[-1] = written, target, 0
         elif not self._peek():
             return
-        elif not self.display or self.depth:
+        elif not self.display or self.depth or self.open:
             hint = (
                 "\\begin{aligned} … \\end{aligned} has several"
                 if self.display
@@ -314,6 +315,7 @@ class Rewriter(Reader):
         self._emit(f"\\operatorname{star}", place)
         words = self._words(self._argument(place))
         plain = re.sub(r"\\(?:mathrm|mathsf|mathup|text(?:rm|sf|up)?|rm|sf)\b\s*|[{}]", "", words)
+        plain = words if re.search(r"\\[A-Za-z]", plain) else plain
         self._push(tokens(f"{{{plain}}}", place))
 
     def _do_require(self, place: int) -> None:
