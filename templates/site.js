@@ -7,6 +7,8 @@ const make = (tag, properties = {}, ...children) => {
   element.append(...children);
   return element;
 };
+/* Data come as scripts, because a page opened as a file may not fetch. */
+const script = (src) => new Promise((resolve, reject) => document.head.append(make("script", { src, onload: resolve, onerror: reject })));
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 // Theme
@@ -29,7 +31,81 @@ function themes() {
   });
 }
 
-// Search: its texts are a script, because a page opened as a file may not fetch
+// Contents: the page's own entry is in sight, and the heading that one reads below is marked
+
+function contents() {
+  const list = document.querySelector(".contents");
+  const here = list?.querySelector('a[aria-current="page"]');
+  if (!here) return;
+  const reveal = (link) => {
+    const over = list.clientHeight / 3;
+    if (link.offsetTop < list.scrollTop + over / 2 || link.offsetTop > list.scrollTop + 2 * over) list.scrollTop = link.offsetTop - over;
+  };
+  reveal(here);
+  const links = all(".within a", list);
+  const headings = links.map((link) => document.getElementById(decodeURIComponent(link.hash.slice(1))));
+  let marked = null;
+  const mark = () => {
+    const end = innerHeight + scrollY >= document.documentElement.scrollHeight - 2;
+    const last = headings.filter((heading) => heading.getBoundingClientRect().top < innerHeight / 3).length - 1;
+    const link = links[end ? links.length - 1 : last] ?? null;
+    if (link === marked) return;
+    marked?.removeAttribute("aria-current");
+    link?.setAttribute("aria-current", "location");
+    if ((marked = link)) reveal(link);
+  };
+  if (!links.length) return;
+  addEventListener("scroll", mark, { passive: true });
+  mark();
+}
+
+// References: the figure that one leads to, on hover and on focus
+
+function previews() {
+  const box = make("div", { className: "preview", id: "preview", hidden: true });
+  box.setAttribute("role", "tooltip");
+  document.querySelector("main").append(box);
+  let link = null, timer = 0;
+  const hide = () => {
+    clearTimeout(timer);
+    link?.removeAttribute("aria-describedby");
+    link = null;
+    box.hidden = true;
+  };
+  const show = async (target) => {
+    link = target;
+    if (!window.figureIndex) await script(document.body.dataset.figures);
+    const found = window.figureIndex[decodeURIComponent(target.hash).slice(5)];
+    if (link !== target || !found) return;
+    const [words, pictures] = found;
+    const row = make("div", {}, ...pictures.map(([src, width, height, alt, className]) => make("img", { src, width, height, alt, className })));
+    box.replaceChildren(row, make("p", { textContent: words }));
+    box.hidden = false;
+    target.setAttribute("aria-describedby", box.id);
+    const { left, top, bottom } = target.getClientRects()[0];
+    const above = top - box.offsetHeight > 64;
+    box.style.left = `${scrollX + Math.max(8, Math.min(left, document.documentElement.clientWidth - box.offsetWidth - 8))}px`;
+    box.style.top = `${scrollY + (above ? top - 6 : bottom + 6)}px`;
+    box.style.translate = above ? "0 -100%" : "";
+  };
+  const later = (act, delay) => {
+    clearTimeout(timer);
+    timer = setTimeout(act, delay);
+  };
+  for (const each of all('a.ref[href*="#fig-"]')) {
+    each.removeAttribute("title");
+    each.addEventListener("mouseenter", () => later(() => (hide(), show(each)), 200));
+    each.addEventListener("mouseleave", () => later(hide, 200));
+    each.addEventListener("focus", () => (hide(), show(each)));
+    each.addEventListener("blur", hide);
+  }
+  box.addEventListener("mouseenter", () => clearTimeout(timer));
+  box.addEventListener("mouseleave", () => later(hide, 200));
+  addEventListener("keydown", (event) => event.key === "Escape" && hide());
+}
+
+// Search
+
 
 /* A number, one sign of a script that has no spaces, or a word. */
 const WORD = /\p{N}+(?:[.,]\p{N}+)*|[\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Thai}]|(?:(?![\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Thai}])[\p{L}\p{M}])+/gu;
@@ -44,8 +120,6 @@ function search() {
   const dialog = make("dialog", { className: "search" }, input, results, note);
   dialog.setAttribute("aria-label", "Search");
   document.body.append(dialog);
-  const script = (src) =>
-    new Promise((resolve, reject) => document.head.append(make("script", { src, onload: resolve, onerror: reject })));
   const fold = (word) => word.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
   const words = (text) => [...text.matchAll(WORD)];
   let index = null;
@@ -124,21 +198,29 @@ function lightbox() {
   const show = make("div", { className: "show" }, image);
   const dialog = make("dialog", { className: "lightbox" });
   dialog.setAttribute("aria-label", "Picture");
-  let group = [], at = 0;
+  let group = [], at = 0, zoom = 1;
+  const vector = () => image.classList.contains("vector");
   const fit = () => {
     const width = show.clientWidth - 32, height = show.clientHeight - 32;
     const inside = Math.min(width / image.naturalWidth, height / image.naturalHeight);
     const small = Math.max(image.naturalWidth, image.naturalHeight) <= 128;
     image.classList.toggle("pixelated", small || inside >= 2);
     const factor = small ? Math.max(1, Math.floor(inside)) : Math.min(inside, image.naturalWidth > 480 ? 1 : 2.5);
-    const vector = image.classList.contains("vector");
-    image.style.width = vector ? "clamp(48rem, 100%, 90rem)" : `${Math.round(image.naturalWidth * factor)}px`;
+    if (vector()) image.style.width = `${Math.min(show.clientWidth - 32, (show.clientHeight - 32) * (image.naturalWidth / image.naturalHeight)) * zoom}px`;
+    else image.style.width = `${Math.round(image.naturalWidth * factor)}px`;
+    larger.hidden = !vector();
+    larger.setAttribute("aria-pressed", zoom > 1);
+  };
+  const magnify = () => {
+    if (vector()) zoom = zoom > 1 ? 1 : 2.5;
+    fit();
   };
   const go = (to) => {
     at = (to + group.length) % group.length;
     const link = group[at], source = link.querySelector("img");
     const label = link.closest(".cell")?.querySelector(".label")?.textContent.replace(/\s+/g, " ").trim() ?? "";
     image.classList.toggle("vector", source.classList.contains("vector"));
+    zoom = 1;
     image.src = link.href;
     image.alt = source.alt;
     words.textContent = group.length > 1 ? `${label} (${at + 1} of ${group.length})` : label;
@@ -148,7 +230,9 @@ function lightbox() {
   addEventListener("resize", () => dialog.open && fit());
   const back = button("←", "Previous picture", () => go(at - 1));
   const forth = button("→", "Next picture", () => go(at + 1));
-  dialog.append(show, make("footer", {}, back, words, forth, button("✕", "Close", () => dialog.close())));
+  const larger = button("⤢", "Larger", magnify);
+  image.addEventListener("click", magnify);
+  dialog.append(show, make("footer", {}, back, words, forth, larger, button("✕", "Close", () => dialog.close())));
   document.body.append(dialog);
   show.addEventListener("click", (event) => event.target === show && dialog.close());
   dialog.addEventListener("keydown", (event) => {
@@ -301,22 +385,21 @@ function scrubber(figure) {
   list.before(box);
 }
 
-/* The pictures that are moved by hand. An animation gives its place to the first picture of its row;
-   a figure without animations has each of its pictures moved. */
+/* The pictures that are moved by hand: the first of each row that ends with a film, which shows nothing else
+   and is taken away; in a figure without films, every one. */
 function moved(figure) {
+  const links = all("a.picture", figure);
   const found = [];
   let first = null;
-  for (const link of all("a.picture", figure)) {
-    const film = link.querySelector("picture");
-    if (film && first) {
-      const image = picture(first.closest(".cell"));
-      image.alt = film.querySelector("img").alt;
-      film.replaceWith(image);
-      found.push([link, image]);
+  for (const link of links) {
+    if (!link.querySelector("picture")) first ??= link;
+    else if (first) {
+      found.push(first);
       first = null;
-    } else if (!film) first ??= link;
+      link.closest(".cell").remove();
+    }
   }
-  return found.length ? found : all("a.picture", figure).map((link) => [link, link.querySelector("img")]);
+  return (found.length ? found : links).map((link) => [link, link.querySelector("img")]);
 }
 
 /* A picture that turns under the reader's hand, or that is flipped about its middle: an anagram. */
@@ -404,7 +487,7 @@ function copying() {
   for (const button of all("[data-copy], .highlight > button")) {
     button.hidden = false;
     button.addEventListener("click", () =>
-      navigator.clipboard.writeText(button.dataset.copy ?? button.parentElement.querySelector("code").textContent).then(
+      navigator.clipboard.writeText(button.dataset.copy?.replace(/^#.*/, (place) => new URL(place, location)) ?? button.parentElement.querySelector("code").textContent).then(
         () => (button.textContent = button.ariaLabel = "Copied"),
         () => (button.textContent = button.ariaLabel = "Not allowed"),
       ),
@@ -412,16 +495,25 @@ function copying() {
   }
 }
 
-/* What does not overflow needs no stop of its own for the keyboard. */
+/* What overflows is a stop for the keyboard, and fades out at the side on which there is more. */
+const scrolls = ".scroll, .equation, pre, .kind-filmstrip .cells, a.picture";
+const rest = (element) => element.scrollWidth - element.clientWidth - element.scrollLeft;
+
 function stops() {
-  const measured = all(".scroll, .equation, pre, .kind-filmstrip .cells").map((element) => [
+  const measured = all(scrolls).map((element) => [
     element,
     element.scrollWidth > element.clientWidth + 1 || element.scrollHeight > element.clientHeight + 1,
+    rest(element) > 4,
   ]); // measured first, so that the page is laid out once
-  for (const [element, over] of measured) over ? element.setAttribute("tabindex", "0") : element.removeAttribute("tabindex");
+  for (const [element, over, more] of measured) {
+    over ? element.setAttribute("tabindex", "0") : element.removeAttribute("tabindex");
+    element.classList.toggle("more", more);
+  }
 }
 
 themes();
+contents();
+previews();
 search();
 lightbox();
 const kinds = { compare, scrubber, turn, flip, distance, dim };
@@ -431,3 +523,4 @@ copying();
 stops();
 addEventListener("resize", stops);
 document.addEventListener("toggle", stops, true);
+document.addEventListener("scroll", ({ target }) => target.matches?.(scrolls) && target.classList.toggle("more", rest(target) > 4), { capture: true, passive: true });

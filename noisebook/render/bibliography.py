@@ -284,15 +284,45 @@ def _address(tex: str) -> str:
     return re.sub(r"\\([_%&#~{}$])", r"\1", re.sub(r"(?<!\\)[{}]", "", plain))
 
 
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """How a figure is cited: its address, whole or from the page it is on, in words, and as BibTeX."""
+
+    address: str
+    words: str
+    bibtex: str
+
+
 def of_report(report: Report) -> str:
     """How to cite the report, from CITATION.cff's year and report.yaml."""
-    citation = read_text(report.root, "CITATION.cff", default="")
-    found = re.search(r"^date-released:\s*['\"]?(\d{4})", citation, re.MULTILINE)
+    url = report.base_url or str(report.extra.get("repository", ""))
+    return _misc(slug(report.title), report.title, report, url)
+
+
+def of_figure(report: Report, figure: str, number: int, section: str, href: str) -> Citation:
+    """How to cite a figure; ``section`` is the title of the page ``href`` that it stands on."""
+    address = f"{report.base_url.rstrip('/')}/{href}" if report.base_url else href
+    title = f"Figure {number}: {section}"
+    people = f"{', '.join(report.authors)}. " if report.authors else ""
+    words = f"{people}{title}. In: {report.title}, {_year(report)}. {address}"
+    url = address if report.base_url else ""
+    bibtex = _misc(f"{slug(report.title)}-{figure}", title, report, url, howpublished=f"In: {report.title}")
+    return Citation(address, words, bibtex)
+
+
+def _misc(key: str, title: str, report: Report, url: str, **more: str) -> str:
     fields = {
-        "title": f"{{{report.title}}}",
+        "title": f"{{{title}}}",
         "author": " and ".join(report.authors),
-        "year": found[1] if found else str(date.today().year),
-        "url": report.base_url or str(report.extra.get("repository", "")),
+        **more,
+        "year": _year(report),
+        "url": url,
     }
     lines = "".join(f"  {name:<6} = {{{value}}},\n" for name, value in fields.items() if value)
-    return f"@misc{{{slug(report.title)},\n{lines}}}"
+    return f"@misc{{{key},\n{lines}}}"
+
+
+def _year(report: Report) -> str:
+    citation = read_text(report.root, "CITATION.cff", default="")
+    found = re.search(r"^date-released:\s*['\"]?(\d{4})", citation, re.MULTILINE)
+    return found[1] if found else str(date.today().year)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from noisebook.cells.checks import Check
 from noisebook.render.prose import plain
-from noisebook.render.views import FigureView, File, Page
+from noisebook.render.views import FigureView, File, Page, Picture
 
 if TYPE_CHECKING:
     from noisebook.cells.contract import Json
@@ -73,6 +73,24 @@ def search_index(pages: Iterable[Page]) -> bytes:
             )
     value = json.dumps(entries, ensure_ascii=False, separators=(",", ":"))
     return f"window.searchIndex={value};\n".encode()
+
+
+def figure_index(pages: Iterable[Page]) -> bytes:
+    """What stands for each figure where it is referred to, as a script: id → [caption, pictures]."""
+    figures = {
+        shown.id: [
+            f"Figure {shown.number}. {plain(str(shown.caption))}"[:400],
+            [[each.src, each.width, each.height, each.alt, _look(each)] for each in shown.cards],
+        ]
+        for page in pages
+        for shown in page.figures
+    }
+    value = json.dumps(figures, ensure_ascii=False, separators=(",", ":"))
+    return f"window.figureIndex={value};\n".encode()
+
+
+def _look(picture: Picture) -> str:
+    return "pixelated" if picture.pixelated else "vector" if picture.vector else ""
 
 
 def behind(

@@ -43,4 +43,6 @@ def anywhere(html: str, base_url: str) -> str:
         places = " ".join(f"{base}/{place}" for place in match[2].split())
         return f' {match[1]}="{places}"'
 
-    return re.sub(r' (href|src|data-search|data-engine|data-fonts)="((?!#|[a-z]+:)[^"]+)"', whole, html)
+    return re.sub(
+        r' (href|src|data-search|data-engine|data-figures|data-fonts)="((?!#|[a-z]+:)[^"]+)"', whole, html
+    )

@@ -11,7 +11,7 @@ from noisebook.render.assets import Site
 from noisebook.render.formats import duration, words
 from noisebook.render.outputs import cell_view, numbers_as_csv
 from noisebook.render.styles import Styles
-from noisebook.render.views import ENLARGED, PIXELATED, CellView, FigureView
+from noisebook.render.views import ENLARGED, MOVED, PIXELATED, CellView, FigureView
 from noisebook.report.model import Figure
 
 FEW = 12
@@ -47,7 +47,10 @@ def view(
     )
     shown.columns = int(figure.layout.get("columns") or _columns(shown))
     widest = max((picture.width for picture in shown.pictures), default=ENLARGED)
-    shown.css = styles.name(f"--n:{shown.columns};--p:{_on_phones(shown)};--cell:{widest}px")
+    by_hand = f";--m:{_by_hand(shown)}" if shown.kind in MOVED else ""
+    shown.css = styles.name(f"--n:{shown.columns};--p:{_on_phones(shown)};--cell:{widest}px{by_hand}")
+    if shown.kind == "filmstrip":
+        _name_rows(shown, planned)
     shown.wide = widest * shown.columns > 720
     return shown
 
@@ -64,9 +67,29 @@ def _columns(shown: FigureView) -> int:
     return next((n for n in (5, 6, 4, 7) if count % n == 0), 6)
 
 
+def _by_hand(shown: FigureView) -> int:
+    """Columns where a reader turns the pictures, so that no film is shown beside them."""
+    films = sum(picture.animated for picture in shown.pictures)
+    return max(1, round(shown.columns * (1 - films / max(1, len(shown.tiles)))))
+
+
+def _name_rows(shown: FigureView, planned: Sequence[Planned]) -> None:
+    """Each row says which picture it begins with and what was asked for, if that is one in it."""
+    if not planned or len(shown.tiles) != len(planned):
+        return
+    for start in range(0, len(planned), shown.columns):
+        row = planned[start : start + shown.columns]
+        pictures = {path.stem.replace("-", " ") for each in row for path in each.inputs.values()}
+        prompts = {str(prompt) for each in row if (prompt := each.cell.params.get("prompt"))}
+        if len(pictures) == len(prompts) == 1:
+            shown.tiles[start].row = f"{pictures.pop()}, asked for “{prompts.pop()}”"
+
+
 def _on_phones(shown: FigureView) -> int:
     """Columns where some 330 CSS pixels are all there is."""
     columns, largest = shown.columns, max((picture.natural for picture in shown.pictures), default=PIXELATED)
+    if shown.kind in MOVED:
+        return min(columns, 2)
     if largest > 480 or any(picture.vector for picture in shown.pictures):
         return 1
     if largest <= 32 and columns % 5 == 0:

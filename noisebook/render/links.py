@@ -6,8 +6,8 @@ import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
-from urllib.parse import unquote
+from pathlib import Path, PurePosixPath
+from urllib.parse import quote, unquote, urlsplit
 
 from noisebook.report.model import Position, Problem
 
@@ -20,12 +20,30 @@ _ID = re.compile(r'\sid="([^"]*)"')
 _OWN = ("main", "works")
 
 
+HOSTS = {"github.com": "blob/HEAD/", "gitlab.com": "-/blob/HEAD/"}
+"""Where a host of repositories shows a file, from which it can be edited."""
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """A link without a scheme, and where it is written: in the file of a section, mostly."""
 
     address: str
     position: Position
+
+
+def source_address(repository: str, root: Path) -> str:
+    """What the addresses of a report's own files begin with in its repository; "" for an unknown host.
+
+    ``root`` is the report's folder, which may lie within the repository.
+    """
+    place = HOSTS.get(urlsplit(repository).hostname or "")
+    if not place:
+        return ""
+    top = next((each for each in (root, *root.parents) if (each / ".git").exists()), root)
+    inside = root.relative_to(top).as_posix()
+    base = repository.rstrip("/").removesuffix(".git")
+    return f"{base}/{place}{'' if inside == '.' else quote(inside) + '/'}"
 
 
 def ids(html: str) -> set[str]:

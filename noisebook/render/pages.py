@@ -16,7 +16,7 @@ from noisebook.render import bibliography, data, feeds
 from noisebook.render.context import Context, Prose, Target
 from noisebook.render.formats import SUFFIXES, slug
 from noisebook.render.front import mosaic, social
-from noisebook.render.links import Link, dead
+from noisebook.render.links import Link, dead, source_address
 from noisebook.render.onepage import joined
 from noisebook.render.prose import Writer
 from noisebook.render.styles import Styles
@@ -138,6 +138,8 @@ class _Pages:
     def __init__(self, written: Written, site: Site, theme: Theme) -> None:
         self.written, self.site, self.theme = written, site, theme
         self.pages, self.works = written.pages, written.works
+        root, repository = written.report.root, str(written.report.extra.get("repository", ""))
+        self.sources = source_address(repository, root)
         self.writer = written.writer(site)
         self.titled: dict[str, Markup] = {}
         """What the report says of itself, and its parts, as HTML; ``report`` has it in words."""
@@ -174,6 +176,7 @@ class _Pages:
                 previous=self.pages[index - 1] if index else None,
                 next=self.pages[index + 1] if index + 1 < len(self.pages) else None,
                 social=social(page.cards, self.report.base_url, self.site),
+                edit=self.sources and self.sources + page.section.path,
             )
             for href, part in page.further.items():
                 title = f"Figure {part.number}, from cell {part.first}"
@@ -257,6 +260,7 @@ class _Pages:
             "citation": bibliography.of_report(self.report),
             # Named alike whatever it holds, so that an edit of one page writes one page.
             "search": self.site.add("assets/search.js", data.search_index(self.pages)),
+            "figures": self.site.add("assets/figures.js", data.figure_index(self.pages)),
             **self.theme.assets(self._styles()),
         }
 

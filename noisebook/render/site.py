@@ -132,6 +132,10 @@ class _Sections:
             except BadInput as error:
                 problems += error.problems
             page.figures.append(shown)
+            shown.cards = cards([shown], self.site)[:3]
+            shown.citation = bibliography.of_figure(
+                self.written.report, figure.id, shown.number, section.title, f"{page.href}#fig-{figure.id}"
+            )
             if shown.live and not self.live:
                 self.live = self.theme.live()
             some = parts(shown, page.href, f"{section.slug}--{figure.id}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from noisebook.cells.checks import Check
-from noisebook.render.bibliography import Work
+from noisebook.render.bibliography import Citation, Work
 from noisebook.render.formats import measure, size, title
 from noisebook.render.prose import Prose
 from noisebook.report.model import Section
@@ -25,6 +25,8 @@ ENLARGED = 256
 PART = 60
 """Pictures that a page shows of one figure; a larger grid goes on on pages of its own."""
 PAGED = ("grid", "row", "pairs")
+MOVED = ("turn", "flip", "distance")
+"""Kinds whose pictures a reader moves by hand; films that show the same then have no place."""
 
 
 @dataclass(slots=True)
@@ -108,6 +110,8 @@ class Tile:
     label: str
     pictures: list[Picture] = field(default_factory=list)
     values: dict[str, Json] = field(default_factory=dict)
+    row: str = ""
+    """What the row is of that begins here."""
 
     @property
     def numbers(self) -> list[tuple[str, str]]:
@@ -196,6 +200,9 @@ class FigureView:
     """All its numbers as a file, if it has any."""
     automatic: str = ""
     """The model family that this machine chose."""
+    cards: list[Picture] = field(default_factory=list)
+    """A few of its pictures, small: what stands for it where it is referred to."""
+    citation: Citation | None = None
 
     def _in_state(self, state: str) -> int:
         return sum(cell.state == state for cell in self.cells)
