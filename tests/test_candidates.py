@@ -140,7 +140,7 @@ def test_the_page_shows_all_of_them_and_the_first_beside_the_chosen(root: Path) 
     assert 'Chosen of 11 by eye: <a href="a--pair-all.html">all 11</a>.' in page
     assert page.count("The first draw, nothing chosen: reading") == 2
     every = (root / "site/a--pair-all.html").read_text()
-    assert "Sample 7, the 8. of row 1, was chosen of 11 by eye." in every and "earlier version" not in every
+    assert "Sample 7 (row 1, place 8) was chosen of 11 by eye." in every and "earlier version" not in every
     assert "11 samples in rows of 8, each with 2 readings" in every
     generator = root / "generators/flat.py"
     generator.write_text(generator.read_text().replace("random()", "random() / 2"))
