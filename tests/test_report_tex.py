@@ -113,6 +113,7 @@ def test_lines_of_a_formula_are_lines() -> None:
         (r"a \\ b", False),
         (r"\frac{a \\ b}{c}", True),
         (r"\left( a \\ b \right)", True),
+        (r"\begin{equation} a \\ b \end{equation}", True),
     ):
         fault = Tex().fault(formula, display)
         assert fault and "new line" in fault[1] and formula[fault[0] :].startswith("\\\\")
