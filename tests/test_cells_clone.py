@@ -19,6 +19,8 @@ LATER = (
     "models/text.safetensors",
     "models/mnist-class.safetensors",
     "models/mnist-time.safetensors",
+    "models/mnist-flow-class.safetensors",
+    "models/mnist-flow-time.safetensors",
 )
 """What later pages brought, pictures and the words for them, and the weights for samples to come."""
 
