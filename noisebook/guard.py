@@ -57,6 +57,8 @@ def explained(error: Exception) -> tuple[int, str]:
         return BAD_INPUT, f"{error}\n{last}"
     if isinstance(error, GeneratorError):
         return BAD_INPUT, str(error)
+    if isinstance(error, MemoryError):
+        return UNFINISHED, "Error: out of memory. Fewer cells at a time: noisebook build --only ID"
     if isinstance(error, OSError):
         return UNFINISHED, f"Error: {_of_system(error)}"
     if type(error).__module__.partition(".")[0] == "noisebook":  # its message was written for a person

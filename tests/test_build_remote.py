@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import random
 import signal
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from noisebook.cells.record import FORMAT, parse
 from noisebook.cells.store import Store
 from noisebook.doctor import examine
 from noisebook.project import Project
@@ -24,7 +26,7 @@ from . import ensure_sshd
 from .conftest import Book
 from .servers import S3, Http, Sftp, free_port
 from .test_build_store import put
-from .test_cells_border import told
+from .test_cells_border import sealed, told
 
 
 @pytest.fixture(autouse=True)
@@ -351,6 +353,23 @@ def test_the_doctor_says_what_is_wrong_with_the_shared_store(book: Book) -> None
         ]
         assert finding.level == "wrong" and text in finding.found and finding.mend
         assert "verysecret" not in str(finding)
+
+
+def test_a_later_versions_record_there_is_overwritten_by_nobody(tmp_path: Path) -> None:
+    store = new_store(tmp_path / "one")
+    later, damaged = put(store, 1), put(store, 2)
+    remote = Remote(f"file://{tmp_path / 'shared'}")
+    assert remote.push(store, [later, damaged]).cells == 2
+    place = tmp_path / "shared" / "cells"
+    record = sealed({**json.loads((place / f"{later}.json").read_bytes()), "format": FORMAT + 1})
+    (place / f"{later}.json").write_bytes(record)
+    (place / f"{damaged}.json").write_bytes(b"x")
+    with told() as caught:
+        assert remote.push(store, [later, damaged], again=True).cells == 1
+    assert any("later version" in str(each.message) for each in caught)
+    assert (place / f"{later}.json").read_bytes() == record and parse(
+        damaged, (place / f"{damaged}.json").read_bytes()
+    )
 
 
 def test_a_shared_store_gives_no_more_than_was_asked_for(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from noisebook.cells import checks, fresh
-from noisebook.cells.folders import read_memo, write_memo
+from noisebook.cells.folders import read_memo, read_regular, write_memo
 from noisebook.cells.housekeeping import collect
 from noisebook.cells.record import NotARecord, check_components, parse
 from noisebook.cells.store import Store
+from noisebook.guard import explained
 from noisebook.models.lock import LOCK_NAME, MissingModel, known, read_lock
 from noisebook.project import Project
 from noisebook.render.assets import NOTES, NotOwn, Site
@@ -188,6 +190,23 @@ def test_a_site_writes_and_removes_nothing_behind_a_link(tmp_path: Path) -> None
     with pytest.raises(NotOwn, match="remove the link"):
         site.write()
     assert [path.name for path in mine.iterdir()] == ["letter.txt"]
+
+
+def test_a_small_file_takes_little_memory_whatever_it_might_hold(tmp_path: Path) -> None:
+    (tmp_path / "note").write_bytes(b"x" * 100)
+    tracemalloc.start()
+    try:
+        assert read_regular(tmp_path / "note", 1_000_000_000) == b"x" * 100
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_too_little_memory_is_told() -> None:
+    assert explained(MemoryError()) == (
+        1,
+        "Error: out of memory. Fewer cells at a time: noisebook build --only ID",
+    )
 
 
 @pytest.mark.parametrize(

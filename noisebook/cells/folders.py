@@ -76,7 +76,7 @@ def read_regular(path: Path, limit: int) -> bytes:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or found.st_size > limit:
             raise OSError(errno.EINVAL, f"not a regular file of at most {limit} bytes", str(path))
-        return file.read(limit)
+        return file.read(found.st_size + 1)[:limit]  # read(limit) would take that much memory at once
 
 
 def write_note(path: Path, data: bytes) -> None:

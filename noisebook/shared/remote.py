@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from noisebook.cells.contract import canonical
 from noisebook.cells.entries import Entry
 from noisebook.cells.plan import Planned, work
-from noisebook.cells.record import LARGEST, LARGEST_OUTPUT, LARGEST_REACHED, NotARecord, Record, parse
+from noisebook.cells.record import LARGEST, LARGEST_OUTPUT, LARGEST_REACHED, Newer, NotARecord, Record, parse
 from noisebook.cells.store import Absent, Store
 from noisebook.shared.connection import READ_ONLY, Connection, Unreachable
 
@@ -134,6 +134,8 @@ class Remote(Connection):
                 if local:
                     there -= self._lacking_local(store, there.intersection(todo))
                 todo = [key for key in todo if key not in there]
+            else:
+                todo = [key for key in todo if not self._is_newer(key)]
             for key in todo:
                 try:
                     files = list(_files(store, key, local=local))
@@ -152,6 +154,18 @@ class Remote(Connection):
             done.left.extend(todo[done.cells + len(done.left) :])
             done.reason = str(error)
         return done
+
+    def _is_newer(self, key: str) -> bool:
+        """Whether a later version's record of the cell is there, which nobody overwrites."""
+        name = f"cells/{key}.json"
+        try:
+            parse(key, self.many({name: LARGEST}).get(name, b""))
+        except Newer as error:
+            warnings.warn(f"{name} in the store at {self} {error}: it is left alone", stacklevel=2)
+            return True
+        except NotARecord:  # damaged, or not there
+            return False
+        return False
 
     def _lacking_local(self, store: Store, keys: Iterable[str]) -> set[str]:
         """Those of the cells that have a local output here and not there."""
