@@ -168,7 +168,7 @@ def show(value: Any) -> str:
 
 @cli.command()
 @click.argument("names", nargs=-1, metavar="[ID...]")
-@click.option("--sample", type=int, help="Only this many cells, evenly spread.")
+@click.option("--sample", type=click.IntRange(1), help="Only this many cells, evenly spread.")
 def verify(names: tuple[str, ...], sample: int | None) -> None:
     """Compute cached cells again and compare; only the verdicts are kept, for the site."""
     from noisebook.cells import checks

@@ -14,7 +14,7 @@ from noisebook.cells.registry import Registry
 from noisebook.report.files import InputFiles
 from noisebook.report.load import load_report
 from noisebook.report.model import BadInput
-from noisebook.report.scaffold import GENERATOR, new_generator, new_section
+from noisebook.report.scaffold import GENERATOR, new_generator, new_section, write_new
 from noisebook.report.schema import FigureEntry, Layout, ReportFile, SectionFile
 from noisebook.report.starter import new_report
 from tests.test_report_load import SHORT, load, make_report
@@ -233,6 +233,8 @@ def test_what_stands_in_the_way_is_told(tmp_path):
     with pytest.raises(BadInput, match="tests is not a folder"):
         new_generator(root, "rings")
     assert not (root / "generators/rings.py").exists()
+    with pytest.raises(BadInput, match="/dev/null is not a folder"):
+        write_new(Path("/dev/null/report"), {Path("/dev/null/report/report.yaml"): ""})
 
 
 def test_generators_that_are_no_files_are_not_opened(tmp_path):

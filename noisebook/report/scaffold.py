@@ -175,7 +175,7 @@ def write_new(root: Path, files: dict[Path, str | bytes]) -> None:
             _refuse(path.relative_to(root).as_posix(), "this file exists already", "choose another name")
         for folder in path.parents:
             if os.path.lexists(folder) and not folder.is_dir():
-                name = folder.relative_to(root).as_posix()
+                name = folder.relative_to(root) if folder.is_relative_to(root) else folder
                 _refuse(path.relative_to(root).as_posix(), f"{name} is not a folder", "move it away")
     for path, content in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
