@@ -40,6 +40,25 @@ def test_the_documented_example_is_the_one_that_is_written_and_works(tmp_path):
     assert all((outputs[0].width, outputs[0].height) == (64, 64) for _, outputs in drawn)
 
 
+def test_the_documented_plot_is_drawn_and_its_test_passes(tmp_path):
+    page = (DOCS / "generators.md").read_text()
+    blocks = [block.partition("```")[0] for block in page.split("```python\n")[1:]]
+    [generator] = [block for block in blocks if "matplotlib.figure" in block]
+    [test] = [block for block in blocks if "def test_the_curve_falls" in block]
+    root = make_report(tmp_path, decay="---\ntitle: Decay\ngenerator: decay\n---\nIt falls.\n")
+    (root / "generators/decay.py").write_text(generator)
+    (root / "tests").mkdir()
+    names = {"Registry": Registry, "Path": Path, "__file__": str(root / "tests" / "test_decay.py")}
+    exec(test, names)
+    names["test_the_curve_falls"]()
+    [figure] = load(root).sections[0].figures
+    for _, outputs in Registry(root).get("decay").run(figure.cells, context=None):
+        assert [output.name for output in outputs] == ["picture", "strip", "curve", "levels", "half-life"]
+        plot, strip, *_ = outputs
+        assert (plot.width, plot.height) == (600, 375)
+        assert (strip.width, strip.height) == (1000, 16)
+
+
 def test_links_of_the_documentation_lead_somewhere():
     for page in DOCS.glob("*.md"):
         text = re.sub(r"```.*?```|`[^`\n]+`", "", page.read_text(), flags=re.DOTALL)
