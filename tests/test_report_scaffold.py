@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -281,12 +282,12 @@ def test_the_tutorial_works_as_it_is_written(tmp_path):
     """From an empty folder: its commands, its Python and its YAML."""
     page = (DOCS / "start.md").read_text()
     commands = [
-        line.removeprefix("noisebook ").split()
+        shlex.split(line.removeprefix("noisebook "))
         for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
         for line in block.splitlines()
         if line.startswith("noisebook ")
     ]
-    init, build, new, serve = commands
+    init, build, new, serve, *more = commands
     assert (init[0], build, new[0], serve) == ("init", ["build"], "new", ["serve"])
     assert run(tmp_path, *init)[0] == 0
     root = tmp_path / init[1]
@@ -307,6 +308,10 @@ def test_the_tutorial_works_as_it_is_written(tmp_path):
     status, said = run(root, "build")
     assert status == 0 and "computed 4, cached 3" in said
     assert 'alt="8 grey waves."' in (root / "site" / "rings.html").read_text()
+    for command in more:
+        if "--draft" not in command:  # it draws with a model
+            assert run(root, *command)[0] == 0, command
+    assert (root / "rings.zip").is_file()
 
 
 def test_a_new_report_is_whole_and_never_written_over_another(tmp_path):
