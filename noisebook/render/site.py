@@ -72,6 +72,8 @@ class _Sections:
         works = bibliography.parse(read_text(report.root, name, default=""), name)
         self.written = Written(report, list(map(Page, report.sections)), works)
         self.writer = self.written.writer(site, Values(figures, keep_stale=keep_stale))
+        title = self.writer.title(report.title, Position("report.yaml"))[1]
+        self.named = replace(report, title=title)  # its formulas in words
         self.numbers: dict[str, int] = {}
         self.written.targets |= {name: Target(name, "") for name in report.unread}
         for page in self.written.pages:
@@ -134,7 +136,7 @@ class _Sections:
             page.figures.append(shown)
             shown.cards = cards([shown], self.site)[:3]
             shown.citation = bibliography.of_figure(
-                self.written.report, figure.id, shown.number, section.title, f"{page.href}#fig-{figure.id}"
+                self.named, figure.id, shown.number, section.title, f"{page.href}#fig-{figure.id}"
             )
             if shown.live and not self.live:
                 self.live = self.theme.live()
