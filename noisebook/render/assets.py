@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from noisebook.cells.folders import LARGEST_NOTE, parse_json, read_regular
+from noisebook.cells.folders import LARGEST_NOTE, read_regular
 
 NOTES = ".noisebook.json"
 """The names of the files that we wrote, so that only they are ever removed."""
@@ -20,10 +20,20 @@ class NotOwn(Exception):
     """A file of the site would be written outside it."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Notes:
-    files: dict[str, str]
-    rules: int = 0
+def _notes(path: Path) -> dict[str, Any]:
+    """What an earlier build noted of its site; raises ValueError where that is anything else.
+
+    Without a schema: an edit of words is on its page before what checks schemas is imported.
+    """
+    try:
+        notes = json.loads(read_regular(path, LARGEST_NOTE))
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    if type(notes) is not dict or type(files := notes.get("files")) is not dict:
+        raise ValueError("no names of files")
+    if not all(type(digest) is str for digest in files.values()):
+        raise ValueError("a digest is no text")
+    return notes
 
 
 class Site:
@@ -33,9 +43,9 @@ class Site:
         self.out = out
         self._files: dict[str, bytes | None] = {}
         try:
-            found: _Notes = parse_json(read_regular(out / NOTES, LARGEST_NOTE), _Notes)
-            self._before = {name: digest for name, digest in found.files.items() if self._own(name)}
-            self._kept = found.rules == RULES
+            found = _notes(out / NOTES)
+            self._before = {name: digest for name, digest in found["files"].items() if self._own(name)}
+            self._kept = found.get("rules") == RULES
         except (OSError, ValueError):
             self._before, self._kept = {}, False
 
