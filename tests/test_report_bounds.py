@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from noisebook.cells.registry import Registry
-from noisebook.render import site
+from noisebook.render import pages
 from noisebook.report.load import load_report
 from noisebook.report.model import SHOWN, BadInput, Problem, Problems
 from noisebook.report.parse import parse_yaml
@@ -181,9 +181,9 @@ def test_no_page_is_written_over_another(tmp_path: Path) -> None:
 
 
 def test_every_page_of_the_site_is_reserved() -> None:
-    pages = re.findall(r'"([a-z0-9]+)\.html"', Path(site.__file__).read_text())
-    assert {"index", "print", "credits"} <= set(pages)
-    assert set(pages) - {"section", "part", "figure"} <= set(RESERVED)
+    names = re.findall(r'"([a-z0-9]+)\.html"', Path(pages.__file__).read_text())
+    assert {"index", "print", "credits"} <= set(names)
+    assert set(names) - {"section", "part", "samples"} <= set(RESERVED)
 
 
 def test_no_section_has_a_line_break_in_its_name(tmp_path: Path) -> None:

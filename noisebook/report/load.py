@@ -73,7 +73,9 @@ def load_report(
     readable = [draft for draft in order if draft.readable or not draft.problems]
     report = _report(root, config, readable, drawn)
     if told:
+        # Whether a reference leads somewhere is told above, or cannot be said before all can be read.
         names = [name for draft in unread for name in (draft.slug, *draft.ids)]
+        names += (span.value for draft in drafts for span, _ in draft.references() if span.kind == "ref")
         raise BadInput(list(dict.fromkeys(told)), replace(report, unread=tuple(names)))
     return report
 
