@@ -264,7 +264,7 @@ def test_unknown_models_are_told(book: Book) -> None:
 
     assert {cell.models["stage1"] for cell in planned(book)} == {"exact/stage1"}, "every report knows it"
     book.edit("generators/tile.py", '"stage1": ""', '"stage3": ""')
-    with pytest.raises(BadInput, match="exact/stage3"):
+    with pytest.raises(BadInput, match="'exact' has no stage3, only exact/stage1, exact/stage2"):
         planned(book)
     assert issubclass(PlanError, Exception)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from noisebook.cells import rates
+from noisebook.cells.folders import RATES
 
 from .conftest import Book
 
@@ -45,7 +46,7 @@ def test_a_draft_says_nothing_of_whole_cells(book: Book) -> None:
 def test_what_is_kept_may_be_anything(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("NOISEBOOK_CACHE_DIR", str(tmp_path))
     for text in ("", "[]", '{"tile": "fast"}'):
-        (tmp_path / rates.NAME).write_text(text)
+        (tmp_path / RATES).write_text(text)
         assert rates.rates([]) == {}
     rates.note("tile", 10, 5)
     assert rates.rates([]) == {"tile": 2.0}

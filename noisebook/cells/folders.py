@@ -16,6 +16,8 @@ from typing import Any
 LARGEST_NOTE = 1_000_000_000
 TEMPLATES = "templates"
 """Of the user's cache folder: compiled templates."""
+RATES = "rates.json"
+"""Of the user's cache folder: what this machine has measured. No page shows it."""
 _PACKAGE = Path(__file__).parents[1]
 EMBEDDED = _PACKAGE / "embedded" if (_PACKAGE / "embedded").is_dir() else _PACKAGE.parent / "models"
 """Noisebook's own lock file's folder, and in its repository that of its models."""

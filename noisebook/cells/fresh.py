@@ -198,13 +198,13 @@ def _at_once(path: str, flags: int) -> int:
 
 def besides(root: Path, opened: Iterable[str]) -> list[str]:
     """Of the files and folders that a build opened, those that the walk over the report does not see."""
-    from noisebook.cells.folders import TEMPLATES, user_cache
+    from noisebook.cells.folders import RATES, TEMPLATES, user_cache
 
     top = os.path.abspath(root)
     installed = [place for place in sys.path if place.endswith("-packages")]  # see _surroundings
     python = (sys.prefix, sys.base_prefix, *installed)
-    made = os.path.join(user_cache(), TEMPLATES)
-    walked = (*python, made, os.path.join(top, ".noisebook"), "/proc", "/sys", "/dev", *OURS)
+    made = [os.path.join(user_cache(), name) for name in (TEMPLATES, RATES)]
+    walked = (*python, *made, os.path.join(top, ".noisebook"), "/proc", "/sys", "/dev", *OURS)
     result = set()
     for path in opened:
         inside = path == top or path.startswith(top + os.sep)

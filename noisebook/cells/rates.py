@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from noisebook.cells.folders import read_memo, user_cache, write_memo
+from noisebook.cells.folders import RATES, read_memo, user_cache, write_memo
 from noisebook.cells.plan import Planned
 
-NAME = "rates.json"
 FADES = 0.8
 """Of earlier measurements, this part stays when a new one comes: the machine's load changes."""
 
@@ -21,10 +20,10 @@ def note(generator: str, seconds: float, guessed: float) -> None:
     """Keep what some cells took on this machine, and what was guessed for them (s)."""
     if guessed <= 0:
         return
-    kept = read_memo(user_cache() / NAME) or {}
+    kept = read_memo(user_cache() / RATES) or {}
     before = _pair(kept.get(generator))
     kept[generator] = [FADES * before[0] + seconds, FADES * before[1] + guessed]
-    write_memo(user_cache() / NAME, kept)
+    write_memo(user_cache() / RATES, kept)
 
 
 def rates(finished: Iterable[Planned]) -> Mapping[str, float]:
@@ -39,7 +38,7 @@ def rates(finished: Iterable[Planned]) -> Mapping[str, float]:
             found = sums.setdefault(cell.generator.name, [0.0, 0.0])
             found[0] += entry.seconds
             found[1] += 60 * cell.cell.minutes
-    kept = read_memo(user_cache() / NAME) or {}
+    kept = read_memo(user_cache() / RATES) or {}
     sums |= {name: pair for name in kept if (pair := _pair(kept[name]))[1] > 0}
     return {name: seconds / guessed for name, (seconds, guessed) in sums.items() if guessed > 0}
 
