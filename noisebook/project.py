@@ -280,6 +280,12 @@ class Project:
         """The keys of all cells of all figures, and of what they need."""
         return set(everything(cell for cells in self.planned.values() for cell in cells))
 
+    @property
+    def earlier(self) -> set[str]:
+        """The keys of finished cells that ``adopt`` could carry over to cells that are not."""
+        cells = everything(cell for cells in self.planned.values() for cell in cells).values()
+        return {key for cell in cells if not cell.cached for key in self.store.same_identity(cell.components)}
+
 
 def opened(root: Path, place: str | None) -> Project:
     """A report as a worker on another machine opens it."""

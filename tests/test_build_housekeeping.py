@@ -185,3 +185,13 @@ def test_a_build_and_gc_keep_to_the_size(book: Book) -> None:
         assert "would drop 1 local objects" in book.run("gc", "--local-size", "9kB").stdout and state.exists()
         assert "dropped 1 local objects" in make().stdout and not state.exists()
     assert book.run("gc", NOISEBOOK_LOCAL_SIZE="much").returncode == 2
+
+
+def test_what_could_be_carried_over_is_kept_until_it_is(book: Book) -> None:
+    """An edit makes cells stale: their records, and what these needed, are what `adopt` begins with."""
+    book.tiles([1])
+    book.build()
+    book.edit("generators/tile.py", "_paint.paint(value)", "_paint.paint(1 * value)")
+    assert "would drop 0 cells" in book.run("gc").stdout
+    book.build()
+    assert "would drop 1 cells" in book.run("gc").stdout
