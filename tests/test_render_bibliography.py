@@ -163,3 +163,8 @@ def test_a_large_file_takes_no_time_to_speak_of(piece: str) -> None:
     for opening in ("@a{b,title={", "@a{b,author={", '@a{b,c="', ""):
         read_or_told(opening + piece * (200_000 // len(piece)))
     assert time.process_time() - begin < 20
+
+
+def test_a_single_author_has_no_comma_before_et_al() -> None:
+    one = parse("@misc{a, author = {Schön, Bernd and others}, title = {T}}", "x.bib")["a"]
+    assert one.authors == ["Bernd Schön et al."]

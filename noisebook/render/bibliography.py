@@ -56,8 +56,11 @@ class Work:
 
     @property
     def authors(self) -> list[str]:
-        """Names as they are read, given name first."""
-        return [f"{given} {family}".strip() for given, family in self.people] + ["et al."] * self.more
+        """Names as they are read, given name first; after a single one "et al." is no item of its own."""
+        names = [f"{given} {family}".strip() for given, family in self.people]
+        if not self.more:
+            return names
+        return [f"{names[0]} et al."] if len(names) == 1 else [*names, "et al."]
 
     @property
     def names(self) -> str:
