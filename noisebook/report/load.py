@@ -75,7 +75,9 @@ def load_report(
     if told:
         # Whether a reference leads somewhere is told above, or cannot be said before all can be read.
         names = [name for draft in unread for name in (draft.slug, *draft.ids)]
-        names += (span.value for draft in drafts for span, _ in draft.references() if span.kind == "ref")
+        known = {name for draft in drafts for name in (draft.slug, *draft.ids)}
+        asked = {span.value for draft in drafts for span, _ in draft.references() if span.kind == "ref"}
+        names += sorted(asked - known)
         raise BadInput(list(dict.fromkeys(told)), replace(report, unread=tuple(names)))
     return report
 
