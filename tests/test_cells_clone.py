@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -23,6 +24,8 @@ LATER = (
     "models/mnist-flow-time.safetensors",
 )
 """What later pages brought, pictures and the words for them, and the weights for samples to come."""
+LATER_FIGURES = ("flow-", "guidance-rules", "gallery-", "logo", "anagram-failing")
+"""How figures of later pages begin, flow matching's and the gallery's: what they show counts with them."""
 
 
 def packed() -> dict[str, int]:
@@ -41,9 +44,20 @@ def packed() -> dict[str, int]:
     return {path: int(size) for size, _, path in sizes}
 
 
+def shown_later() -> set[str]:
+    """The paths of the objects that no cell of the first pages names."""
+    objects: dict[bool, set[str]] = {True: set(), False: set()}
+    for path in (ROOT / "cache" / "cells").glob("*.json"):
+        record = json.loads(path.read_bytes())
+        later = record["provenance"]["figure"].startswith(LATER_FIGURES)
+        objects[later] |= {f"cache/objects/{output['sha256']}" for output in record["outputs"]}
+    return objects[True] - objects[False]
+
+
 def test_a_clone_stays_within_its_budget() -> None:
     sizes = packed()
-    first = sum(size for path, size in sizes.items() if path not in LATER)
+    later = {*LATER, *shown_later()}
+    first = sum(size for path, size in sizes.items() if path not in later)
     largest = sorted(((size, path) for path, size in sizes.items()), reverse=True)[:5]
     assert first <= BUDGET, f"{first / 1e6:.1f} MB; the largest: {largest}"
     assert sum(sizes.values()) <= WITH_LATER_PAGES
