@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from noisebook.building import Built, check_embeddings
 from noisebook.cells.contract import Cell, Labelled
 from noisebook.cells.folders import write_atomically
-from noisebook.cells.names import SHIPPED, suggest
+from noisebook.cells.names import SHIPPED
 from noisebook.cells.plan import Planned, work
 from noisebook.cells.run import NeededCell, execute
 from noisebook.cells.store import Store
@@ -87,7 +87,7 @@ def draw(book: Project, name: str, count: int) -> Candidates:
 
     Raises BadInput for a figure that has no samples, or several pictures for each, and Unfinished.
     """
-    section, figure = _find(book, name)
+    section, figure = book.figure(name)
     generator = book.registry.get(figure.generator)
     asked = figure.params.model_dump(mode="json")
     if "samples" not in asked:
@@ -112,14 +112,6 @@ def draw(book: Project, name: str, count: int) -> Candidates:
             outcome = execute(todo, book.models, watching, errors=book.notes / "errors")
         Built(outcome).check()
     return Candidates(section, figure, found)
-
-
-def _find(book: Project, name: str) -> tuple[Section, Figure]:
-    found = {figure.id: (section, figure) for section, figure in book.figures()}
-    if name not in found:
-        hint = suggest(name, tuple(found), "figures")
-        raise BadInput([Problem(Position("command line"), f"no figure is called {name!r}", hint)])
-    return found[name]
 
 
 def _refuse(figure: Figure, message: str, hint: str = "") -> NoReturn:

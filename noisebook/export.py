@@ -18,13 +18,12 @@ import yaml
 
 from noisebook.building import Unfinished
 from noisebook.cells import checks
-from noisebook.cells.names import suggest
 from noisebook.cells.plan import Planned, everything
 from noisebook.cells.planner import module_file
 from noisebook.models.lock import LOCK_NAME
 from noisebook.project import Project
 from noisebook.render.formats import SUFFIXES, duration
-from noisebook.report.model import BadInput, Figure, Position, Problem, quote
+from noisebook.report.model import Figure
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time of every file in an archive."""
@@ -63,10 +62,7 @@ noisebook build      # writes site/index.html
 
 def export(book: Project, name: str) -> bytes:
     """The archive of the figure ``name``. Raises BadInput; Unfinished where a cell is missing."""
-    figures = {figure.id: figure for _, figure in book.figures()}
-    if (figure := figures.get(name)) is None:
-        hint = suggest(name, tuple(figures), "figures")
-        raise BadInput([Problem(Position("command line"), f"no figure is called {quote(name)}", hint)])
+    _, figure = book.figure(name)
     cells = book.planned[figure.id]
     if missing := [cell.cell.id for cell in cells if not cell.cached]:
         raise Unfinished(f"{len(missing)} cells are missing ({', '.join(missing[:5])}): noisebook build")
@@ -93,9 +89,10 @@ def _files(book: Project, figure: Figure, cells: Sequence[Planned]) -> Iterator[
     if (lock := book.root / LOCK_NAME).is_file():
         yield LOCK_NAME, lock.read_bytes()
     yield from _code(book, every.values())
-    yield from _records(every.values())
+    known = checks.read(book.store.place)
+    yield from _records(every.values(), known)
     yield from _pictures(cells)
-    yield "README.md", _readme(book, figure, cells, every.values(), [name for name, _ in inputs])
+    yield "README.md", _readme(book, figure, len(cells), list(every.values()), [n for n, _ in inputs], known)
 
 
 def _report(book: Project) -> dict[str, Any]:
@@ -143,7 +140,7 @@ def _code(book: Project, cells: Iterable[Planned]) -> Iterator[tuple[str, bytes]
             )
 
 
-def _records(cells: Iterable[Planned]) -> Iterator[tuple[str, bytes]]:
+def _records(cells: Iterable[Planned], known: Mapping[str, checks.Check]) -> Iterator[tuple[str, bytes]]:
     """The cells as the store has them, and the verdicts on them."""
     found: dict[str, checks.Check] = {}
     for cell in cells:
@@ -156,7 +153,7 @@ def _records(cells: Iterable[Planned]) -> Iterator[tuple[str, bytes]]:
                 yield f"cache/objects/{output.sha256}", store.open(output)
         if record.reached and (path := store.place / "objects" / record.reached).is_file():
             yield f"cache/objects/{record.reached}", path.read_bytes()
-        if check := checks.read(store.place).get(cell.key):
+        if check := known.get(cell.key):
             found[cell.key] = check
     if found:
         value = {"format": checks.FORMAT, "cells": {key: asdict(check) for key, check in found.items()}}
@@ -173,35 +170,34 @@ def _pictures(cells: Sequence[Planned]) -> Iterator[tuple[str, bytes]]:
 def _readme(
     book: Project,
     figure: Figure,
-    cells: Sequence[Planned],
-    every: Iterable[Planned],
+    shown: int,
+    every: Sequence[Planned],
     inputs: Sequence[str],
+    known: Mapping[str, checks.Check],
 ) -> bytes:
-    every = list(every)
     models = sorted({name for cell in every for name in cell.models.values()})
     told = [
         f"- `{name}`, revision {book.lock[name].get('revision', '–')}: "
         + ", ".join(f"{file} {sha[:12]}" for file, sha in sorted(book.lock[name]["files"].items()))
         for name in models
     ]
-    found = checks.read(cells[0].store.place) if cells else {}
     text = README.format(
         title=figure.id,
         figure=figure.id,
         report=book.report.title,
-        cells=len(cells),
+        cells=shown,
         generator=figure.generator,
         version=metadata.version("noisebook"),
         inputs="".join(f"| `{name}` | an input |\n" for name in inputs),
         models="\n".join(told) or "None.",
-        table="\n".join(_row(cell, found) for cell in every),
+        table="\n".join(_row(cell, known) for cell in every),
     )
     return text.encode()
 
 
-def _row(cell: Planned, found: Mapping[str, checks.Check]) -> str:
+def _row(cell: Planned, known: Mapping[str, checks.Check]) -> str:
     made: Mapping[str, Any] = cell.record.provenance if cell.record else {}
-    check = found.get(cell.key)
+    check = known.get(cell.key)
     verdict = f"{'agrees' if check.agrees else 'DIFFERS'}: {check.how} ({check.date})" if check else "not yet"
     where = ", ".join(filter(None, [str(made.get("device", "")), str(made.get("processor", ""))]))
     name = f"{cell.generator.name}/{cell.cell.id}"

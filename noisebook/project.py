@@ -20,7 +20,7 @@ from noisebook.cells.store import Store
 from noisebook.models import library, tasks
 from noisebook.models.lock import AUTO, HINTS, Entry, Models, automatic, hint_for, known
 from noisebook.report.load import load_report
-from noisebook.report.model import BadInput, Figure, Position, Problem, Report, Section
+from noisebook.report.model import BadInput, Figure, Position, Problem, Report, Section, quote
 from noisebook.report.overrides import Overrides, override, read_overrides
 
 if TYPE_CHECKING:
@@ -195,6 +195,14 @@ class Project:
     def figures(self) -> Iterable[tuple[Section, Figure]]:
         return ((section, figure) for section in self.report.sections for figure in section.figures)
 
+    def figure(self, name: str) -> tuple[Section, Figure]:
+        """The figure called ``name``, and the section that it stands in. Raises BadInput."""
+        found = {figure.id: (section, figure) for section, figure in self.figures()}
+        if name not in found:
+            hint = suggest(name, tuple(found), "figures")
+            raise BadInput([Problem(Position("command line"), f"no figure is called {quote(name)}", hint)])
+        return found[name]
+
     @cached_property
     def planned(self) -> dict[str, list[Planned]]:
         """The cells of every figure, in reading order; what is built apart, in a store of its own."""
@@ -271,20 +279,25 @@ class Project:
         return everything(cell for cells in self.select(names).values() for cell in cells)
 
     @cached_property
+    def everything(self) -> Mapping[str, Planned]:
+        """All cells of all figures, and all that they need, by key, needs first."""
+        return everything(cell for cells in self.planned.values() for cell in cells)
+
+    @cached_property
     def rates(self) -> Mapping[str, float]:
         """How long cells take here, see :mod:`noisebook.cells.rates`."""
-        return rates(everything(cell for cells in self.planned.values() for cell in cells).values())
+        return rates(self.everything.values())
 
     @cached_property
     def used(self) -> set[str]:
         """The keys of all cells of all figures, and of what they need."""
-        return set(everything(cell for cells in self.planned.values() for cell in cells))
+        return set(self.everything)
 
     @property
     def earlier(self) -> set[str]:
         """The keys of finished cells that ``adopt`` could carry over to cells that are not."""
-        cells = everything(cell for cells in self.planned.values() for cell in cells).values()
-        return {key for cell in cells if not cell.cached for key in self.store.same_identity(cell.components)}
+        missing = (cell for cell in self.everything.values() if not cell.cached)
+        return {key for cell in missing for key in self.store.same_identity(cell.components)}
 
 
 def opened(root: Path, place: str | None) -> Project:

@@ -21,6 +21,7 @@ from noisebook.cells.planner import Planner
 from noisebook.project import Project
 from noisebook.render.again import rewrite
 from noisebook.render.site import render_site
+from noisebook.render.theme import PACKAGED, has_own_pages
 from noisebook.report.model import BadInput
 
 from .sample_report import compute, write_report
@@ -95,6 +96,16 @@ def test_an_edit_of_words_imports_neither_the_planner_nor_what_checks_its_input(
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=finished, capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "set()", done.stdout + done.stderr
+
+
+def test_our_own_templates_are_not_those_of_a_report(tmp_path: Path) -> None:
+    """Nor are they where the report stands in the repository that has them."""
+    assert not has_own_pages(PACKAGED.parent) and not has_own_pages(tmp_path)
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates" / "own.css").touch()
+    assert not has_own_pages(tmp_path)
+    (tmp_path / "templates" / "section.html").touch()
+    assert has_own_pages(tmp_path)
 
 
 def test_a_number_that_was_quoted_before_is_quoted_again(finished: Path) -> None:

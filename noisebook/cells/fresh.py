@@ -220,7 +220,7 @@ def besides(root: Path, opened: Iterable[str]) -> list[str]:
 def remember(
     root: Path, before: str, summary: str, opened: Iterable[str], started: int, kept: bytes = b""
 ) -> None:
-    """The site is finished: keep what everything looks like, and ``kept`` for :func:`last_kept`.
+    """The site is finished: keep what everything looks like, and ``kept`` for :attr:`Now.kept`.
 
     ``before`` is the digest of the inputs from before they were read, at ``started`` (ns): had one changed
     meanwhile, the site would not show it.

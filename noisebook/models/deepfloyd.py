@@ -23,11 +23,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from noisebook.cells.folders import user_cache
 from noisebook.diffusion.denoiser import Denoiser, Enlarge, Prompt
 from noisebook.diffusion.schedules import forward
 from noisebook.models.embeddings import Embeddings
-from noisebook.models.encoders import PARTS, TextEncoder, identity_of
+from noisebook.models.encoders import PARTS, TextEncoder, pinned
 from noisebook.models.hub import fetch, located, read_config, schedule
 from noisebook.models.lock import Entry, MissingModel, pin
 from noisebook.models.network import Network
@@ -147,7 +146,7 @@ def load(name: str, entry: Entry, root: Path) -> DeepFloyd:
 def encoder_in(folder: Path, entry: Entry, root: Path, settings: Settings) -> TextEncoder:
     """What reads prompts for an entry whose files lie in ``folder``; it comes with stage I, both share it."""
     place = root / entry["text_folder"] if entry.get("text_folder") else folder
-    return TextEncoder(place, identity_of(entry, place), user_cache() / "prompts", settings)
+    return pinned(entry, place, settings)
 
 
 def encoder_of(name: str, entry: Entry, root: Path) -> TextEncoder:

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from noisebook.cells.folders import user_cache
 from noisebook.diffusion.denoiser import check_finite
 from noisebook.models.hub import read_config
 from noisebook.models.lock import Entry, MissingModel, digest
@@ -158,6 +159,11 @@ class TextEncoder:
     def mask(self, text: str) -> Tensor:
         """(tokens,) bool: which tokens of a known prompt are not padding."""
         return self._known[self.reading.prepare(text)]["mask"]
+
+
+def pinned(entry: Entry, folder: Path, settings: Settings, reading: Reading = T5) -> TextEncoder:
+    """What reads prompts for an entry of the lock file whose encoder lies in ``folder``."""
+    return TextEncoder(folder, identity_of(entry, folder), user_cache() / "prompts", settings, reading)
 
 
 def identity_of(entry: Entry, folder: Path) -> str:

@@ -17,10 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from noisebook.cells.folders import user_cache
 from noisebook.diffusion.denoiser import Denoiser, Prompt
 from noisebook.diffusion.schedules import implied_noise
-from noisebook.models.encoders import QWEN, TextEncoder, identity_of
+from noisebook.models.encoders import QWEN, TextEncoder, pinned
 from noisebook.models.hub import located, read_config
 from noisebook.models.lock import Entry, MissingModel
 from noisebook.models.network import Network
@@ -119,5 +118,4 @@ def opened(folder: Path, settings: Settings) -> PRXPixel:
 def load(name: str, entry: Entry, root: Path) -> PRXPixel:
     """The model that ``entry`` of the lock file pins. Raises MissingModel."""
     folder, settings = located(name, entry, root), from_environment()
-    text = TextEncoder(folder, identity_of(entry, folder), user_cache() / "prompts", settings, QWEN)
-    return PRXPixel(folder, text, settings)
+    return PRXPixel(folder, pinned(entry, folder, settings, QWEN), settings)

@@ -14,10 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from noisebook.cells.folders import user_cache
 from noisebook.diffusion.denoiser import Prompt
 from noisebook.diffusion.latents import LatentDenoiser
-from noisebook.models.encoders import CLIP, TextEncoder, identity_of
+from noisebook.models.encoders import CLIP, TextEncoder, pinned
 from noisebook.models.hub import located, read_config, schedule
 from noisebook.models.lock import Entry, MissingModel
 from noisebook.models.network import Network
@@ -128,5 +127,4 @@ def opened(folder: Path, settings: Settings) -> StableDiffusion:
 def load(name: str, entry: Entry, root: Path) -> StableDiffusion:
     """The model that ``entry`` of the lock file pins. Raises MissingModel."""
     folder, settings = located(name, entry, root), from_environment()
-    text = TextEncoder(folder, identity_of(entry, folder), user_cache() / "prompts", settings, CLIP)
-    return StableDiffusion(folder, text, settings)
+    return StableDiffusion(folder, pinned(entry, folder, settings, CLIP), settings)

@@ -22,7 +22,7 @@ from noisebook.render.assets import Site
 from noisebook.render.formats import summary
 from noisebook.render.pages import Written
 from noisebook.render.styles import Styles
-from noisebook.render.theme import Theme
+from noisebook.render.theme import Theme, has_own_pages
 from noisebook.report.model import BadInput, Position, Problem
 from noisebook.report.reader import Source, read_text
 from noisebook.report.texts import fences, read_body
@@ -54,7 +54,7 @@ def kept(written: Written, cached: int, missing: str) -> bytes:
     deliverables.
     """
     report = written.report
-    if report.deliverables or any((report.root / "templates").glob("*.html")):
+    if report.deliverables or has_own_pages(report.root):
         return b""
     fronts = {}
     for page in written.pages:

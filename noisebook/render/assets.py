@@ -42,6 +42,7 @@ class Site:
     def __init__(self, out: Path) -> None:
         self.out = out
         self._files: dict[str, bytes | None] = {}
+        self._within: dict[Path, bool] = {}
         try:
             found = _notes(out / NOTES)
             self._before = {name: digest for name, digest in found["files"].items() if self._own(name)}
@@ -51,11 +52,13 @@ class Site:
 
     def _own(self, name: str) -> bool:
         """Whether a file of that name lies in the site, and no link leads from there to another place."""
-        try:
-            folder = (self.out / name).parent.resolve()
-            return folder.is_relative_to(self.out.resolve()) and ".." not in name.split("/")
-        except (OSError, RuntimeError, ValueError):
-            return False
+        folder = (self.out / name).parent
+        if folder not in self._within:
+            try:
+                self._within[folder] = folder.resolve().is_relative_to(self.out.resolve())
+            except (OSError, RuntimeError, ValueError):
+                self._within[folder] = False
+        return self._within[folder] and ".." not in name.split("/")
 
     def keep(self, name: str) -> bool:
         """Keep an asset, whose name tells its content, if it stands there already; whether it does."""

@@ -299,33 +299,35 @@ class Citation:
 def of_report(report: Report) -> str:
     """How to cite the report, from CITATION.cff's year and report.yaml."""
     url = report.base_url or str(report.extra.get("repository", ""))
-    return _misc(slug(report.title), report.title, report, url)
+    return _misc(slug(report.title), report.title, report, year_of(report), url)
 
 
-def of_figure(report: Report, figure: str, number: int, section: str, href: str) -> Citation:
+def of_figure(report: Report, year: str, figure: str, number: int, section: str, href: str) -> Citation:
     """How to cite a figure; ``section`` is the title of the page ``href`` that it stands on."""
     address = f"{report.base_url.rstrip('/')}/{href}" if report.base_url else href
     title = f"Figure {number}: {section}"
     people = f"{', '.join(report.authors)}. " if report.authors else ""
-    words = f"{people}{title}. In: {report.title}, {_year(report)}. {address}"
+    words = f"{people}{title}. In: {report.title}, {year}. {address}"
     url = address if report.base_url else ""
-    bibtex = _misc(f"{slug(report.title)}-{figure}", title, report, url, howpublished=f"In: {report.title}")
+    key = f"{slug(report.title)}-{figure}"
+    bibtex = _misc(key, title, report, year, url, howpublished=f"In: {report.title}")
     return Citation(address, words, bibtex)
 
 
-def _misc(key: str, title: str, report: Report, url: str, **more: str) -> str:
+def _misc(key: str, title: str, report: Report, year: str, url: str, **more: str) -> str:
     fields = {
         "title": f"{{{title}}}",
         "author": " and ".join(report.authors),
         **more,
-        "year": _year(report),
+        "year": year,
         "url": url,
     }
     lines = "".join(f"  {name:<6} = {{{value}}},\n" for name, value in fields.items() if value)
     return f"@misc{{{key},\n{lines}}}"
 
 
-def _year(report: Report) -> str:
+def year_of(report: Report) -> str:
+    """CITATION.cff's, or the present one."""
     citation = read_text(report.root, "CITATION.cff", default="")
     found = re.search(r"^date-released:\s*['\"]?(\d{4})", citation, re.MULTILINE)
     return found[1] if found else str(date.today().year)

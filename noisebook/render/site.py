@@ -74,6 +74,7 @@ class _Sections:
         self.writer = self.written.writer(site, Values(figures, keep_stale=keep_stale))
         title = self.writer.title(report.title, Position("report.yaml"))[1]
         self.named = replace(report, title=title)  # its formulas in words
+        self.year = bibliography.year_of(report)
         self.numbers: dict[str, int] = {}
         self.written.targets |= {name: Target(name, "") for name in report.unread}
         for page in self.written.pages:
@@ -136,7 +137,7 @@ class _Sections:
             page.figures.append(shown)
             shown.cards = cards([shown], self.site)[:3]
             shown.citation = bibliography.of_figure(
-                self.named, figure.id, shown.number, section.title, f"{page.href}#fig-{figure.id}"
+                self.named, self.year, figure.id, shown.number, section.title, f"{page.href}#fig-{figure.id}"
             )
             if shown.live and not self.live:
                 self.live = self.theme.live()

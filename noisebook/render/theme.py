@@ -117,6 +117,12 @@ def _environment(root: Path) -> jinja2.Environment:
     return environment
 
 
+def has_own_pages(root: Path) -> bool:
+    """Whether a report has templates of pages that are not ours."""
+    folder = root / "templates"
+    return folder.resolve() != PACKAGED.resolve() and any(folder.glob("*.html"))
+
+
 def _is_own(root: Path, name: str) -> bool:
     return os.path.lexists(root / "templates" / name)
 

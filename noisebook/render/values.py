@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from noisebook.cells.contract import Json
-from noisebook.cells.plan import Planned
+from noisebook.cells.names import suggest
+from noisebook.cells.plan import Planned, everything
 from noisebook.cells.record import Record
 from noisebook.cells.store import Absent
 from noisebook.render.context import WAITING
@@ -41,36 +41,26 @@ class Values:
         figure, _, wanted = place.partition("/")
         cells = self.figures.get(figure, ())
         if wanted:
-            reached = list(_reached(cells))
+            reached = list(everything(cells).values())
             cells = [each for each in reached if wanted in (each.cell.id, each.generator.name)]
             if reached and not cells:
-                names = list(
-                    dict.fromkeys(name for each in reached for name in (each.cell.id, each.generator.name))
+                names = dict.fromkeys(
+                    said for each in reached for said in (each.cell.id, each.generator.name)
                 )
-                raise NoValue(f"the figure {figure!r} has no cell {wanted!r}", _near(wanted, names))
+                hint = suggest(wanted, names, "cells")
+                raise NoValue(f"the figure {figure!r} has no cell {wanted!r}", hint)
         finished = [(cell, record) for cell in cells if (record := self._record(cell))]
         found = [said for cell, record in finished if (said := _said(cell, record, name))]
         if not found and finished and len(finished) == len(cells):
-            names = [each.name for _, record in finished for each in record.outputs]
-            raise NoValue(
-                f"no cell of {place!r} has a number {name!r}", _near(name, list(dict.fromkeys(names)))
-            )
+            names = dict.fromkeys(each.name for _, record in finished for each in record.outputs)
+            hint = suggest(name, names, "outputs")
+            raise NoValue(f"no cell of {place!r} has a number {name!r}", hint)
         if len(set(found)) > 1:
             raise NoValue(f"{len(found)} cells of {place!r} have a number {name!r}", "name one: figure/cell")
         return found[0] if found else WAITING
 
     def _record(self, cell: Planned) -> Record | None:
         return cell.record or (older(cell) if self.keep_stale else None)
-
-
-def _reached(cells: Sequence[Planned]) -> Iterator[Planned]:
-    """The cells, and what they were computed from."""
-    waiting, seen = list(cells), set()
-    for cell in waiting:
-        if cell.key not in seen:
-            seen.add(cell.key)
-            waiting.extend(cell.needs.values())
-            yield cell
 
 
 def _said(cell: Planned, record: Record, name: str) -> str:
@@ -85,8 +75,3 @@ def _said(cell: Planned, record: Record, name: str) -> str:
         return ""
     seconds = value["value"] if value.get("unit") == "s" else None
     return duration(float(seconds)) if seconds and seconds not in INFINITE else measure(value)
-
-
-def _near(name: str, names: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(names[:12])}"
