@@ -25,7 +25,7 @@ ENLARGED = 256
 PART = 60
 """Pictures that a page shows of one figure; a larger grid goes on on pages of its own."""
 PAGED = ("grid", "row", "pairs")
-MOVED = ("turn", "flip", "distance")
+MOVED = ("turn", "flip", "distance", "dim")
 """Kinds whose pictures a reader moves by hand; films that show the same then have no place."""
 
 
