@@ -15,12 +15,12 @@ import time
 from pathlib import Path
 
 import torch
+from noisebook.generators._metrics import psnr
 from torch import Tensor
 
 from noisebook.diffusion import sampling
 from noisebook.diffusion.denoiser import Denoiser, Enlarge, Prompt
 from noisebook.diffusion.estimates import guided
-from noisebook.diffusion.metrics import psnr
 from noisebook.diffusion.schedules import strided
 from noisebook.models.exact import Exact
 from noisebook.models.library import shipped

@@ -33,14 +33,14 @@ from diffusers import (
     IFPipeline,
     UNet2DConditionModel,
 )
+from noisebook.generators._joining import joining
+from noisebook.generators._metrics import psnr
 from torch import Tensor
 
 from noisebook.diffusion.denoiser import Denoiser
 from noisebook.diffusion.estimates import guided
 from noisebook.diffusion.flow import integrate, times
 from noisebook.diffusion.guidance import ClassifierFreeGuidance
-from noisebook.diffusion.joining import joining
-from noisebook.diffusion.metrics import psnr
 from noisebook.diffusion.sampling import draw_noise, finish, generators, reverse
 from noisebook.diffusion.schedules import forward, strided
 from noisebook.kernels.deepfloyd_unet import PARTS, accelerate

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from noisebook.cells.contract import Cell, Context, Output
 from noisebook.cells.outputs import number
-from noisebook.diffusion.latents import encoded
-from noisebook.diffusion.metrics import psnr, ssim
 from noisebook.diffusion.sampling import draw_noise, generators
 from noisebook.diffusion.schedules import forward, squared_cosine
+from noisebook.models.latents import encoded
 
+from ._metrics import psnr, ssim
 from ._process import Denoiser, picture_of
 
 

@@ -22,14 +22,14 @@ from noisebook.diffusion.denoiser import Denoiser as Denoiser
 from noisebook.diffusion.denoiser import Prompt
 from noisebook.diffusion.estimates import Estimate, guided
 from noisebook.diffusion.guidance import ClassifierFreeGuidance, Guidance
-from noisebook.diffusion.joining import joining
-from noisebook.diffusion.latents import LatentDenoiser, decoded, encoded, pooled, shape_of
 from noisebook.diffusion.posterior import MULTISTEP, Sampler, Variance, step_rule
 from noisebook.diffusion.sampling import draw_noise, generators, paste
 from noisebook.diffusion.schedules import leading, strided
 from noisebook.diffusion.thresholding import Kind, thresholding
+from noisebook.models.latents import LatentDenoiser, decoded, encoded, pooled, shape_of
 from noisebook.models.pictures import read_picture, to_bytes
 
+from ._joining import joining
 from ._sampling import BATCH
 
 Combine = Callable[[Sequence[Estimate]], Estimate]

@@ -63,9 +63,10 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
 
     from noisebook.diffusion.estimates import averaged
     from noisebook.diffusion.sampling import draw_noise, generators
-    from noisebook.diffusion.views import FAILING, VIEWS
+    from noisebook.diffusion.views import VIEWS
     from noisebook.models.pictures import to_bytes
 
+    from ._failing_views import FAILING
     from ._process import Combine, Denoiser, Loop, Task, drawn, noise_of
 
     known = VIEWS | FAILING

@@ -58,7 +58,7 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     """The likeness of two pictures is their PSNR: some 12 dB for two subjects, 30 for a plain copy."""
     import torch
 
-    from noisebook.diffusion.metrics import psnr
+    from ._metrics import psnr
 
     for cell in cells:
         model, memory = context.model(cell, "stage1"), context.model(cell, "memory")

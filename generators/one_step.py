@@ -45,8 +45,8 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     import torch
 
     from noisebook.diffusion.estimates import guided
-    from noisebook.diffusion.latents import decoded
     from noisebook.diffusion.schedules import clean
+    from noisebook.models.latents import decoded
     from noisebook.models.pictures import to_bytes
 
     from ._noisy import distances, noisy_picture

@@ -7,13 +7,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from noisebook.generators import _metrics as metrics
+from noisebook.generators._failing_views import FAILING
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from noisebook.diffusion import estimates, filters, metrics
+from noisebook.diffusion import estimates, filters
 from noisebook.diffusion.denoiser import Denoiser, Enlarge, null_prompt
-from noisebook.diffusion.gaussian import GaussianDenoiser
 from noisebook.diffusion.guidance import Autoguidance, ClassifierFreeGuidance, IntervalGuidance
-from noisebook.diffusion.views import FAILING, VIEWS, Permutation, View
+from noisebook.diffusion.views import VIEWS, Permutation, View
+from tests.known_answers import GaussianDenoiser
 
 torch.set_num_threads(1)
 

@@ -8,6 +8,7 @@ from diffusers import FlowMatchEulerDiscreteScheduler, FlowMatchHeunDiscreteSche
 
 from noisebook.diffusion import flow
 from noisebook.diffusion.guidance import ClassifierFreeGuidance, IntervalGuidance
+from tests.known_answers import GaussianDenoiser, gaussian_velocity
 
 torch.set_num_threads(1)
 
@@ -53,7 +54,7 @@ def test_the_path_is_a_line_from_noise_to_data() -> None:
 def test_the_gaussian_field_is_the_mean_of_the_targets() -> None:
     """Of many lines, those that pass near a point have the closed form's mean velocity."""
     x_1, x_0 = 0.4 + 0.5 * noise(400_000), noise(400_000, seed=1)
-    velocity = flow.gaussian_velocity(torch.tensor(0.4), 0.5)
+    velocity = gaussian_velocity(torch.tensor(0.4), 0.5)
     for t in (0.2, 0.5, 0.9):
         x_t = flow.path(x_1, x_0, t)
         for place in (-0.5, 0.0, 0.6):
@@ -66,13 +67,13 @@ def test_the_gaussian_field_is_the_mean_of_the_targets() -> None:
 def test_a_gaussian_is_reached(step: flow.FlowStep, steps: int, bound: float) -> None:
     """The exact flow maps noise x_0 to m + s x_0."""
     x = noise(4, 1, 8, 8)
-    reached = end(x, steps, flow.gaussian_velocity(torch.tensor(0.4), 0.5), step)
+    reached = end(x, steps, gaussian_velocity(torch.tensor(0.4), 0.5), step)
     assert (reached - (0.4 + 0.5 * x)).abs().max() < bound * 4
 
 
 def test_orders_of_convergence() -> None:
     """Halving the step halves Euler's error, and quarters Heun's (with its last step left out)."""
-    x, velocity = noise(2, 1, 4, 4), flow.gaussian_velocity(torch.tensor(0.4), 0.5)
+    x, velocity = noise(2, 1, 4, 4), gaussian_velocity(torch.tensor(0.4), 0.5)
     t = 0.75
     exact = t * 0.4 + ((1 - t) ** 2 + (t * 0.5) ** 2) ** 0.5 * x
     for step, order in ((flow.euler, 1), (flow.heun, 2)):
@@ -87,7 +88,7 @@ def test_orders_of_convergence() -> None:
 @pytest.mark.parametrize("kind", ["gaussian", "network"])
 def test_euler_is_diffusers(steps: int, kind: str) -> None:
     """Theirs counts σ = 1 - t from 1 to 0 and predicts x_0 - x_1, the opposite direction."""
-    velocity = field(network()) if kind == "network" else flow.gaussian_velocity(torch.tensor(0.4), 0.5)
+    velocity = field(network()) if kind == "network" else gaussian_velocity(torch.tensor(0.4), 0.5)
     scheduler = FlowMatchEulerDiscreteScheduler()
     scheduler.set_timesteps(sigmas=[1 - t for t in flow.times(steps)[:-1]])
     x = y = noise(2, 3, 8, 8)
@@ -114,15 +115,13 @@ def test_heun_is_diffusers() -> None:
 
 def test_a_flow_model_is_a_denoiser() -> None:
     """Its x_t, divided by its spread, is a diffusion process's x_t, and its x̂_0 that one's ε."""
-    from noisebook.diffusion.gaussian import GaussianDenoiser
-
     t, mean, spread = 0.3, torch.tensor(0.4), 0.5
     x_t = noise(2, 3, 8, 8)
     alpha = flow.alpha_cumprod(t)
     denoiser = GaussianDenoiser({"a": mean}, spread, 8, torch.tensor([alpha], dtype=torch.float64))
     scale = (t**2 + (1 - t) ** 2) ** 0.5
     epsilon, _ = denoiser.predict(x_t / scale, 0, denoiser.embed(["a", "a"]))
-    ours = flow.implied_noise(x_t, flow.gaussian_velocity(mean, spread)(x_t, t), t)
+    ours = flow.implied_noise(x_t, gaussian_velocity(mean, spread)(x_t, t), t)
     torch.testing.assert_close(ours, epsilon, atol=1e-5, rtol=1e-5)
     assert flow.alpha_cumprod(0.0) == 0 and flow.alpha_cumprod(1.0) == 1
     assert flow.alpha_cumprod(0.5, 2.0) == pytest.approx(0.2)

@@ -9,12 +9,12 @@ import torch
 from diffusers import DDPMScheduler
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from noisebook.generators._joining import joining
 
 from noisebook.diffusion import estimates, posterior, schedules, thresholding
-from noisebook.diffusion.gaussian import GaussianDenoiser
-from noisebook.diffusion.joining import joining
 from noisebook.diffusion.posterior import Transition
 from noisebook.diffusion.sampling import draw_noise, finish, generators, paste, reverse
+from tests.known_answers import GaussianDenoiser
 
 torch.set_num_threads(1)
 IF = {

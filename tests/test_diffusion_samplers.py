@@ -13,9 +13,9 @@ from torch import Tensor
 
 from noisebook.diffusion import estimates, flow, schedules, thresholding
 from noisebook.diffusion.denoiser import Denoiser, NotANumber
-from noisebook.diffusion.gaussian import GaussianDenoiser
 from noisebook.diffusion.posterior import Sampler, step_rule
 from noisebook.diffusion.sampling import draw_noise, finish, generators, reverse
+from tests.known_answers import GaussianDenoiser
 
 torch.set_num_threads(1)
 STEPS = 20

@@ -15,16 +15,17 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
+from noisebook.generators._failing_views import FAILING
 from PIL import Image
 from pydantic import ValidationError
 
 from noisebook.cells.contract import Labelled, canonical
 from noisebook.cells.outputs import picture
 from noisebook.diffusion.denoiser import Denoiser, Enlarge
-from noisebook.diffusion.gaussian import GaussianDenoiser
-from noisebook.diffusion.views import FAILING, VIEWS
+from noisebook.diffusion.views import VIEWS
 from noisebook.models.pictures import UnreadablePicture, from_bytes, open_rgb, read_picture, to_bytes
 from tests.fake_context import FakeContext, FakeStored, pixels, run
+from tests.known_answers import GaussianDenoiser
 
 torch.set_num_threads(1)
 NAMES = [

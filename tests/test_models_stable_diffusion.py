@@ -23,15 +23,16 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
 from noisebook.commands import cli
-from noisebook.diffusion import latents, schedules, thresholding
+from noisebook.diffusion import schedules, thresholding
 from noisebook.diffusion.estimates import guided
-from noisebook.diffusion.gaussian import GaussianDenoiser
 from noisebook.diffusion.posterior import ddim
 from noisebook.diffusion.sampling import draw_noise, finish, generators, reverse
+from noisebook.models import latents
 from noisebook.models.encoders import CLIP, TextEncoder
 from noisebook.models.lock import MissingModel, read_lock
 from noisebook.models.settings import Settings
 from noisebook.models.stable_diffusion import StableDiffusion
+from tests.known_answers import GaussianDenoiser
 
 from .conftest import Book
 

@@ -8,7 +8,6 @@ the other way round, or scale the noise: :func:`alpha_cumprod` says which diffus
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -140,20 +139,5 @@ def guided(conditional: Velocity, reference: Velocity, guidance: Guidance) -> Ve
         if scale == 0:
             return reference(x_t, t)
         return extrapolate(reference(x_t, t), conditional(x_t, t), scale)
-
-    return velocity
-
-
-def gaussian_velocity(mean: Tensor, spread: float) -> Velocity:
-    """The exact field for pictures x_1 ~ N(mean, spread² I): the known answer that flows are tested with.
-
-    E[x_1 - x_0 | x_t] = m + (t s² - (1-t)) / ((1-t)² + t² s²) · (x_t - t m). The flow maps x_0 to m + s x_0.
-    """
-
-    def velocity(x_t: Tensor, t: float) -> Tensor:
-        variance = (1 - t) ** 2 + (t * spread) ** 2
-        if not math.isfinite(variance) or variance == 0:
-            raise ValueError("a flow to a single picture has no velocity at t = 1")
-        return mean + (t * spread**2 - (1 - t)) / variance * (x_t - t * mean)
 
     return velocity

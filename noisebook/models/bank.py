@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from noisebook.cells.contract import derive_seed
-from noisebook.diffusion import exact
-from noisebook.diffusion.exact import Windows
-from noisebook.diffusion.relit import Light
+from noisebook.models import local_posterior
 from noisebook.models.library import Library
+from noisebook.models.local_posterior import Windows
 from noisebook.models.prompts import Request, understand
+from noisebook.models.relit import Light
 from noisebook.models.styles import TREATMENTS, backdrop
 from noisebook.models.text import Text
 
@@ -127,7 +127,7 @@ class Bank:
     @cached_property
     def coarse(self) -> Tensor:
         """Means over cells of 8 × 8, (N, 3, 8, 8)."""
-        return exact.pooled(self.pictures(64), 8)
+        return local_posterior.pooled(self.pictures(64), 8)
 
 
 def render(library: Library, variants: Sequence[Variant], size: int) -> Tensor:

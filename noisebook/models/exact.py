@@ -1,8 +1,8 @@
 """``exact``: text to pictures with no training, by the closed form over a library of pictures.
 
 A prompt becomes a bank of pictures with priors (:mod:`noisebook.models.bank`). The estimate of the noise is
-the bank's posterior mean over windows (:mod:`noisebook.diffusion.exact`). Without words the bank is a fixed
-sample of the whole library.
+the bank's posterior mean over windows (:mod:`noisebook.models.local_posterior`). Without words the bank is a
+fixed sample of the whole library.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from noisebook.cells.folders import find
-from noisebook.diffusion import exact, relit
 from noisebook.diffusion.denoiser import Denoiser, Enlarge, Prompt
 from noisebook.diffusion.schedules import implied_noise, squared_cosine
+from noisebook.models import local_posterior, relit
 from noisebook.models.bank import Bank, Banks, Settings, render
 from noisebook.models.library import Library, open_library
 from noisebook.models.lock import Entry
@@ -100,7 +100,7 @@ class Exact(Denoiser):
         if len(conditioning) != len(x_t):
             raise ValueError(f"{len(x_t)} pictures, {len(conditioning)} prompts")
         alpha = float(self.alphas_cumprod[t])
-        sigma = exact.noise_of(alpha)
+        sigma = local_posterior.noise_of(alpha)
         y = x_t.float() / math.sqrt(alpha)
         estimate = self._enlarge if self.image_size == 256 else self._estimate
         self._answers.clear()
@@ -152,9 +152,9 @@ class Exact(Denoiser):
         log_prior, pictures = self._candidates(prompt.text, small)
         windows = self.settings.enlarging
         width = min(windows.width(sigma, 256), 127)
-        logits = log_prior + exact.local_logits(y, pictures, sigma, width, 4, windows.temperature)
-        x_0 = exact.mix(logits, pictures)
-        missed = small - exact.pooled(x_0[None], 256 // small.shape[-1])[0]
+        logits = log_prior + local_posterior.local_logits(y, pictures, sigma, width, 4, windows.temperature)
+        x_0 = local_posterior.mix(logits, pictures)
+        missed = small - local_posterior.pooled(x_0[None], 256 // small.shape[-1])[0]
         return x_0 + functional.interpolate(missed[None], size=(256, 256), mode="bicubic")[0]
 
     def _candidates(self, text: str, small: Tensor) -> tuple[Tensor, Tensor]:
@@ -165,10 +165,10 @@ class Exact(Denoiser):
                 return found
         settings, bank = self.settings, self.bank(text)
         pictures = bank.pictures(64)
-        some = exact.promising(
+        some = local_posterior.promising(
             small, bank.coarse, bank.prior, settings.small_sigma, settings.enlarging, 64, 160
         )
-        logits = bank.prior[some][:, None, None] + exact.local_logits(
+        logits = bank.prior[some][:, None, None] + local_posterior.local_logits(
             small, pictures[some], settings.small_sigma, 11, 1
         )
         best = logits.softmax(0).amax((1, 2)).topk(min(settings.candidates, len(some))).indices.sort().values
@@ -181,7 +181,7 @@ class Exact(Denoiser):
 def evidence(y: Tensor, sigma: float, bank: Bank) -> float:
     """Log evidence of a bank for the whole picture, judged at low resolution, up to a constant of ``y``."""
     cell = y.shape[-1] // bank.coarse.shape[-1]
-    distance = (bank.coarse - exact.pooled(y[None], cell)).square().sum((1, 2, 3)) * cell**2
+    distance = (bank.coarse - local_posterior.pooled(y[None], cell)).square().sum((1, 2, 3)) * cell**2
     return (bank.prior - distance / (2 * sigma**2 * bank.windows.temperature)).logsumexp(0).item()
 
 
@@ -195,16 +195,19 @@ def posterior(y: Tensor, sigma: float, bank: Bank, like: Bank) -> Tensor:
     width = windows.width(sigma, size)
     if width >= size:
         pictures = bank.pictures(size)
-        logits = bank.prior + exact.whole_logits(y[None], pictures, bank.norms, sigma, windows.temperature)[0]
+        logits = (
+            bank.prior
+            + local_posterior.whole_logits(y[None], pictures, bank.norms, sigma, windows.temperature)[0]
+        )
         return (torch.softmax(logits, 0) @ pictures.flatten(1)).view_as(y)
-    chosen = exact.promising(
+    chosen = local_posterior.promising(
         y, bank.coarse, bank.prior, sigma, windows, size, windows.keep or len(bank.prior)
     )
     pictures = bank.pictures(size)[chosen]
     cell = 4 if width >= 24 else 2 if width >= 12 else 1
     prior = bank.prior[chosen][:, None, None]
-    return exact.mix(
-        prior + exact.local_logits(y, pictures, sigma, width, cell, windows.temperature), pictures
+    return local_posterior.mix(
+        prior + local_posterior.local_logits(y, pictures, sigma, width, cell, windows.temperature), pictures
     )
 
 

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from noisebook.diffusion.denoiser import Prompt
-from noisebook.diffusion.latents import LatentDenoiser
 from noisebook.models.encoders import CLIP, TextEncoder, pinned
 from noisebook.models.hub import located, read_config, schedule
+from noisebook.models.latents import LatentDenoiser
 from noisebook.models.lock import Entry, MissingModel
 from noisebook.models.network import Network
 from noisebook.models.settings import OVERFLOW, Settings, from_environment
@@ -29,7 +29,7 @@ NEEDED = ("model_index.json", "unet/*", "vae/*", "scheduler/*", "tokenizer/*", "
 
 
 class StableDiffusion(LatentDenoiser):
-    """A :class:`noisebook.diffusion.latents.LatentDenoiser`. Its autoencoder computes in float32."""
+    """A :class:`noisebook.models.latents.LatentDenoiser`. Its autoencoder computes in float32."""
 
     if_it_overflows = OVERFLOW
 
@@ -93,7 +93,7 @@ class StableDiffusion(LatentDenoiser):
         return noise_from(self.prediction, found, x_t, float(self.alphas_cumprod[t])), None
 
     def encode(self, pictures: Tensor) -> Tensor:
-        """See :class:`noisebook.diffusion.latents.LatentDenoiser`: the mean of the autoencoder's answer."""
+        """See :class:`noisebook.models.latents.LatentDenoiser`: the mean of the autoencoder's answer."""
         scale, shift, device = *self._affine(), self.autoencoder.settings.device
 
         def ask(vae: Any, rows: slice) -> Tensor:
@@ -103,7 +103,7 @@ class StableDiffusion(LatentDenoiser):
         return (self.autoencoder.rows(len(pictures), ask) - shift) * scale
 
     def decode(self, latents: Tensor) -> Tensor:
-        """See :class:`noisebook.diffusion.latents.LatentDenoiser`."""
+        """See :class:`noisebook.models.latents.LatentDenoiser`."""
         scale, shift, device = *self._affine(), self.autoencoder.settings.device
         z = latents / scale + shift
 

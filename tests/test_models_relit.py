@@ -4,8 +4,8 @@ import math
 
 import torch
 
-from noisebook.diffusion.exact import Windows
-from noisebook.diffusion.relit import Light, posterior_mean
+from noisebook.models.local_posterior import Windows
+from noisebook.models.relit import Light, posterior_mean
 
 
 def _by_hand(y, pictures, prior, light, sigma):

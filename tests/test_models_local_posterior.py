@@ -11,11 +11,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from noisebook.diffusion import exact
-from noisebook.diffusion.exact import Windows
+from noisebook.models import local_posterior
 from noisebook.models.bank import WINDOWS, Banks, Settings
 from noisebook.models.exact import posterior
 from noisebook.models.library import Library
+from noisebook.models.local_posterior import Windows
 from noisebook.models.text import SHIPPED, Text
 
 torch.set_num_threads(1)
@@ -38,14 +38,14 @@ def test_running_sums_are_window_sums(size: int, width: int, seed: int) -> None:
         ],
         1,
     ).view(2, size, size)
-    torch.testing.assert_close(exact.box_sum(x, width), expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(local_posterior.box_sum(x, width), expected, atol=1e-4, rtol=1e-4)
 
 
 def test_whole_logits_are_the_posterior_of_gaussian_noise() -> None:
     pictures, sigma = noise(5, 3, 8, 8), 2.5
     y = pictures[2] + sigma * noise(3, 8, 8, seed=1)
     norms = pictures.flatten(1).square().sum(1)
-    logits = exact.whole_logits(y[None], pictures, norms, sigma)[0]
+    logits = local_posterior.whole_logits(y[None], pictures, norms, sigma)[0]
     brute = torch.stack([-(y - p).square().sum() / (2 * sigma**2) for p in pictures])
     torch.testing.assert_close(logits.softmax(0), brute.softmax(0), atol=1e-5, rtol=1e-4)
 
@@ -53,7 +53,7 @@ def test_whole_logits_are_the_posterior_of_gaussian_noise() -> None:
 @pytest.mark.parametrize(("width", "cell"), [(3, 1), (7, 1), (5, 2)])
 def test_local_logits_against_brute_force(width: int, cell: int) -> None:
     pictures, y, sigma = noise(4, 3, 8, 8), noise(3, 8, 8, seed=3), 1.3
-    logits = exact.local_logits(y, pictures, sigma, width, cell)
+    logits = local_posterior.local_logits(y, pictures, sigma, width, cell)
     reach = (max(1, round(width / cell)) | 1) // 2 * cell
     for i in range(0, 8, cell):
         for j in range(0, 8, cell):
@@ -66,17 +66,17 @@ def test_a_window_of_the_whole_picture_is_the_global_posterior() -> None:
     pictures, sigma = noise(6, 3, 8, 8), 4.0
     y = pictures[1] + sigma * noise(3, 8, 8, seed=5)
     prior = torch.log_softmax(noise(6, seed=6), 0)
-    local = exact.mix(
-        prior[:, None, None] + exact.local_logits(y, pictures, sigma, 15, 1), pictures, least=0.0
+    local = local_posterior.mix(
+        prior[:, None, None] + local_posterior.local_logits(y, pictures, sigma, 15, 1), pictures, least=0.0
     )
     norms = pictures.flatten(1).square().sum(1)
-    weights = (prior + exact.whole_logits(y[None], pictures, norms, sigma)[0]).softmax(0)
+    weights = (prior + local_posterior.whole_logits(y[None], pictures, norms, sigma)[0]).softmax(0)
     torch.testing.assert_close(local, torch.einsum("n,nchw->chw", weights, pictures), atol=1e-4, rtol=1e-4)
 
 
 def test_mix_stays_within_the_pictures_and_leaving_out_the_least_hardly_matters() -> None:
     pictures, logits = noise(9, 3, 8, 8), 6 * noise(9, 4, 4, seed=7)
-    every, some = exact.mix(logits, pictures, least=0.0), exact.mix(logits, pictures)
+    every, some = local_posterior.mix(logits, pictures, least=0.0), local_posterior.mix(logits, pictures)
     assert (every <= pictures.amax(0) + 1e-5).all() and (every >= pictures.amin(0) - 1e-5).all()
     assert (every - some).abs().max() < 9e-4 * pictures.abs().max() * 2
 
@@ -97,10 +97,10 @@ def test_promising_keeps_what_an_exhaustive_search_chooses() -> None:
     y = torch.cat([pictures[7][:, :, :32], pictures[41][:, :, 32:]], 2) + sigma * noise(3, 64, 64, seed=9)
     prior = torch.full((200,), -math.log(200))
     windows = Windows()
-    chosen = exact.promising(y, exact.pooled(pictures, 8), prior, sigma, windows, 64, 64)
+    chosen = local_posterior.promising(y, local_posterior.pooled(pictures, 8), prior, sigma, windows, 64, 64)
     assert {7, 41} <= set(chosen.tolist())
-    logits = exact.local_logits(y, pictures, sigma, windows.width(sigma, 64), 1)
-    every, some = exact.mix(logits, pictures), exact.mix(logits[chosen], pictures[chosen])
+    logits = local_posterior.local_logits(y, pictures, sigma, windows.width(sigma, 64), 1)
+    every, some = local_posterior.mix(logits, pictures), local_posterior.mix(logits[chosen], pictures[chosen])
     assert (every - some).abs().mean() < 0.02
 
 
@@ -111,13 +111,15 @@ def test_windows_are_as_wide_as_documented(width: int, cell: int) -> None:
     pictures, y = torch.zeros(1, 1, 128, 128), torch.zeros(1, 128, 128)
     middle = 64 // cell
     pictures[0, 0, 64, :] = 2.0 ** -torch.arange(128).remainder(2)  # no zeros: each column counts
-    row = exact.local_logits(y, pictures, 1.0, width, cell)[0, middle]
+    row = local_posterior.local_logits(y, pictures, 1.0, width, cell)[0, middle]
     one = pictures.clone()
     reached = 0
     for column in range(0, 128, cell):
         one[...] = pictures
         one[..., column : column + cell] = 0
-        reached += cell * bool(exact.local_logits(y, one, 1.0, width, cell)[0, middle, middle] != row[middle])
+        reached += cell * bool(
+            local_posterior.local_logits(y, one, 1.0, width, cell)[0, middle, middle] != row[middle]
+        )
     assert width - cell / 2 <= reached <= width + 1.5 * cell
 
 
@@ -136,5 +138,5 @@ def test_how_far_keeping_some_is_from_keeping_all(library: Library) -> None:
 
 
 def test_noise_of() -> None:
-    assert exact.noise_of(0.5) == 1.0
-    assert exact.noise_of(0.1) == pytest.approx(3.0)
+    assert local_posterior.noise_of(0.5) == 1.0
+    assert local_posterior.noise_of(0.1) == pytest.approx(3.0)

@@ -1,13 +1,15 @@
-"""A denoiser whose answers are known: pictures that are normal around one mean per prompt."""
+"""Models whose answers are known, because their pictures are normally distributed."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from noisebook.diffusion.denoiser import Denoiser, Prompt
+from noisebook.diffusion.flow import Velocity
 from noisebook.diffusion.schedules import squared_cosine
 
 
@@ -45,3 +47,18 @@ class GaussianDenoiser(Denoiser):
         gap = x_t - alpha**0.5 * conditioning
         epsilon = gap * ((1 - alpha) ** 0.5 / (alpha * self.spread**2 + 1 - alpha))
         return epsilon, None if self.variance is None else torch.full_like(x_t, self.variance)
+
+
+def gaussian_velocity(mean: Tensor, spread: float) -> Velocity:
+    """The exact field for pictures x_1 ~ N(mean, spread² I): the known answer that flows are tested with.
+
+    E[x_1 - x_0 | x_t] = m + (t s² - (1-t)) / ((1-t)² + t² s²) · (x_t - t m). The flow maps x_0 to m + s x_0.
+    """
+
+    def velocity(x_t: Tensor, t: float) -> Tensor:
+        variance = (1 - t) ** 2 + (t * spread) ** 2
+        if not math.isfinite(variance) or variance == 0:
+            raise ValueError("a flow to a single picture has no velocity at t = 1")
+        return mean + (t * spread**2 - (1 - t)) / variance * (x_t - t * mean)
+
+    return velocity

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from noisebook.diffusion.exact import Windows, box_sum, pooled, whole_logits
+from noisebook.models.local_posterior import Windows, box_sum, pooled, whole_logits
 
 
 @dataclass(frozen=True, slots=True)
