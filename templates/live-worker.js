@@ -1,6 +1,7 @@
 // Computes for live.js, apart from the page, so that the page stays at hand. Messages are answered in order;
 // a run is given up for a later one between two steps.
-"use strict";
+import { ancestral, extrapolate, normals, reverse } from "./sampling.js";
+
 let ort, session, wanted, queue = Promise.resolve();
 
 addEventListener("message", ({ data }) => {
@@ -31,41 +32,30 @@ async function load({ runtime, wasm, network }) {
   postMessage({ ready: true });
 }
 
-/* The reverse process over few timesteps, as in noisebook/diffusion/posterior.py: sample from the posterior of each
-   strided pair, with the small variance. Guided without a classifier: at every step the network answers twice, as
-   the two rows of one batch, with the class and without. `noise` is for the start and every step but the last. */
-async function sample({ run, sampler, noise, label, guidance }) {
+/* Guided without a classifier: at every step the network answers twice, as the two rows of one batch, with the class
+   and without. */
+async function sample({ run, sampler, seed, label, guidance }) {
   if (!session) return;
   const { shape, classes, timesteps, time, alphas_cumprod: alphas } = sampler;
-  const size = noise.length / timesteps.length;
+  const size = shape.reduce((product, side) => product * side);
   const oneHot = new Float32Array(2 * classes.length);
   oneHot[label] = 1;
-  let x = noise.subarray(0, size);
-  for (let step = 0; step < timesteps.length; step++) {
-    await new Promise((resolve) => setTimeout(resolve)); // a later request is heard here
-    if (wanted !== run) return;
+  const estimate = async (x, i) => {
     const rows = new Float32Array(2 * size);
     rows.set(x);
     rows.set(x, size);
     const answer = await session.run({
       x: new ort.Tensor("float32", rows, [2, ...shape]),
-      time: new ort.Tensor("float32", [time[step], time[step]], [2]),
+      time: new ort.Tensor("float32", [time[i], time[i]], [2]),
       one_hot: new ort.Tensor("float32", oneHot, [2, classes.length]),
     });
-    const [asked, free] = [answer.noise.data.subarray(0, size), answer.noise.data.subarray(size)];
-    const [now, then] = alphas.slice(step, step + 2); // ᾱ_t and ᾱ_s
-    const beta = 1 - now / then;
-    const ofClean = (Math.sqrt(then) * beta) / (1 - now);
-    const ofX = (Math.sqrt(1 - beta) * (1 - then)) / (1 - now);
-    const sigma = Math.sqrt((beta * (1 - then)) / (1 - now));
-    const clean = new Float32Array(size), next = new Float32Array(size);
-    for (let i = 0; i < size; i++) {
-      const epsilon = free[i] + guidance * (asked[i] - free[i]);
-      clean[i] = (x[i] - Math.sqrt(1 - now) * epsilon) / Math.sqrt(now);
-      next[i] = ofClean * clean[i] + ofX * x[i]; // at ᾱ_s = 1 this is the clean digit
-      if (sigma) next[i] += sigma * noise[(step + 1) * size + i];
-    }
-    x = next;
-    postMessage({ run, step: step + 1, x, clean });
+    const { data } = answer.noise;
+    return { epsilon: extrapolate(data.subarray(size), data.subarray(0, size), guidance) };
+  };
+  const draw = normals(seed);
+  for await (const { step, x, clean } of reverse(draw(size), alphas, estimate, draw, { rule: ancestral("small") })) {
+    postMessage({ run, step, x, clean });
+    await new Promise((resolve) => setTimeout(resolve)); // a later request is heard here
+    if (wanted !== run) return;
   }
 }

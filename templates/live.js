@@ -1,26 +1,6 @@
 // Figures whose network the reader's own browser runs; live-worker.js computes, this asks and shows.
 "use strict";
 
-/* Standard normal noise by mulberry32 and the Box-Muller transform: the same for a seed in every browser, and
-   in noisebook/diffusion/portable.py. */
-function normal(seed, count) {
-  let state = seed >>> 0;
-  const uniform = () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let word = Math.imul(state ^ (state >>> 15), state | 1);
-    word ^= word + Math.imul(word ^ (word >>> 7), word | 61);
-    return ((word ^ (word >>> 14)) >>> 0) / 2 ** 32;
-  };
-  const values = new Float32Array(count);
-  for (let i = 0; i < count; i += 2) {
-    const radius = Math.sqrt(-2 * Math.log(1 - uniform())); // 1 - u lies in (0, 1]
-    const angle = 2 * Math.PI * uniform();
-    values[i] = radius * Math.cos(angle);
-    if (i + 1 < count) values[i + 1] = radius * Math.sin(angle);
-  }
-  return values;
-}
-
 /* Why it cannot run here, or nothing. */
 function hindrance() {
   if (location.protocol === "file:") {
@@ -39,16 +19,17 @@ function hindrance() {
   return null;
 }
 
-function live(box) {
+async function live(box) {
   const place = box.querySelector(".place");
   const why = hindrance();
   if (why) return place.replaceWith(make("p", {}, ...why));
-  const { network, worker: script, runtime, wasm, bytes, size: weight } = box.dataset;
+  const { network, worker: script, sampling, runtime, wasm, bytes, size: weight } = box.dataset;
   const sampler = JSON.parse(box.dataset.sampler);
   const { shape, classes, timesteps } = sampler;
   const [height, width] = shape.slice(-2);
   const size = shape.reduce((product, side) => product * side);
   const absolute = (path) => new URL(path, document.baseURI).href;
+  const { normals } = await import(absolute(sampling));
 
   // What is asked for
   const group = `class-${all(".live").indexOf(box)}`;
@@ -83,7 +64,7 @@ function live(box) {
   status.setAttribute("role", "status");
   place.replaceWith(controls, pair, at, make("div", { className: "go" }, start, meter, status));
 
-  let noise = null, states = [], run = 0, worker = null, ready = false, begun = 0;
+  let states = [], run = 0, worker = null, ready = false, begun = 0;
   const paint = (element, values) => {
     const context = element.getContext("2d");
     if (!values) return context.clearRect(0, 0, width, height);
@@ -113,8 +94,7 @@ function live(box) {
   });
   const reset = () => {
     gammaShown.textContent = gamma.value;
-    noise = normal(asked().seed, timesteps.length * size);
-    states = [{ x: noise.subarray(0, size) }];
+    states = [{ x: normals(asked().seed)(size) }];
     at.disabled = true;
     show(0);
   };
@@ -123,8 +103,7 @@ function live(box) {
     run += 1;
     begun = performance.now();
     status.textContent = "Drawing …";
-    const { label, guidance } = asked();
-    worker.postMessage({ run, sampler, noise, label, guidance });
+    worker.postMessage({ run, sampler, ...asked() });
   };
   const failed = (message) => {
     worker?.terminate();

@@ -23,6 +23,7 @@ from noisebook.report.reader import read_bytes, read_text
 
 LARGEST_SOURCE = 10_000_000
 """Bytes of a font or script of the report's own."""
+IMPORT = re.compile(rb'from "\./([\w-]+)\.js"')
 FONT_URL = re.compile(r'url\("?fonts/([\w.-]+)"?\)')
 
 
@@ -69,10 +70,18 @@ class Theme:
             "runtime": runtime.add(PACKAGED / "onnxruntime", self.site),
             "script": self._hashed("live", ".js"),
             "worker": self._hashed("live-worker", ".js"),
+            "sampling": self._hashed("sampling", ".js"),
         }
 
     def _hashed(self, stem: str, suffix: str) -> str:
-        return self.site.add_hashed(stem, suffix, self._source(stem + suffix))
+        """A file of the theme under its digest, and with it the modules that it imports."""
+        source = self._source(stem + suffix)
+        if suffix == ".js":
+            source = IMPORT.sub(lambda match: self._imported(match[1].decode()), source)
+        return self.site.add_hashed(stem, suffix, source)
+
+    def _imported(self, stem: str) -> bytes:
+        return f'from "./{self._hashed(stem, ".js").rpartition("/")[2]}"'.encode()
 
     def _font(self, name: str) -> str:
         stem = name.partition(".")[0]
