@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from noisebook.report.starter import PAGES
+from noisebook.report.scaffold import NEW
 
 ROOT = Path(__file__).parents[1]
+PAGES = NEW / "every" / "github" / "workflows" / "pages.yml"
+"""The workflow of a new report."""
 PARTS = ("pages", "compute", "torch", "test")
 PIN = re.compile(r"([A-Za-z0-9._-]+)==[^\s;\\]+(?: ; [^\\]+)?((?: \\\n    --hash=sha256:[0-9a-f]{64})+)")
 
@@ -51,13 +53,11 @@ def test_publishing_installs_no_torch() -> None:
 
 
 @pytest.fixture(params=["figures", "pages", "test", "a report's own"])
-def workflow(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+def workflow(request: pytest.FixtureRequest) -> Path:
     """A workflow's file, whoever's."""
     if request.param != "a report's own":
         return ROOT / ".github" / "workflows" / f"{request.param}.yml"
-    path = tmp_path / "pages.yml"
-    path.write_text(PAGES)
-    return path
+    return PAGES
 
 
 def test_a_workflow_is_valid_and_pins_its_actions(workflow: Path) -> None:
@@ -75,6 +75,6 @@ def test_a_workflow_is_valid_and_pins_its_actions(workflow: Path) -> None:
 
 def test_one_action_has_one_commit() -> None:
     files = (ROOT / ".github" / "workflows").glob("*.yml")
-    texts = [PAGES, *(path.read_text() for path in files)]
+    texts = [PAGES.read_text(), *(path.read_text() for path in files)]
     pins = {pin for text in texts for pin in re.findall(r"uses: ([\w./-]+)@(.+)", text)}
     assert len(pins) == len({action for action, _ in pins})

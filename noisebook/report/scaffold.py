@@ -29,67 +29,17 @@ PICTURE = "images/hills.png"
 """What a report without pictures begins with."""
 LISTS = (list, tuple, set, frozenset)
 
-GENERATOR = '''"""Plane waves: one picture per frequency."""
-
-from collections.abc import Iterator, Sequence
-
-from pydantic import Field
-
-from noisebook.cells.contract import Cell, Context, Result
-from noisebook.cells.outputs import picture
-from noisebook.cells.contract import Params as Base
-
-
-class Params(Base):
-    """What a section may say under `params:`."""
-
-    frequencies: list[int] = Field([1, 2, 4], min_length=1, description="waves across each picture")
-
-
-def cells(params: Params) -> list[Cell]:
-    """One picture per frequency: another value in the list computes one more picture."""
-    return [Cell(f"f={f}", f"f = {f}", f"{f} grey waves.", {"f": f}, seed=None) for f in params.frequencies]
-
-
-def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
-    """Draw the cells that are asked for, one at a time."""
-    import numpy as np
-
-    for cell in cells:
-        wave = np.sin(2 * np.pi * cell.params["f"] * np.arange(64) / 64)
-        yield cell, [picture("picture", np.tile(np.uint8(127.5 + 127.5 * wave), (64, 1)))]
-'''
-
-TEST = '''"""The generator {name}."""
-
-from pathlib import Path
-from typing import Any
-
-from noisebook.cells.registry import Registry
-
-
-def draw(context: Any = None) -> list[tuple[str, list[bytes]]]:
-    generator = Registry(Path(__file__).parents[1]).get("{name}")
-    cells = generator.cells(generator.Params())
-    return [
-        (cell.id, [output.data for output in outputs]) for cell, outputs in generator.run(cells, context)
-    ]
-
-
-def test_every_cell_is_drawn() -> None:
-    assert [name for name, _ in draw()] == ["f=1", "f=2", "f=4"]
-
-
-def test_a_second_run_gives_the_same_bytes() -> None:
-    assert draw() == draw()
-'''
+NEW = Path(__file__).with_name("new")
+"""The files that new reports begin with: ``every`` report, a ``first`` one, a ``course``'s."""
+GENERATOR = (NEW / "first" / "generators" / "waves.py").read_text("utf-8")
+TEST = (NEW / "first" / "tests" / "test_waves.py").read_text("utf-8")
 
 
 def new_generator(root: Path, name: str) -> list[Path]:
     """Write generators/NAME.py and tests/test_NAME.py; raises :class:`BadInput` rather than overwrite."""
     files: dict[Path, str | bytes] = {
         root / "generators" / f"{name}.py": GENERATOR,
-        root / "tests" / f"test_{name}.py": TEST.format(name=name),
+        root / "tests" / f"test_{name}.py": TEST.replace("waves", name),
     }
     if not NAME.fullmatch(name):
         _refuse(
@@ -104,7 +54,7 @@ def new_generator(root: Path, name: str) -> list[Path]:
 def new_section(root: Path, name: str, generator: str | None, registry: Registry) -> Path:
     """Write sections/NAME.md, with a figure by ``generator`` if one is named.
 
-    Where the generator wants a picture, it gets the report's first, or else one that is drawn for it.
+    Where the generator wants a picture, it gets the report's first, or else one of Noisebook's.
     Raises :class:`BadInput` for a name that cannot be, an unknown generator, or rather than overwrite.
     """
     path = root / "sections" / f"{name}.md"
@@ -130,7 +80,7 @@ def new_section(root: Path, name: str, generator: str | None, registry: Registry
             lines += _explained(key, field, "  ")
             value, changed = _start(root, field, picture)
             if changed and picture in _flow(value) and not (root / picture).is_file():
-                files[root / picture] = draw_picture()
+                files[root / picture] = (NEW / "first" / PICTURE).read_bytes()
             lines.append(f"  {'' if changed else '# '}{key}: {_flow(value)}")
         lines += ['caption: ""', 'alt: ""']
     lines += ["---", ""]
@@ -145,27 +95,6 @@ def _pictures(root: Path) -> Iterator[str]:
     for path in sorted((root / "images").glob("*")):
         if path.suffix.lower() in suffixes and path.is_file():
             yield path.relative_to(root).as_posix()
-
-
-def draw_picture(size: int = 256) -> bytes:
-    """Hills under a low sun, as the bytes of a PNG."""
-    import io
-
-    import numpy as np
-    from PIL import Image
-
-    y, x = np.mgrid[0 : 1 : size * 1j, 0 : 1 : size * 1j][..., None]
-    rgb = np.array([70, 110, 190]) * (1 - y) + np.array([255, 190, 120]) * y
-    rgb = np.where(np.hypot(x - 0.68, y - 0.45) < 0.11, [255, 240, 200], rgb)
-    for top, waves, colour in (
-        (0.55, 2.0, [110, 100, 130]),
-        (0.68, 3.1, [70, 90, 70]),
-        (0.8, 1.3, [30, 60, 40]),
-    ):
-        rgb = np.where(y > top + 0.08 * np.sin(2 * np.pi * waves * x + 9 * top), colour, rgb)
-    buffer = io.BytesIO()
-    Image.fromarray(np.uint8(rgb)).save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
 
 
 def write_new(root: Path, files: dict[Path, str | bytes]) -> None:
