@@ -27,8 +27,8 @@ class Gains(View):
 
 
 class Blur(View):
-    """A Gaussian blur across the picture's edges, ``sigma`` pixels at 64. What it weakens its inverse
-    strengthens, by up to exp(2π²σ²/2): 140 times at σ = 0.7."""
+    """A Gaussian blur across the picture's edges, ``sigma`` pixels where the shorter side has 64. What it
+    weakens its inverse strengthens, by up to exp(2π²σ²/2): 140 times at σ = 0.7."""
 
     is_orthogonal = False
 
@@ -38,9 +38,12 @@ class Blur(View):
 
     def _response(self, x: Tensor) -> Tensor:
         """What the blur leaves of each frequency, (H, W)."""
-        size = x.shape[-1]
-        f = torch.fft.fftfreq(size, dtype=torch.float64) * size / 64
-        return torch.exp(-2 * (torch.pi * self._sigma) ** 2 * (f[:, None] ** 2 + f[None] ** 2)).to(x.device)
+        height, width = x.shape[-2:]
+        down, across = (
+            torch.fft.fftfreq(side, dtype=torch.float64) * min(height, width) / 64 for side in (height, width)
+        )
+        squares = down[:, None] ** 2 + across[None] ** 2
+        return torch.exp(-2 * (torch.pi * self._sigma) ** 2 * squares).to(x.device)
 
     @staticmethod
     def _filtered(x: Tensor, response: Tensor) -> Tensor:

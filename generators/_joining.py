@@ -56,5 +56,5 @@ def joining(
             **options(rows),
         )
         for state in itertools.islice(states, end - begin):
-            x[rows] = state.x
+            x[rows] = state.x.to(x.dtype)
             yield rows, state

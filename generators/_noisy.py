@@ -11,19 +11,23 @@ from noisebook.cells.contract import Cell, Context, Output
 from noisebook.cells.outputs import number
 from noisebook.diffusion.sampling import draw_noise, generators
 from noisebook.diffusion.schedules import forward, squared_cosine
-from noisebook.models.latents import encoded
+from noisebook.models.latents import encoded, picture_shape
 
 from ._metrics import psnr, ssim
 from ._process import Denoiser, picture_of
 
 
 def noisy_picture(cell: Cell, context: Context, denoiser: Denoiser | None = None) -> tuple[Tensor, Tensor]:
-    """The cell's picture, (3, size, size), and with the noise of its timestep ``t`` (None: without).
+    """The cell's picture, (3, H, W), and with the noise of its timestep ``t`` (None: without).
 
     On DeepFloyd's schedule; with a denoiser on its own, at its size, and the noisy one of its shape.
     """
-    size = int(cell.params["size"]) if denoiser is None else denoiser.image_size
-    picture, t = picture_of(cell, context, size), cell.params["t"]
+    if denoiser is not None:
+        shape = picture_shape(denoiser)
+    else:
+        size = cell.params["size"]
+        shape = (size, size) if isinstance(size, int) else (size[1], size[0])
+    picture, t = picture_of(cell, context, shape), cell.params["t"]
     if t is None:
         return picture, picture
     x_0 = picture if denoiser is None else encoded(denoiser, picture[None])[0]

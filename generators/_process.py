@@ -24,9 +24,17 @@ from noisebook.diffusion.estimates import Estimate, guided
 from noisebook.diffusion.guidance import ClassifierFreeGuidance, Guidance
 from noisebook.diffusion.posterior import MULTISTEP, Sampler, Variance, step_rule
 from noisebook.diffusion.sampling import draw_noise, generators, paste
-from noisebook.diffusion.schedules import leading, strided
+from noisebook.diffusion.schedules import leading, strided, trailing
 from noisebook.diffusion.thresholding import Kind, thresholding
-from noisebook.models.latents import LatentDenoiser, decoded, encoded, pooled, shape_of
+from noisebook.models.latents import (
+    Encoding,
+    Resizable,
+    decoded,
+    encoded,
+    picture_shape,
+    pooled,
+    shape_of,
+)
 from noisebook.models.pictures import read_picture, to_bytes
 
 from ._joining import joining
@@ -68,7 +76,8 @@ class Loop:
         """
         params = cell.params
         if "num_inference_steps" in params:
-            timesteps = leading(params["num_inference_steps"])
+            spaced = trailing if params.get("spacing") == "trailing" else leading
+            timesteps = spaced(params["num_inference_steps"])
         else:
             timesteps = strided(params["first_timestep"], params["stride"])
         return cls(
@@ -114,14 +123,24 @@ def noise_of(seed: int, denoiser: Denoiser) -> tuple[Tensor, torch.Generator]:
     return draw_noise([generator], shape_of(denoiser))[0], generator
 
 
-def picture_of(cell: Cell, context: Context, size: int, name: str = "picture") -> Tensor:
-    """An input picture of a cell, (3, size, size) in [-1, 1]."""
-    return torch.from_numpy(read_picture(context.input(cell, name), size))
+def model_of(cell: Cell, context: Context, role: str = "stage1") -> Denoiser:
+    """The model in a role of a cell, for pictures of the size that the cell asks for."""
+    denoiser: Denoiser = context.model(cell, role)
+    if not (size := cell.params.get("size")):
+        return denoiser
+    if not isinstance(denoiser, Resizable):
+        raise ValueError(f"size: this model draws {denoiser.image_size}×{denoiser.image_size} pixels alone")
+    return denoiser.resized(height=size[1], width=size[0])
+
+
+def picture_of(cell: Cell, context: Context, shape: int | tuple[int, int], name: str = "picture") -> Tensor:
+    """An input picture of a cell, (3, H, W) in [-1, 1]; ``shape`` is (H, W), or the side of a square."""
+    return torch.from_numpy(read_picture(context.input(cell, name), shape))
 
 
 def clean_of(cell: Cell, context: Context, denoiser: Denoiser) -> Tensor:
     """x_0 of a cell's input picture, of the denoiser's shape."""
-    return encoded(denoiser, picture_of(cell, context, denoiser.image_size)[None])[0]
+    return encoded(denoiser, picture_of(cell, context, picture_shape(denoiser))[None])[0]
 
 
 @dataclass
@@ -177,19 +196,21 @@ def drawn(
     """
     groups: dict[Any, list[tuple[Cell, Task]]] = {}
     for cell in cells:
-        denoiser = context.model(cell, role)
-        each = task(cell, denoiser)
+        each = task(cell, model_of(cell, context, role))
         start = each.start if each.loop.sampler in MULTISTEP else 0
-        alike = (id(denoiser), each.loop, len(each.prompts), each.hole is None, start)
+        model = id(context.model(cell, role)), each.x.shape
+        alike = (model, each.loop, len(each.prompts), each.hole is None, start)
         groups.setdefault(alike, []).append((cell, each))
     batches = [group[k : k + size] for group in groups.values() for k in range(0, len(group), size)]
     # Every prompt is read before the first step: one that is too long costs no time, and a large text encoder
     # comes and goes once.
     for batch in batches:
-        context.model(batch[0][0], role).embed([prompt for _, each in batch for prompt in each.prompts])
+        model_of(batch[0][0], context, role).embed([prompt for _, each in batch for prompt in each.prompts])
     for batch in batches:
         yield from zip(
-            [cell for cell, _ in batch], _run(batch, context.model(batch[0][0], role), context), strict=True
+            [cell for cell, _ in batch],
+            _run(batch, model_of(batch[0][0], context, role), context),
+            strict=True,
         )
 
 
@@ -206,7 +227,7 @@ def _run(batch: Sequence[tuple[Cell, Task]], denoiser: Denoiser, context: Contex
         return loop.combine([guided(denoiser, each, loop.guidance) for each in prompts])
 
     def options(rows: list[int]) -> dict[str, Any]:
-        threshold = "none" if isinstance(denoiser, LatentDenoiser) else loop.threshold
+        threshold = loop.threshold if not isinstance(denoiser, Encoding) or denoiser.bounded else "none"
         found = {"threshold": thresholding(threshold), "step": step_rule(loop.sampler, loop.variance)}
         if known is None:
             return found
@@ -225,8 +246,8 @@ def _run(batch: Sequence[tuple[Cell, Task]], denoiser: Denoiser, context: Contex
     for step, (rows, state) in enumerate(steps, 1 + min(task.start for task in tasks)):
         for row, x, clean in zip(rows, state.x, state.clean, strict=True):
             drawn[row].timesteps.append(state.t)
-            drawn[row].states.append(x.numpy())
-            drawn[row].estimates.append(clean.numpy())
+            drawn[row].states.append(x.float().numpy())
+            drawn[row].estimates.append(clean.float().numpy())
         for cell, _ in batch:
             context.progress(cell, step, len(loop.timesteps))
     for each in drawn:

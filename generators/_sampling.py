@@ -43,7 +43,25 @@ class Modelled(Params):
     )
 
 
-class Drawing(Modelled):
+Side = Annotated[int, Field(ge=16, le=2048)]
+Size = Annotated[list[Side], Field(min_length=2, max_length=2)]
+
+
+class Sized(Modelled):
+    """Parameters of a figure whose pictures need not have the model's own size."""
+
+    size: Size | None = Field(
+        default=None,
+        description="[width, height] of the pictures (of the large one, if it is enlarged), pixels; empty is "
+        "the model's own",
+    )
+
+    def sized(self) -> dict[str, Json]:
+        """The part of a cell's parameters that :func:`._process.model_of` reads; none for the model's own."""
+        return {"size": list(self.size)} if self.size else {}
+
+
+class Drawing(Sized):
     """Parameters of any reverse process."""
 
     sampler: Literal["ancestral", "ddim", "heun", "dpm-solver++"] = Field(
@@ -57,7 +75,7 @@ class Drawing(Modelled):
 
     def process(self) -> dict[str, Json]:
         """The part of a cell's parameters that :meth:`._process.Loop.of` reads."""
-        return self.model_dump(include={"sampler", "negative_prompt"})
+        return self.model_dump(include={"sampler", "negative_prompt"}) | self.sized()
 
 
 class Process(Drawing):

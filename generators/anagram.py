@@ -29,6 +29,10 @@ ViewName = Literal[
 TURNED = ("picture", "turned", "turned 2", "turned 3")
 """The outputs that show the readings, in order."""
 
+TURNS = ("quarter turn", "three-quarter turn")
+PIECES = {"jigsaw": 4, "patches": 8}
+"""Views that not every size has, and the pieces of a side of those that cut it."""
+
 
 class Pair(Base):
     """What a picture shows as it stands, and through the view."""
@@ -65,7 +69,7 @@ class Params(Illusions):
 
 
 def check(params: Params, files: Files) -> Iterator[Complaint]:
-    """Prompts and views that do not go together."""
+    """Prompts and views that do not go together, or not with the size."""
     if bool(params.prompts or params.views) and {"pairs", "view"} & params.model_fields_set:
         yield Complaint(("prompts",), "a figure has pairs and a view, or prompts and views, not both")
     elif len(params.prompts) != len(params.views):
@@ -75,6 +79,14 @@ def check(params: Params, files: Files) -> Iterator[Complaint]:
         yield Complaint(("prompts",), "an anagram has two to four prompts")
     elif params.views and params.views[0] != "identity":
         yield Complaint(("views", 0), "the first prompt is for the picture as it stands: identity")
+    width, height = params.size or (0, 0)
+    view: str
+    for view in dict.fromkeys(params.views or [params.view]):
+        if view in TURNS and width != height:
+            yield Complaint(("size",), f"a {view} needs a square, and {width}×{height} is none")
+        pieces = PIECES.get(view, 1)
+        if width % pieces or height % pieces:
+            yield Complaint(("size",), f"{view} cuts each side into {pieces}: use multiples of {pieces}")
 
 
 def cells(params: Params) -> list[Cell]:

@@ -11,7 +11,7 @@ from noisebook.cells.contract import Cell, Context, ImagePath, Result
 from noisebook.cells.contract import Params as Base
 from noisebook.cells.outputs import picture
 
-from ._sampling import Timestep, stem
+from ._sampling import Side, Size, Timestep, stem
 
 
 class Params(Base):
@@ -21,7 +21,7 @@ class Params(Base):
     timesteps: Annotated[list[Timestep], Field(min_length=1, description="noise levels to show")] = Field(
         default=[250, 500, 750]
     )
-    size: int = Field(default=64, ge=16, le=512, description="side of the pictures, pixels")
+    size: Side | Size = Field(default=64, description="side of the pictures, or [width, height], pixels")
 
 
 def cells(params: Params) -> list[Cell]:

@@ -11,7 +11,7 @@ from noisebook.cells.contract import Cell, Complaint, Context, Files, ImagePath,
 from noisebook.cells.contract import Params as Base
 from noisebook.cells.outputs import picture
 
-from ._sampling import Timestep, even_kernel, stem
+from ._sampling import Side, Size, Timestep, even_kernel, stem
 
 
 class Params(Base):
@@ -23,15 +23,16 @@ class Params(Base):
     )
     kernel: int = Field(default=7, ge=1, le=255, description="taps of the kernel, odd, in pixels")
     sigma: float = Field(default=1.5, gt=0, le=100, description="standard deviation of the kernel, pixels")
-    size: int = Field(default=64, ge=16, le=512, description="side of the pictures, pixels")
+    size: Side | Size = Field(default=64, description="side of the pictures, or [width, height], pixels")
 
 
 def check(params: Params, files: Files) -> Iterator[Complaint]:
     """An even kernel, or one that is larger than the picture."""
     yield from even_kernel(params.kernel)
-    if params.kernel // 2 >= params.size:
+    shorter = params.size if isinstance(params.size, int) else min(params.size)
+    if params.kernel // 2 >= shorter:
         yield Complaint(
-            ("kernel",), f"a kernel of {params.kernel} is too large for a picture of {params.size} pixels"
+            ("kernel",), f"a kernel of {params.kernel} is too large for a picture of {shorter} pixels"
         )
 
 

@@ -53,7 +53,9 @@ class Params(Illusions):
         default="blur",
         description="what the far reading is seen through: blur, grey, or motion along a diagonal",
     )
-    kernel: int = Field(default=33, ge=1, le=63, description="taps of the Gaussian at 64 pixels, odd")
+    kernel: int = Field(
+        default=33, ge=1, le=63, description="taps of the Gaussian where the shorter side has 64 pixels, odd"
+    )
     sigma: float = Field(default=2.0, gt=0, le=32, description="its standard deviation at 64 pixels, pixels")
     middle_sigma: float = Field(
         default=1.0, gt=0, le=32, description="that of the blur that a middle reading is seen through, pixels"
@@ -121,10 +123,11 @@ def distant(x: NDArray[np.float32], factor: float) -> NDArray[np.uint8]:
 
     from noisebook.models.pictures import to_bytes
 
-    size = x.shape[-1]
-    small = Image.fromarray(to_bytes(x)).resize((round(size / factor),) * 2, Image.Resampling.LANCZOS)
-    paper = Image.new("RGB", (size, size), "white")
-    paper.paste(small, ((size - small.width) // 2,) * 2)
+    height, width = x.shape[-2:]
+    sides = round(width / factor), round(height / factor)
+    small = Image.fromarray(to_bytes(x)).resize(sides, Image.Resampling.LANCZOS)
+    paper = Image.new("RGB", (width, height), "white")
+    paper.paste(small, ((width - small.width) // 2, (height - small.height) // 2))
     return np.asarray(paper)
 
 
@@ -140,16 +143,16 @@ def seen(x: NDArray[np.float32], cell: Cell, progress: float) -> NDArray[np.uint
     rows = torch.from_numpy(x)[None]
     if cell.params["filter"] == "grey":
         return to_bytes(torch.lerp(rows, grey(rows), progress)[0])
-    return to_bytes(motion_blur(rows, 2 * round(progress * scaled(cell, x.shape[-1]) / 2 - 0.5) + 1)[0])
+    return to_bytes(motion_blur(rows, 2 * round(progress * scaled(cell, min(x.shape[-2:])) / 2 - 0.5) + 1)[0])
 
 
 def scaled(cell: Cell, size: int) -> int:
-    """Pixels of a picture of ``size`` that a cell's motion passes over, odd."""
+    """Pixels of a picture whose shorter side has ``size`` that a cell's motion passes over, odd."""
     return 2 * (int(cell.params["motion"]) * size // 128) + 1
 
 
 def knowing(x_0: Tensor, denoiser: Denoiser) -> Estimate:
-    """The estimate of who knows the one picture (3, S, S) that there is."""
+    """The estimate of who knows the one x_0 (C, H, W) that there is."""
     from noisebook.diffusion.schedules import implied_noise
 
     def estimate(x_t: Tensor, t: int) -> tuple[Tensor, None]:
@@ -166,9 +169,10 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
 
     from noisebook.diffusion.estimates import split
     from noisebook.diffusion.filters import blur, grey, motion_blur, scaled_blur
+    from noisebook.models.latents import picture_shape
     from noisebook.models.pictures import to_bytes
 
-    from ._process import Combine, Loop, Task, drawn, noise_of, picture_of
+    from ._process import Combine, Loop, Task, clean_of, drawn, noise_of
 
     @functools.cache
     def bands(*lowpass: tuple[int, float]) -> Combine:
@@ -189,14 +193,14 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
         return lambda estimates: split(estimates[0], estimates[1], lowpass)
 
     def hybrid(cell: Cell, denoiser: Denoiser) -> Task:
-        params, size = cell.params, denoiser.image_size
+        params, size = cell.params, min(picture_shape(denoiser))
         noise, generator = noise_of(context.seed(cell, "sample", params["sample"]), denoiser)
         if params["filter"] == "blur":
             combine = bands(*(scaled_blur(size, *lowpass) for lowpass in params["lowpass"]))
         else:
             combine = two(scaled(cell, size) if params["filter"] == "motion" else 0)
         if "picture" in cell.inputs:
-            far, rest = knowing(picture_of(cell, context, size), denoiser), combine
+            far, rest = knowing(clean_of(cell, context, denoiser), denoiser), combine
             # A function of its own, so that no process of another picture is in its batch.
             combine = lambda estimates: rest([far, *estimates])  # noqa: E731
         return Task(Loop.of(cell, context, combine), noise, generator, tuple(params["prompts"]))

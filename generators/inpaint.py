@@ -93,7 +93,7 @@ def cells(params: Params) -> list[Cell]:
             "inputs": {"picture": fill.picture} | ({"mask": fill.mask} if fill.mask else {}),
             "models": {"stage1": params.model},
         }
-        where: dict[str, Any] = {"hole": fill.hole.model_dump() if fill.hole else None}
+        where: dict[str, Any] = {"hole": fill.hole.model_dump() if fill.hole else None} | params.sized()
         for show, label, alt in (
             ("picture", "picture", f"The picture {name}."),
             ("mask", "mask", f"The mask over {name}: white is generated, black is kept."),
@@ -125,16 +125,17 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     """Starts from pure noise everywhere: what is known enters after the first step."""
     import torch
 
+    from noisebook.models.latents import picture_shape
     from noisebook.models.pictures import to_bytes
 
-    from ._process import Denoiser, Loop, Task, drawn, noise_of, picture_of
+    from ._process import Denoiser, Loop, Task, drawn, model_of, noise_of, picture_of
 
-    def hole_of(cell: Cell, size: int) -> Tensor:
-        """(1, size, size): 1 where the picture may change, 0 elsewhere."""
+    def hole_of(cell: Cell, shape: tuple[int, int]) -> Tensor:
+        """(1, H, W): 1 where the picture may change, 0 elsewhere."""
         if "mask" in cell.inputs:
-            hole = (picture_of(cell, context, size, "mask").mean(0, keepdim=True) > 0).float()
+            hole = (picture_of(cell, context, shape, "mask").mean(0, keepdim=True) > 0).float()
         else:
-            hole = _inside(cell.params["hole"], size)
+            hole = _inside(cell.params["hole"], *shape)
         if not hole.any() or hole.all():
             path = cell.inputs.get("mask", "the hole")
             raise ValueError(f"{path}: the mask " + ("keeps nothing" if hole.all() else "has no hole"))
@@ -142,18 +143,18 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
 
     def inpainted(cell: Cell, denoiser: Denoiser) -> Task:
         """After every step, what is outside the hole becomes the original with that step's noise."""
-        params, loop, size = cell.params, Loop.of(cell, context), denoiser.image_size
+        params, loop, shape = cell.params, Loop.of(cell, context), picture_shape(denoiser)
         noise, generator = noise_of(context.seed(cell, "sample", params["sample"]), denoiser)
-        original, hole = picture_of(cell, context, size), hole_of(cell, size)
+        original, hole = picture_of(cell, context, shape), hole_of(cell, shape)
         return Task(loop, noise, generator, (params["prompt"],), original=original, hole=hole)
 
     # Every mask is read before any time is spent.
-    size = context.model(cells[0], "stage1").image_size
-    holes = {cell.id: hole_of(cell, size) for cell in cells}
+    shapes = {cell.id: picture_shape(model_of(cell, context)) for cell in cells}
+    holes = {cell.id: hole_of(cell, shapes[cell.id]) for cell in cells}
     for cell in cells:
         if cell.params["show"] == "result":
             continue
-        x, hole = picture_of(cell, context, size), holes[cell.id]
+        x, hole = picture_of(cell, context, shapes[cell.id]), holes[cell.id]
         shown = {"picture": x, "mask": (hole * 2 - 1).expand(3, -1, -1), "hole": torch.where(hole > 0, 0, x)}
         yield cell, [picture("picture", to_bytes(shown[cell.params["show"]]))]
     results = [cell for cell in cells if cell.params["show"] == "result"]
@@ -161,13 +162,14 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
         yield cell, [picture("picture", to_bytes(process.end)), *process.outputs()]
 
 
-def _inside(hole: dict[str, Any], size: int) -> Tensor:
-    """(1, size, size): 1 for pixels whose centres lie in the hole."""
+def _inside(hole: dict[str, Any], height: int, width: int) -> Tensor:
+    """(1, height, width): 1 for pixels whose centres lie in the hole."""
     import torch
 
-    x = (torch.arange(size, dtype=torch.float64) + 0.5) / size
+    x = (torch.arange(width, dtype=torch.float64) + 0.5) / width
+    y = (torch.arange(height, dtype=torch.float64) + 0.5) / height
     across = (x - hole["left"]) / (hole["right"] - hole["left"]) * 2 - 1
-    down = ((x - hole["top"]) / (hole["bottom"] - hole["top"]) * 2 - 1)[:, None]
+    down = ((y - hole["top"]) / (hole["bottom"] - hole["top"]) * 2 - 1)[:, None]
     box, ellipse = (across.abs() <= 1) & (down.abs() <= 1), across**2 + down**2 <= 1
     inside: Tensor = ellipse if hole["shape"] == "ellipse" else box
     return inside[None].float()

@@ -111,7 +111,7 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
         return Task(loop, x, generator, (params["prompt"],), start)
 
     for cell, process in drawn(cells, context, denoised):
-        x_0 = picture_of(cell, context, process.end.shape[-1])
+        x_0 = picture_of(cell, context, process.end.shape[-2:])
         states = torch.from_numpy(process.pictures(process.states))
         if cell.params["blur"]:
             shown = {

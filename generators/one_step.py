@@ -10,10 +10,10 @@ from pydantic import Field
 from noisebook.cells.contract import Cell, Context, ImagePath, Json, Result
 from noisebook.cells.outputs import picture
 
-from ._sampling import NEUTRAL, Guidance, Modelled, Prompt, Timestep, stem
+from ._sampling import NEUTRAL, Guidance, Prompt, Sized, Timestep, stem
 
 
-class Params(Modelled):
+class Params(Sized):
     """x̂_0 = (x_t - √(1-ᾱ_t) ε) / √ᾱ_t with one estimate of ε."""
 
     picture: ImagePath = Field(default="images/tower.jpg", description="the clean picture")
@@ -31,6 +31,7 @@ def cells(params: Params) -> list[Cell]:
     found = []
     for t in params.timesteps:
         asked: dict[str, Json] = {"t": t, "prompt": params.prompt, "guidance": params.guidance}
+        asked |= params.sized()
         for show, label, alt in (
             ("clean", "clean", f"The test picture {name}."),
             ("noisy", f"noisy, t = {t}", f"{name} with the noise of timestep {t}."),
@@ -50,9 +51,10 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     from noisebook.models.pictures import to_bytes
 
     from ._noisy import distances, noisy_picture
+    from ._process import model_of
 
     for cell in cells:
-        params, denoiser = cell.params, context.model(cell, "stage1")
+        params, denoiser = cell.params, model_of(cell, context)
         x_0, x_t = noisy_picture(cell, context, denoiser)
         if params["show"] == "clean":
             yield cell, [picture("picture", to_bytes(x_0))]

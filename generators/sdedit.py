@@ -71,7 +71,7 @@ def cells(params: Params) -> list[Cell]:
                     f"{row}-original",
                     "original",
                     f"The original picture {name}.",
-                    {"i_start": None},
+                    {"i_start": None} | params.sized(),
                     **shared,
                     seed=None,
                 )
@@ -82,9 +82,10 @@ def cells(params: Params) -> list[Cell]:
 def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
     """SDEdit (Meng and others 2022): samples join their batch, each at its own timestep."""
     from noisebook.diffusion.schedules import forward
+    from noisebook.models.latents import picture_shape
     from noisebook.models.pictures import to_bytes
 
-    from ._process import Denoiser, Loop, Task, clean_of, drawn, noise_of, picture_of
+    from ._process import Denoiser, Loop, Task, clean_of, drawn, model_of, noise_of, picture_of
 
     def sdedit(cell: Cell, denoiser: Denoiser) -> Task:
         """Give the picture the noise of its first timestep, and denoise it from there on."""
@@ -97,7 +98,7 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
 
     for cell in cells:
         if cell.params["i_start"] is None:
-            original = picture_of(cell, context, context.model(cell, "stage1").image_size)
+            original = picture_of(cell, context, picture_shape(model_of(cell, context)))
             yield cell, [picture("picture", to_bytes(original))]
     edited = [cell for cell in cells if cell.params["i_start"] is not None]
     for cell, process in drawn(edited, context, sdedit):

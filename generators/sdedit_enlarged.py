@@ -26,13 +26,14 @@ class Params(sdedit.Params):
 
 
 def check(params: Params, files: Files) -> Iterator[Complaint]:
-    """A start beyond the timesteps."""
+    """A start beyond the timesteps; sides that stage I cannot draw a quarter of."""
     yield from sdedit.check(params, files)
+    yield from super_resolve.check(params, files)
 
 
 def cells(params: Params) -> list[Cell]:
     """Each needs its stage I picture, which a row of :mod:`sdedit` shows."""
-    first = params.model_dump(include=set(sdedit.Params.model_fields))
+    first = params.model_dump(include=set(sdedit.Params.model_fields)) | super_resolve.small_size(params)
     found = []
     for k, edit in enumerate(params.edits):
         for sample in params.samples:

@@ -7,12 +7,15 @@ from typing import Annotated
 
 from pydantic import Field
 
-from noisebook.cells.contract import Cell, Context, Need, Result
+from noisebook.cells.contract import Cell, Complaint, Context, Files, Json, Need, Result
 from noisebook.cells.outputs import animation, number, picture
 
 from . import text_to_image
 from ._sampling import Drawing, Guidance, Prompt, Samples
 from .text_to_image import Steps
+
+SCALE = 4
+"""How many times as long as stage I's are the sides of stage II's pictures."""
 
 
 class Params(Drawing):
@@ -35,6 +38,19 @@ class Params(Drawing):
     samples: Samples = Field(default=[0])
 
 
+def check(params: Drawing, files: Files) -> Iterator[Complaint]:
+    """Sides that stage I cannot draw a quarter of."""
+    if params.size and any(side % SCALE or side < 16 * SCALE for side in params.size):
+        yield Complaint(
+            ("size",), f"stage I draws a quarter of each side: use multiples of {SCALE} from {16 * SCALE}"
+        )
+
+
+def small_size(params: Drawing) -> dict[str, Json]:
+    """The size of stage I's picture, if it is not the model's own."""
+    return {"size": [side // SCALE for side in params.size]} if params.size else {}
+
+
 def cells(params: Params) -> list[Cell]:
     """One per prompt and sample; each needs its stage I picture."""
     first = {
@@ -44,6 +60,7 @@ def cells(params: Params) -> list[Cell]:
         "samples": list(params.samples),
         "model": params.model,
         **params.process(),
+        **small_size(params),
     }
     return [
         Cell(

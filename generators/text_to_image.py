@@ -33,6 +33,11 @@ class Params(Drawing):
     thresholding: Literal["none", "static", "dynamic"] = Field(
         default="dynamic", description="what to do with estimates of the clean picture that leave [-1, 1]"
     )
+    spacing: Literal["leading", "trailing"] = Field(
+        default="leading",
+        description="whether equal strides end at timestep 0, or start at 999, as a schedule that ends in "
+        "pure noise needs",
+    )
 
 
 def cell_id(prompt: int, steps: int, sample: int) -> str:
@@ -55,7 +60,8 @@ def cells(params: Params) -> list[Cell]:
                 "guidance": float(params.guidance),
                 "sample": sample,
                 "thresholding": params.thresholding,
-            },
+            }
+            | ({} if params.spacing == "leading" else {"spacing": params.spacing}),
             models={"stage1": params.model},
             minutes=0.01 * steps,
         )

@@ -140,7 +140,7 @@ def ours(model: StableDiffusion, x: torch.Tensor, timesteps: list[int], scale: f
 def test_text_to_image_is_diffusers(tmp_path: Path, prediction: str, scale: float) -> None:
     place = folder_for(tmp_path / "sd", prediction)
     model = opened(place, tmp_path)
-    assert isinstance(model, latents.LatentDenoiser)
+    assert isinstance(model, latents.Encoding)
     assert (model.image_size, model.latent_shape) == (SIZE, (4, SIDE, SIDE))
     x = draw_noise(generators([5]), model.latent_shape)
     got = ours(model, x, TIMESTEPS, scale)

@@ -223,14 +223,15 @@ def test_folders_that_hold_no_such_model(folder: Path, tmp_path: Path) -> None:
         Unconditional(tmp_path)
     wrong = {
         "expected .*UNet2DModel, found AutoencoderKL": ("unet/config.json", {"_class_name": "AutoencoderKL"}),
-        "1 channels": ("unet/config.json", {"in_channels": 1}),
-        "asks for a class": ("unet/config.json", {"num_class_embeds": 10}),
-        "figures need squares": ("unet/config.json", {"sample_size": [16, 32]}),
+        "2 channels; figures need 1 or 3": ("unet/config.json", {"in_channels": 2}),
+        "class_embed_type is timestep; only numbers": ("unet/config.json", {"class_embed_type": "timestep"}),
+        "expected a number, or .height, width.": ("unet/config.json", {"sample_size": None}),
+        "3 channels come out; expected 1": ("unet/config.json", {"in_channels": 1}),
         "6 with learned_range": ("unet/config.json", {"out_channels": 6}),
         "ScoreSdeVeScheduler is not known": (SCHEDULER, {"_class_name": "ScoreSdeVeScheduler"}),
         "'sigmoid' is not known": (SCHEDULER, {"beta_schedule": "sigmoid"}),
         "predicts velocity": (SCHEDULER, {"prediction_type": "velocity"}),
-        "rescaled": (SCHEDULER, {"rescale_betas_zero_snr": True}),
+        "ends in pure noise, .* v_prediction or sample": (SCHEDULER, {"rescale_betas_zero_snr": True}),
     }
     for number, (message, (file, values)) in enumerate(wrong.items()):
         with pytest.raises(MissingModel, match=message):

@@ -35,7 +35,7 @@ def blur(x: Tensor, size: int, sigma: float) -> Tensor:
 
 
 def scaled_blur(size: int, kernel: int, sigma: float) -> tuple[int, float]:
-    """(kernel, σ) for pictures of ``size`` pixels that blur as (``kernel``, ``sigma``) do at 64.
+    """(kernel, σ) for pictures with a shorter side of ``size`` that blur as (``kernel``, ``sigma``) at 64.
 
     Kernel 33, σ 2 at 64 pixels is kernel 133, σ 8 at 256: the same blur of the same scene.
     """

@@ -44,6 +44,16 @@ def leading(count: int, trained: int = 1000) -> list[int]:
     return [i * (trained // count) for i in reversed(range(count))]
 
 
+def trailing(count: int, trained: int = 1000) -> list[int]:
+    """``count`` timesteps that start at ``trained`` - 1, diffusers' "trailing" spacing: 20 → 999, 949, … 49.
+
+    What a schedule that ends in pure noise needs (Lin and others 2024, section 3.3).
+    """
+    if not 1 <= count <= trained:
+        raise ValueError(f"the number of steps must lie between 1 and {trained}, not {count}")
+    return [round(trained - i * trained / count) - 1 for i in range(count)]
+
+
 def alphas_at(alphas_cumprod: Tensor, timesteps: Sequence[int]) -> list[float]:
     """ᾱ at each timestep, and 1 after the last: the step that leaves no noise behind."""
     if any(later >= earlier for earlier, later in itertools.pairwise(timesteps)):

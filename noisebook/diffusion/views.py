@@ -15,7 +15,7 @@ Frame = Callable[[Tensor, float], Tensor]
 
 
 class View:
-    """A picture seen another way. All methods take and give (..., H, W) with H = W.
+    """A picture seen another way. All methods take and give (..., H, W).
 
     Attributes:
         name: what an author calls it.
@@ -45,7 +45,10 @@ class View:
 
 
 class Permutation(View):
-    """A view that moves pixels: one function of a picture of any size, of which all else follows."""
+    """A view that moves pixels: one function of a picture of any size, of which all else follows.
+
+    Turns by a quarter need a square, jigsaws sides that their number of pieces divides.
+    """
 
     def __init__(self, name: str, move: Transform, frame: Frame | None = None) -> None:
         super().__init__(name)
@@ -89,7 +92,9 @@ def turned(x: Tensor, degrees: float, squash: tuple[float, float] = (1.0, 1.0)) 
     angle = torch.deg2rad(torch.tensor(float(degrees)))
     c, s = float(torch.cos(angle)), float(torch.sin(angle))
     down, across = (max(abs(value), 1e-3) * (1 if value >= 0 else -1) for value in squash)
-    matrix = torch.tensor([[c / across, -s / across, 0.0], [s / down, c / down, 0.0]], dtype=x.dtype)
+    tall = x.shape[-2] / x.shape[-1]  # affine_grid counts in halves of each side
+    rows = [[c / across, -s * tall / across, 0.0], [s / tall / down, c / down, 0.0]]
+    matrix = torch.tensor(rows, dtype=x.dtype)
     grid = functional.affine_grid(matrix[None], [1, *x.shape], align_corners=False)
     # Sampled around white, so that what lies outside is white.
     return functional.grid_sample(x[None] - 1, grid, align_corners=False)[0] + 1
@@ -103,9 +108,8 @@ def _quarters(name: str, turns: int) -> View:
 
 def _inner_turn() -> View:
     def disc(x: Tensor) -> Tensor:
-        size = x.shape[-1]
-        axis = torch.arange(size, dtype=torch.float32) - (size - 1) / 2
-        return (axis[:, None] ** 2 + axis[None] ** 2) < (0.375 * size) ** 2
+        down, across = (torch.arange(n, dtype=torch.float32) - (n - 1) / 2 for n in x.shape[-2:])
+        return (down[:, None] ** 2 + across[None] ** 2) < (0.375 * min(x.shape[-2:])) ** 2
 
     return Permutation(
         "inner circle",
@@ -116,10 +120,10 @@ def _inner_turn() -> View:
 
 def _skew() -> View:
     def shear(x: Tensor, progress: float = 1.0) -> Tensor:
-        size = x.shape[-1]
-        across = torch.arange(size, device=x.device)
-        down = across[:, None] + (progress * across).round().long()
-        return x[..., down % size, across]
+        height, width = x.shape[-2:]
+        across = torch.arange(width, device=x.device)
+        down = torch.arange(height, device=x.device)[:, None] + (progress * across).round().long()
+        return x[..., down % height, across]
 
     return Permutation("skew", shear, shear)
 
@@ -128,9 +132,9 @@ def _jigsaw(name: str, pieces: int, seed: int = 42) -> View:
     order = torch.randperm(pieces * pieces, generator=torch.Generator().manual_seed(seed))
 
     def move(x: Tensor) -> Tensor:
-        size = x.shape[-1] // pieces
-        tiles = x.reshape(*x.shape[:-2], pieces, size, pieces, size).movedim(-2, -3).flatten(-4, -3)
-        moved = tiles[..., order, :, :].reshape(*x.shape[:-2], pieces, pieces, size, size)
+        height, width = x.shape[-2] // pieces, x.shape[-1] // pieces
+        tiles = x.reshape(*x.shape[:-2], pieces, height, pieces, width).movedim(-2, -3).flatten(-4, -3)
+        moved = tiles[..., order, :, :].reshape(*x.shape[:-2], pieces, pieces, height, width)
         return moved.movedim(-2, -3).reshape(x.shape)
 
     return Permutation(name, move)

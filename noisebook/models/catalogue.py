@@ -94,8 +94,11 @@ def _about(entries: Mapping[str, Entry]) -> str:
     """What a model that a report pinned can do."""
     for entry in entries.values():
         if about := entry.get("description"):
-            words = "without words" if about["conditioning"] == "none" else "any prompt"
-            return f"draws {words}, {about['image_size']} pixels a side, in {about['space']}"
+            kinds = {"none": "without words", "class": f"{about.get('classes')} classes by their numbers"}
+            words, side = kinds.get(about["conditioning"], "any prompt"), about["image_size"]
+            shape = f"{side} pixels a side" if isinstance(side, int) else f"{side[0]}×{side[1]} pixels"
+            grey = ", in grey" if about["channels"] == 1 else ""
+            return f"draws {words}, {shape}{grey}, in {about['space']}"
     return "pinned by this report"
 
 

@@ -23,14 +23,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from noisebook.diffusion.denoiser import Denoiser, Enlarge, Prompt
+from noisebook.diffusion.denoiser import Enlarge, Prompt
 from noisebook.diffusion.schedules import forward
 from noisebook.models.embeddings import Embeddings
 from noisebook.models.encoders import PARTS, TextEncoder, pinned
 from noisebook.models.hub import fetch, located, read_config, schedule
+from noisebook.models.latents import Resizable
 from noisebook.models.lock import Entry, MissingModel, pin
 from noisebook.models.network import Network
 from noisebook.models.settings import OVERFLOW, Settings, from_environment
+from noisebook.models.tasks import description
 
 REPOSITORIES = {
     ("xl", 1): "DeepFloyd/IF-I-XL-v1.0",
@@ -43,7 +45,7 @@ REPOSITORIES = {
 NEEDED = ("unet/*", "scheduler/*", "image_noising_scheduler/*", "tokenizer/*", "text_encoder/*")
 
 
-class DeepFloyd(Denoiser):
+class DeepFloyd(Resizable):
     """A stage of DeepFloyd IF as a :class:`noisebook.diffusion.denoiser.Denoiser`.
 
     Stage II takes :class:`noisebook.diffusion.denoiser.Enlarge` as its prompts.
@@ -69,12 +71,17 @@ class DeepFloyd(Denoiser):
             raise MissingModel(
                 f"{folder}: expected DeepFloyd's {kind} with 3 or 6 input channels, found one with {channels}"
             )
-        self.image_size = int(config["sample_size"])
+        self.image_size = self.height = self.width = int(config["sample_size"])
+        self.multiple = 2 ** (len(config["block_out_channels"]) - 1)
         self.alphas_cumprod = schedule(folder / "scheduler" / "scheduler_config.json")
         self.enlarges = channels == 6
         self._augmentation = (
             schedule(folder / "image_noising_scheduler" / "scheduler_config.json") if self.enlarges else None
         )
+
+    def describe(self) -> dict[str, Any]:
+        """See :mod:`noisebook.models.tasks`."""
+        return description(self, 3, "text")
 
     def embed(self, prompts: Sequence[Prompt]) -> tuple[list[str], Tensor | None, Tensor | None]:
         """Texts, and for stage II the enlarged pictures (B, 3, H, W) with their noise and its levels (B,).
@@ -95,7 +102,7 @@ class DeepFloyd(Denoiser):
 
     def _enlarged(self, prompt: Enlarge) -> Tensor:
         assert self._augmentation is not None
-        size = (self.image_size, self.image_size)
+        size = (self.height, self.width)
         large = functional.interpolate(prompt.picture[None], size, mode="bilinear", align_corners=True)[0]
         return forward(large, float(self._augmentation[prompt.level]), prompt.noise)
 
@@ -180,7 +187,8 @@ def pin_stage(
         for path in sorted(where.glob(pattern))
         if path.is_file() and path.suffix in (".json", ".safetensors", ".model", ".txt")
     }
-    DeepFloyd(where, TextEncoder(where, revision, where, Settings())).network.check()
+    model = DeepFloyd(where, TextEncoder(where, revision, where, Settings()))
+    model.network.check()
     return pin(
         root,
         f"deepfloyd-{size}/stage{stage}",
@@ -190,5 +198,6 @@ def pin_stage(
         revision=revision,
         licence="DeepFloyd IF License Agreement",
         repository=repository,
+        description=model.describe(),
         **({"folder": str(folder)} if folder else {}),
     )

@@ -99,6 +99,7 @@ def read_config(path: Path) -> dict[str, Any]:
 def schedule(path: Path, predictions: Sequence[str] = ("epsilon",)) -> Tensor:
     """ᾱ in float64 from a scheduler's configuration.
 
+    One that is rescaled to end in pure noise ends at :data:`FAINTEST`.
     Raises MissingModel for a scheduler, a schedule or a prediction that is not known.
     """
     config = read_config(path)
@@ -110,8 +111,33 @@ def schedule(path: Path, predictions: Sequence[str] = ("epsilon",)) -> Tensor:
     prediction = config.get("prediction_type", "epsilon")
     if prediction not in predictions:
         raise MissingModel(f"{path}: predicts {prediction}; only {', '.join(predictions)} is known here")
-    if config.get("trained_betas") is not None or config.get("rescale_betas_zero_snr"):
-        raise MissingModel(f"{path}: betas of its own, or rescaled to end in pure noise, are not known here")
+    alphas = _alphas(path, config, steps)
+    if not config.get("rescale_betas_zero_snr"):
+        return alphas
+    if prediction == "epsilon":
+        raise MissingModel(
+            f"{path}: its schedule ends in pure noise, where an estimate of the noise says nothing of the "
+            "picture: with rescale_betas_zero_snr, prediction_type is v_prediction or sample"
+        )
+    return zero_terminal(alphas)
+
+
+FAINTEST = 1e-14
+"""ᾱ of pure noise: 0, but that one may divide by it. 1e-7 of the picture's amplitude."""
+
+
+def zero_terminal(alphas_cumprod: Tensor) -> Tensor:
+    """A schedule rescaled so that its last timestep is pure noise (Lin and others 2024, algorithm 1): √ᾱ is
+    shifted to end at 0, and scaled to begin where it did. float64."""
+    root = alphas_cumprod.sqrt()
+    moved: Tensor = ((root - root[-1]) * root[0] / (root[0] - root[-1])).square().clamp(min=FAINTEST)
+    return moved
+
+
+def _alphas(path: Path, config: dict[str, Any], steps: int) -> Tensor:
+    """ᾱ of a configuration as it is before any rescaling."""
+    if (trained := config.get("trained_betas")) is not None:
+        return torch.cumprod(1 - torch.tensor(trained, dtype=torch.float64), 0)
     first, last = float(config.get("beta_start", 1e-4)), float(config.get("beta_end", 0.02))
     match config.get("beta_schedule", "linear"):
         case "squaredcos_cap_v2":

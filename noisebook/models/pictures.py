@@ -52,13 +52,15 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def read_picture(path: Path, size: int) -> NDArray[np.float32]:
-    """The largest centred square of a picture file, at ``size`` pixels: (3, size, size) float32 in [-1, 1].
+def read_picture(path: Path, shape: int | tuple[int, int]) -> NDArray[np.float32]:
+    """The largest centred part of a picture file that has this shape, at this size: (3, H, W) float32 in
+    [-1, 1]. ``shape`` is (H, W), or the side of a square, pixels.
 
     Scaled with antialiasing. Raises :class:`UnreadablePicture`.
     """
-    square = ImageOps.fit(open_rgb(path), (size, size), Image.Resampling.LANCZOS)
-    return np.asarray(square, dtype=np.float32).transpose(2, 0, 1) / 127.5 - 1
+    height, width = (shape, shape) if isinstance(shape, int) else shape
+    part = ImageOps.fit(open_rgb(path), (width, height), Image.Resampling.LANCZOS)
+    return np.asarray(part, dtype=np.float32).transpose(2, 0, 1) / 127.5 - 1
 
 
 def to_bytes(x: Any) -> NDArray[np.uint8]:

@@ -17,14 +17,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from noisebook.diffusion.denoiser import Denoiser, Prompt
-from noisebook.diffusion.schedules import implied_noise
+from noisebook.diffusion.denoiser import Prompt
 from noisebook.models.encoders import QWEN, TextEncoder, pinned
 from noisebook.models.hub import located, read_config
+from noisebook.models.latents import Resizable
 from noisebook.models.lock import Entry, MissingModel
 from noisebook.models.network import Network
 from noisebook.models.settings import OVERFLOW, Settings, from_environment
 from noisebook.models.tasks import description
+from noisebook.models.unconditional import noise_from
 
 PIPELINES = ("PRXPixelPipeline",)
 NEEDED = ("model_index.json", "transformer/*", "scheduler/*", "tokenizer/*", "text_encoder/*")
@@ -32,7 +33,7 @@ EARLIEST = 0.05
 """The velocity (x_τ - x̂)/τ is divided by no less than this: below, x̂ is only approached."""
 
 
-class PRXPixel(Denoiser):
+class PRXPixel(Resizable):
     """PRXPixel as a :class:`noisebook.diffusion.denoiser.Denoiser`.
 
     Attributes:
@@ -49,7 +50,8 @@ class PRXPixel(Denoiser):
         if (channels := self.network.config.get("in_channels")) != 3:
             raise MissingModel(f"{folder}: expected PRXPixel's transformer of 3 channels, found {channels}")
         about = read_config(folder / "model_index.json")
-        self.image_size = int(about.get("default_sample_size") or 1024)
+        self.image_size = self.height = self.width = int(about.get("default_sample_size") or 1024)
+        self.multiple = int(self.network.config["patch_size"])
         self.noise_scale = float(about.get("noise_scale", 2.0))
         self.tau = flow_times(folder / "scheduler" / "scheduler_config.json")
         kept, noise = (1 - self.tau) ** 2, (self.noise_scale * self.tau) ** 2
@@ -57,7 +59,7 @@ class PRXPixel(Denoiser):
 
     def describe(self) -> dict[str, Any]:
         """See :mod:`noisebook.models.tasks`."""
-        return description(self.image_size, 3, "text")
+        return description(self, 3, "text")
 
     def check(self) -> None:
         """Raises MissingModel for weights that are not those of the configuration."""
@@ -90,7 +92,7 @@ class PRXPixel(Denoiser):
 
         clean = self.network.rows(len(x), ask)
         clean = x - tau / max(tau, EARLIEST) * (x - clean)
-        return implied_noise(x_t, clean, float(self.alphas_cumprod[t])), None
+        return noise_from("sample", clean, x_t, float(self.alphas_cumprod[t])), None
 
 
 def flow_times(path: Path) -> Tensor:

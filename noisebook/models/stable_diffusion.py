@@ -17,7 +17,7 @@ from torch import Tensor
 from noisebook.diffusion.denoiser import Prompt
 from noisebook.models.encoders import CLIP, TextEncoder, pinned
 from noisebook.models.hub import located, read_config, schedule
-from noisebook.models.latents import LatentDenoiser
+from noisebook.models.latents import Encoding, Resizable
 from noisebook.models.lock import Entry, MissingModel
 from noisebook.models.network import Network
 from noisebook.models.settings import OVERFLOW, Settings, from_environment
@@ -28,10 +28,11 @@ PIPELINES = ("StableDiffusionPipeline",)
 NEEDED = ("model_index.json", "unet/*", "vae/*", "scheduler/*", "tokenizer/*", "text_encoder/*")
 
 
-class StableDiffusion(LatentDenoiser):
-    """A :class:`noisebook.models.latents.LatentDenoiser`. Its autoencoder computes in float32."""
+class StableDiffusion(Encoding, Resizable):
+    """A :class:`noisebook.models.latents.Encoding`. Its autoencoder computes in float32."""
 
     if_it_overflows = OVERFLOW
+    bounded = False
 
     def __init__(self, folder: Path, text: TextEncoder, settings: Settings | None = None) -> None:
         """Reads the configurations of a pipeline's folder. Raises MissingModel."""
@@ -54,15 +55,20 @@ class StableDiffusion(LatentDenoiser):
                 f"{folder}/unet: expected a network on {channels} latent channels, found one {found}"
             )
         side = int(config["sample_size"])
-        self.latent_shape = (channels, side, side)
-        self.image_size = side * 2 ** (len(vae["block_out_channels"]) - 1)
+        self.channels, self.multiple = channels, 2 ** (len(vae["block_out_channels"]) - 1)
+        self.image_size = self.height = self.width = side * self.multiple
         scheduler = folder / "scheduler" / "scheduler_config.json"
         self.alphas_cumprod = schedule(scheduler, PREDICTIONS)
         self.prediction = read_config(scheduler).get("prediction_type", "epsilon")
 
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """(C, h, w) of x_t."""
+        return self.channels, self.height // self.multiple, self.width // self.multiple
+
     def describe(self) -> dict[str, Any]:
         """See :mod:`noisebook.models.tasks`."""
-        return description(self.image_size, self.latent_shape[0], "text", "latents")
+        return description(self, self.channels, "text", "latents")
 
     def check(self) -> None:
         """Raises MissingModel for weights that are not those of the configurations."""
@@ -93,22 +99,22 @@ class StableDiffusion(LatentDenoiser):
         return noise_from(self.prediction, found, x_t, float(self.alphas_cumprod[t])), None
 
     def encode(self, pictures: Tensor) -> Tensor:
-        """See :class:`noisebook.models.latents.LatentDenoiser`: the mean of the autoencoder's answer."""
+        """See :class:`noisebook.models.latents.Encoding`: the mean of the autoencoder's answer."""
         scale, shift, device = *self._affine(), self.autoencoder.settings.device
 
         def ask(vae: Any, rows: slice) -> Tensor:
-            answer: Tensor = vae.encode(pictures[rows].to(device)).latent_dist.mode()
+            answer: Tensor = vae.encode(pictures[rows].to(device, torch.float32)).latent_dist.mode()
             return answer
 
         return (self.autoencoder.rows(len(pictures), ask) - shift) * scale
 
     def decode(self, latents: Tensor) -> Tensor:
-        """See :class:`noisebook.models.latents.LatentDenoiser`."""
+        """See :class:`noisebook.models.latents.Encoding`."""
         scale, shift, device = *self._affine(), self.autoencoder.settings.device
         z = latents / scale + shift
 
         def ask(vae: Any, rows: slice) -> Tensor:
-            answer: Tensor = vae.decode(z[rows].to(device), return_dict=False)[0]
+            answer: Tensor = vae.decode(z[rows].to(device, torch.float32), return_dict=False)[0]
             return answer
 
         return self.autoencoder.rows(len(z), ask)

@@ -3,11 +3,17 @@
 An entry may have a description; without one a model draws text in pixels:
 
 ``image_size``
-    side of its pictures, pixels, in [-1, 1].
+    side of its pictures, pixels, or [width, height].
+``multiple``
+    pictures of other sizes have sides that are multiples of it; without it there are none.
 ``channels``
     of what it denoises.
+``timesteps``
+    how many its schedule has.
 ``conditioning``
-    ``text``, or ``none`` for a model that knows no words.
+    ``text``, ``class`` for numbers in place of words, or ``none`` for a model that knows no words.
+``classes``
+    how many there are.
 ``space``
     ``pixels``, or ``latents`` of an autoencoder.
 """
@@ -16,10 +22,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from noisebook.models.lock import Entry
 from noisebook.models.prompts import texts
+
+if TYPE_CHECKING:
+    from noisebook.models.latents import Resizable
 
 WORDS = ("prompt", "prompts", "negative_prompt")
 """Parameters of cells that are prompts, or lists of them."""
@@ -28,8 +37,12 @@ IN_PIXELS = {
     "anagram": _VIEW,
     "failing_view": _VIEW,
     "hybrid": "frequencies of a latent are not those of its picture",
+    "memory": "it compares pictures",
+    "subject_samples": "it compares pictures",
 }
 """Tasks that latents do not have, and why."""
+IN_COLOUR = ("failing_view", "memory", "subject_samples")
+"""Tasks of three channels."""
 
 
 def asked(params: Mapping[str, Any]) -> list[str]:
@@ -52,9 +65,20 @@ def with_embeddings(
     }
 
 
-def description(image_size: int, channels: int, conditioning: str, space: str = "pixels") -> dict[str, Any]:
+def description(
+    model: Resizable, channels: int, conditioning: str, space: str = "pixels", **more: Any
+) -> dict[str, Any]:
     """What an entry says of a model."""
-    return {"image_size": image_size, "channels": channels, "conditioning": conditioning, "space": space}
+    side = model.width if model.width == model.height else [model.width, model.height]
+    return {
+        "image_size": side,
+        "multiple": model.multiple,
+        "channels": channels,
+        "timesteps": len(model.alphas_cumprod),
+        "conditioning": conditioning,
+        "space": space,
+        **more,
+    }
 
 
 def refusal(name: str, entry: Entry, generator: str, params: Mapping[str, Any]) -> str:
@@ -63,8 +87,46 @@ def refusal(name: str, entry: Entry, generator: str, params: Mapping[str, Any]) 
     if about.get("space") == "latents" and generator in IN_PIXELS:
         why = IN_PIXELS[generator]
         return f"{name} works on latents and cannot draw {generator}: {why}; use a model of pixels"
+    if about.get("channels") == 1 and (generator in IN_COLOUR or params.get("filter") == "grey"):
+        return f"{name} draws in grey and cannot draw {generator} by colours; use a model of three channels"
+    return _words(name, about, params) or _size(name, about, params) or _timesteps(name, about, params)
+
+
+def _words(name: str, about: Mapping[str, Any], params: Mapping[str, Any]) -> str:
+    """Why a cell's prompts are not for this model."""
     if about.get("conditioning") == "none":
         for word in texts([params.get(key) for key in WORDS]):
             if word:
                 return f'{name} knows no words: write "" in place of the prompt {word!r}'
+    if about.get("conditioning") == "class":
+        prompts, count = asked(params), about["classes"]
+        for word in prompts:
+            if not (word.isdecimal() and int(word) < count):
+                null = "" if word else ", or guidance: 1, if it is negative_prompt"
+                where = f"in place of the prompt {word!r}{null}"
+                return f'{name} draws classes: write the number of one, "0" to "{count - 1}", {where}'
+    return ""
+
+
+def _size(name: str, about: Mapping[str, Any], params: Mapping[str, Any]) -> str:
+    """Why a cell's ``size``, [width, height], is not for this model."""
+    if not isinstance(size := params.get("size"), list):
+        return ""
+    if not (multiple := about.get("multiple")):
+        return f"{name} draws pictures of its own size alone: leave out size: {size}"
+    if all(side % multiple == 0 for side in size):
+        return ""
+    near = [max(1, round(side / multiple)) * multiple for side in size]
+    return f"{name} draws sides that are multiples of {multiple}, not size: {size}; {near} is near it"
+
+
+def _timesteps(name: str, about: Mapping[str, Any], params: Mapping[str, Any]) -> str:
+    """Why a cell's timesteps are not those of this model."""
+    last = about.get("timesteps", 1000) - 1
+    for key in ("first_timestep", "t"):
+        if (params.get(key) or 0) > last:
+            return f"{name} has timesteps 0 to {last}, not {key}: {params[key]}"
+    if "num_inference_steps" in params and last != 999:
+        why = f"{name} has {last + 1} timesteps, and num_inference_steps is of 1000"
+        return f"{why}: use a generator with first_timestep and stride, such as sample"
     return ""

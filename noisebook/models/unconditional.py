@@ -1,4 +1,4 @@
-"""Pictures without words: diffusers' UNet2DModel with the ᾱ of its DDPM or DDIM scheduler.
+"""Pictures without words, or by class: diffusers' UNet2DModel with the ᾱ of its DDPM or DDIM scheduler.
 
 Openly licensed ones of 32 to 256 pixels exist for faces, churches, bedrooms and cats.
 """
@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from noisebook.diffusion.denoiser import Denoiser, Prompt
+from noisebook.diffusion.denoiser import Prompt
 from noisebook.diffusion.schedules import implied_noise
 from noisebook.models.hub import located, read_config, schedule
+from noisebook.models.latents import Encoding, Resizable
 from noisebook.models.lock import Entry, MissingModel
 from noisebook.models.network import Network
 from noisebook.models.settings import OVERFLOW, Settings, from_environment
@@ -26,13 +28,20 @@ PREDICTIONS = ("epsilon", "sample", "v_prediction")
 
 
 class NoWords(ValueError):
-    """A prompt for a model that knows no words."""
+    """A prompt for a model that knows no words, or not these."""
 
 
-class Unconditional(Denoiser):
-    """A UNet2DModel as a :class:`noisebook.diffusion.denoiser.Denoiser`. Its only prompt is the empty one."""
+class Unconditional(Encoding, Resizable):
+    """A UNet2DModel as a :class:`noisebook.diffusion.denoiser.Denoiser`, of pictures in colour or in grey.
+
+    Its only prompt is the empty one; of a class-conditional model it is the number of a class.
+
+    Attributes:
+        classes: how many there are; 0 for a model without.
+    """
 
     if_it_overflows = OVERFLOW
+    bounded = True
 
     def __init__(self, folder: Path, settings: Settings | None = None) -> None:
         """``folder`` is a pipeline's (unet/, scheduler/), or has both configurations itself.
@@ -46,57 +55,94 @@ class Unconditional(Denoiser):
         self.network = Network("an unconditional model", "UNet2DModel", place, settings)
         config = self.network.config
         size, channels = config.get("sample_size"), config.get("in_channels", 3)
-        if channels != 3:
-            raise MissingModel(f"{place}: its pictures have {channels} channels; figures need 3")
-        if not isinstance(size, int):
-            raise MissingModel(f"{place}: its pictures are {size}; figures need squares of one size")
-        if config.get("num_class_embeds") or config.get("class_embed_type"):
-            raise MissingModel(f"{place}: it asks for a class, which figures do not give")
+        if channels not in (1, 3):
+            raise MissingModel(f"{place}: its pictures have {channels} channels; figures need 1 or 3")
+        if isinstance(size, int):
+            size = [size, size]
+        if not (isinstance(size, list) and len(size) == 2 and all(isinstance(side, int) for side in size)):
+            raise MissingModel(f"{place}: its sample_size is {size}; expected a number, or [height, width]")
+        if kind := config.get("class_embed_type"):
+            raise MissingModel(
+                f"{place}: its class_embed_type is {kind}; only numbers of classes are known here"
+            )
         outputs = config.get("out_channels", 3)
         learned = read_config(scheduler).get("variance_type") == "learned_range"
-        if outputs != 3 and not (outputs == 6 and learned):
-            raise MissingModel(f"{place}: {outputs} channels come out; expected 3, or 6 with learned_range")
-        self.image_size, self.precision = size, settings.precision
+        if outputs != channels and not (outputs == 2 * channels and learned):
+            raise MissingModel(
+                f"{place}: {outputs} channels come out; expected {channels}, "
+                f"or {2 * channels} with learned_range"
+            )
+        (self.height, self.width), self.image_size = size, min(size)
+        self.multiple = 2 ** (len(config["block_out_channels"]) - 1)
+        self.channels, self.classes = channels, int(config.get("num_class_embeds") or 0)
+        self.precision = settings.precision
         self.alphas_cumprod = schedule(scheduler, PREDICTIONS)
         self.prediction = read_config(scheduler).get("prediction_type", "epsilon")
 
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of x_t."""
+        return self.channels, self.height, self.width
+
     def describe(self) -> dict[str, Any]:
         """See :mod:`noisebook.models.tasks`."""
-        return description(self.image_size, 3, "none")
+        if self.classes:
+            return description(self, self.channels, "class", classes=self.classes)
+        return description(self, self.channels, "none")
 
     def check(self) -> None:
         """Raises MissingModel for weights that are not those of the configuration."""
         self.network.check()
 
-    def embed(self, prompts: Sequence[Prompt]) -> None:
-        """Nothing. Raises NoWords for a prompt that is not empty."""
+    def encode(self, pictures: Tensor) -> Tensor:
+        """The pictures, or in grey: the mean of their channels."""
+        return pictures if self.channels == 3 else pictures.mean(1, keepdim=True)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """With three channels, which for a model in grey are alike."""
+        return latents.expand(-1, 3, -1, -1)
+
+    def embed(self, prompts: Sequence[Prompt]) -> Tensor | None:
+        """The classes' numbers (B,), or nothing. Raises NoWords for a prompt that is neither."""
         for prompt in prompts:
-            if prompt:
+            if prompt and not self.classes:
                 raise NoWords(
                     f"this model knows no words: {prompt!r} is a prompt; only the empty one is known"
                 )
+            if self.classes and not (str(prompt).isdecimal() and int(prompt) < self.classes):
+                raise NoWords(f"this model knows classes 0 to {self.classes - 1}; {prompt!r} is none of them")
+        return torch.tensor([int(prompt) for prompt in prompts]) if self.classes else None
 
-    def predict(self, x_t: Tensor, t: int, conditioning: None) -> tuple[Tensor, Tensor | None]:
-        """See :class:`noisebook.diffusion.denoiser.Denoiser`. Pictures (B, 3, H, W) of any size it takes."""
+    def predict(self, x_t: Tensor, t: int, conditioning: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """See :class:`noisebook.diffusion.denoiser.Denoiser`. Pictures (B, C, H, W) of any size it takes."""
         settings = self.network.settings
 
         def ask(unet: Any, rows: slice) -> Tensor:
-            answer: Tensor = unet(x_t[rows].to(settings.device, settings.dtype), t, return_dict=False)[0]
+            labels = None if conditioning is None else conditioning[rows].to(settings.device)
+            x = x_t[rows].to(settings.device, settings.dtype)
+            answer: Tensor = unet(x, t, class_labels=labels, return_dict=False)[0]
             return answer
 
-        found = self.network.rows(len(x_t), ask)
-        epsilon = noise_from(self.prediction, found[:, :3], x_t, float(self.alphas_cumprod[t]))
-        return epsilon, found[:, 3:] if found.shape[1] == 6 else None
+        found, v = self.network.rows(len(x_t), ask), None
+        if found.shape[1] > self.channels:
+            found, v = found.chunk(2, 1)
+        return noise_from(self.prediction, found, x_t, float(self.alphas_cumprod[t])), v
+
+
+FAINT = 1e-5
+"""Where ᾱ is less, ε is given in float64: in float32 its rounding, 6e-8/√ᾱ of x̂_0, would be seen."""
 
 
 def noise_from(prediction: str, found: Tensor, x_t: Tensor, alpha: float) -> Tensor:
     """ε from what a network predicts at ᾱ, all of x_t's shape: ``epsilon``, the clean ``sample``, or
     ``v_prediction``, v = √ᾱ ε - √(1-ᾱ) x_0 (Salimans and Ho 2022)."""
+    if prediction == "epsilon":
+        return found
+    if alpha < FAINT:
+        found, x_t = found.double(), x_t.double()
     if prediction == "sample":
         return implied_noise(x_t, found, alpha)
-    if prediction == "v_prediction":
-        return math.sqrt(alpha) * found + math.sqrt(1 - alpha) * x_t
-    return found
+    return math.sqrt(alpha) * found + math.sqrt(1 - alpha) * x_t
 
 
 def opened(folder: Path, settings: Settings) -> Unconditional:
