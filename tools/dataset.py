@@ -20,7 +20,7 @@ from noisebook.models import text
 from noisebook.models.library import Picture, write
 from noisebook.models.lock import pin
 from noisebook.models.prompts import understand
-from tools.packages import Package
+from tools.packages import Package, packages
 from tools.photographs import credits_table, photographs
 from tools.scenes.catalogue import DRAWN, IN_STYLE, draw
 
@@ -29,51 +29,7 @@ LIBRARY = "models/library.zip"
 SCENES = "models/scenes.zip"
 PHOTOGRAPHS = "models/PHOTOGRAPHS.md"
 
-
-SOURCES = {
-    "3d": Package(
-        "npm",
-        "@lobehub/fluent-emoji-3d",
-        "1.1.0",
-        "lobehub-fluent-emoji-3d-1.1.0.tgz",
-        "c1bb7eee7de090205a232518a9ab4adb3df458bfbe8a1f78232991194c8b2e58",
-    ),
-    "flat": Package(
-        "npm",
-        "@iconify-json/fluent-emoji-flat",
-        "1.2.6",
-        "iconify-json-fluent-emoji-flat-1.2.6.tgz",
-        "7d064769dee690815f823bc5bcc511d957198caf9f5edd8dd9c1aa48a6aeb175",
-    ),
-    "cartoon": Package(
-        "npm",
-        "@iconify-json/noto",
-        "1.2.9",
-        "iconify-json-noto-1.2.9.tgz",
-        "3e918d88fc945c0bb3d468dbace6f88caef67f01c9f0e7bcae0915a042e8f1ad",
-    ),
-    "icon": Package(
-        "npm",
-        "@iconify-json/twemoji",
-        "1.2.5",
-        "iconify-json-twemoji-1.2.5.tgz",
-        "19046dff7d8707ce96212ec86468b36ac5f8e60409629dd13f809265c6d0ebb7",
-    ),
-    "drawing": Package(
-        "npm",
-        "@iconify-json/emojione",
-        "1.2.3",
-        "iconify-json-emojione-1.2.3.tgz",
-        "26a14f44284407e8bcde91799388dca2bfd91dbcd55a97f425524a1c5b73610e",
-    ),
-    "blob": Package(
-        "npm",
-        "@iconify-json/noto-v1",
-        "1.2.5",
-        "iconify-json-noto-v1-1.2.5.tgz",
-        "2bf62c26c2c2884aa99e90aec942cdaee17a5921f05690694f4978ad4b017c37",
-    ),
-}
+SOURCES = packages("pictograms")
 """Drawing style → its package. Credits and licences: models/README.md."""
 HELD_OUT = "blob"
 """The style that no shipped model has seen: companions and evaluation come from it."""
@@ -191,30 +147,14 @@ def pieces() -> list[tuple[Picture, bytes]]:
     return out
 
 
+ANIMALS = "dog|cat|horse|cow|pig|mouse|hamster|rabbit|fox|bear|panda|koala"
+ANIMALS += "|tiger|lion|monkey|frog|wolf|dragon|unicorn"
+
+
 def spoken(name: str) -> str:
     """A set's name for a pictogram as a person would say it: "dog-face" is a dog."""
     words = name.replace("-", " ")
-    return words.removesuffix(" face") if words.removesuffix(" face") in ANIMALS else words
-
-
-ANIMALS = {
-    *(
-        "dog",
-        "cat",
-        "horse",
-        "cow",
-        "pig",
-        "mouse",
-        "hamster",
-        "rabbit",
-        "fox",
-        "bear",
-        "panda",
-        "koala",
-        "tiger",
-    ),
-    *("lion", "monkey", "frog", "wolf", "dragon", "unicorn"),
-}
+    return found[1] if (found := re.fullmatch(f"({ANIMALS}) face", words)) else words
 
 
 def scenes() -> list[tuple[Picture, bytes]]:

