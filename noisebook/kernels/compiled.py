@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-HEADERS = ("native.h", "normalization.h")
+HEADERS = ("native.h", "normalization.h", "winograd.h")
 FLAGS = ["-O3", "-mfma", "-std=c++17", "-fopenmp", "-shared", "-fPIC"]
 
 _CONVOLUTION = {"winograd_forward": (4, 6), "winograd_gradient": (4, 6)}

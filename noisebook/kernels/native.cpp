@@ -35,44 +35,8 @@ const int kSum = 7;
 inline int64_t frequency_stride(int64_t channels) { return kTiles * channels + 16; }
 inline int64_t block_size(int64_t channels) { return kFrequencies * frequency_stride(channels); }
 
-// One-dimensional transforms, for the points 0, 1, -1, 2, -2 and infinity; strides are in vectors.
-
-// Bᵀ d: 6 inputs to 6 frequencies.
-inline void transform_input(const Vector* d, int stride, Vector* out, int out_stride) {
-    const Vector d0 = d[0], d1 = d[stride], d2 = d[2 * stride];
-    const Vector d3 = d[3 * stride], d4 = d[4 * stride], d5 = d[5 * stride];
-    const Vector even1 = d4 - 4.f * d2, odd1 = d3 - 4.f * d1;
-    const Vector even2 = d4 - d2, odd2 = 2.f * (d3 - d1);
-    out[0] = 4.f * d0 - 5.f * d2 + d4;
-    out[out_stride] = even1 + odd1;
-    out[2 * out_stride] = even1 - odd1;
-    out[3 * out_stride] = even2 + odd2;
-    out[4 * out_stride] = even2 - odd2;
-    out[5 * out_stride] = 4.f * d1 - 5.f * d3 + d5;
-}
-
-// Aᵀ m: 6 frequencies to 4 outputs.
-inline void transform_output(const Vector* m, Vector* out, int out_stride) {
-    const Vector sum1 = m[1] + m[2], difference1 = m[1] - m[2];
-    const Vector sum2 = m[3] + m[4], difference2 = m[3] - m[4];
-    out[0] = m[0] + sum1 + sum2;
-    out[out_stride] = difference1 + 2.f * difference2;
-    out[2 * out_stride] = sum1 + 4.f * sum2;
-    out[3 * out_stride] = difference1 + 8.f * difference2 + m[5];
-}
-
-// A y: 4 outputs' gradients to 6 frequencies.
-inline void transform_gradient(const Vector* y, int stride, Vector* out, int out_stride) {
-    const Vector y0 = y[0], y1 = y[stride], y2 = y[2 * stride], y3 = y[3 * stride];
-    const Vector even1 = y0 + y2, odd1 = y1 + y3;
-    const Vector even2 = y0 + 4.f * y2, odd2 = 2.f * y1 + 8.f * y3;
-    out[0] = y0;
-    out[out_stride] = even1 + odd1;
-    out[2 * out_stride] = even1 - odd1;
-    out[3 * out_stride] = even2 + odd2;
-    out[4 * out_stride] = even2 - odd2;
-    out[5 * out_stride] = y3;
-}
+const float kA = 1, kB = 2;  // the points ±kA and ±kB
+#include "winograd.h"
 
 // Reads a tile of size x size pixels from (y, x) on, 8 channels; zero outside of the image.
 template <int size>
