@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from noisebook.cells.contract import Cell, Context, Json, Need, Output, Stored
+from noisebook.cells.contract import Cell, Complaint, Context, Json, Need, Output, Stored
 from noisebook.cells.outputs import vector
 
 from .mnist_training import Params as Training
@@ -38,11 +38,30 @@ def after(training: Training, epoch: int) -> Need:
     return Need("mnist_training", training.model_dump(), f"epoch={epoch}", local=epoch != training.epochs)
 
 
-def unknown_epochs(training: Training, epochs: Sequence[int]) -> str:
-    """What to say about epochs that the training run keeps no checkpoint of; empty if there are none."""
-    missing = [str(epoch) for epoch in epochs if epoch not in training.checkpoints]
-    kept = ", ".join(map(str, training.checkpoints))
-    return f"the run keeps no checkpoint of epoch {', '.join(missing)}; it keeps {kept}" if missing else ""
+def run_complaints(
+    training: Training,
+    *objectives: str,
+    epochs: Sequence[int] = (),
+    weights: str = "weights",
+    place: Sequence[str | int] = (),
+    asked: str = "epochs",
+) -> Iterator[Complaint]:
+    """What a figure asks for that its training run has not.
+
+    Args:
+        objectives: that the figure is made for.
+        epochs: whose checkpoints are shown; ``asked`` is the parameter that names them.
+        place: of the parameters ``asked`` and ``weights``, if they are not the figure's own.
+    """
+    if objectives and training.objective not in objectives:
+        wanted = " or ".join(f"`{each}`" for each in objectives)
+        yield Complaint(("training", "objective"), f"this generator needs a run with objective {wanted}")
+    if missing := [str(epoch) for epoch in epochs if epoch not in training.checkpoints]:
+        kept = ", ".join(map(str, training.checkpoints))
+        message = f"the run keeps no checkpoint of epoch {', '.join(missing)}; it keeps {kept}"
+        yield Complaint((*place, asked), message)
+    if weights == "average" and not training.average:
+        yield Complaint((*place, "weights"), "the run keeps no moving average: give training.average")
 
 
 def test_digits(cell: Cell, context: Context) -> Tensor:

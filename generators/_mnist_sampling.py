@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from noisebook.cells.contract import Cell, Complaint, Context, Json, Output, Params, Result
+from noisebook.cells.contract import Cell, Context, Json, Output, Params, Result
 from noisebook.cells.outputs import picture
 
-from ._mnist import after, greys, loss_curve, unknown_epochs
+from ._mnist import after, greys, loss_curve
 from .mnist_training import Params as Training
 
 if TYPE_CHECKING:
@@ -73,17 +73,6 @@ class Sampled(Drawn):
         description="the loss curve; samples after some epochs; how the samples come about"
     )
     epochs: list[int] = Field([20], min_length=1, description="checkpoints to sample with")
-
-
-def run_complaints(params: Any, objective: str) -> Iterator[Complaint]:
-    """The training run must be of the right kind and keep the epochs that are shown."""
-    training: Training = params.training
-    if training.objective != objective:
-        yield Complaint(("training", "objective"), f"this generator draws with objective `{objective}`")
-    if message := unknown_epochs(training, params.epochs):
-        yield Complaint(("epochs",), message)
-    if params.weights == "average" and not training.average:
-        yield Complaint(("weights",), "the run keeps no moving average: give training.average")
 
 
 def loss_cell(training: Training) -> Cell:

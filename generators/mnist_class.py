@@ -9,8 +9,8 @@ from pydantic import Field
 
 from noisebook.cells.contract import Cell, Complaint, Context, Files, Result
 
-from ._mnist import after
-from ._mnist_sampling import RUN, Gamma, Sampled, loss_cell, run_complaints
+from ._mnist import after, run_complaints
+from ._mnist_sampling import RUN, Gamma, Sampled, loss_cell
 from .mnist_training import Params as Training
 
 
@@ -30,7 +30,7 @@ class Params(Sampled):
 
 def check(params: Params, files: Files) -> Iterator[Complaint]:
     """The run fits."""
-    yield from run_complaints(params, "class")
+    yield from run_complaints(params.training, "class", epochs=params.epochs, weights=params.weights)
 
 
 def cells(params: Params) -> list[Cell]:

@@ -11,7 +11,8 @@ from noisebook.cells.contract import Cell, Complaint, Context, Files, Json, Resu
 from noisebook.cells.contract import Params as Base
 from noisebook.cells.outputs import number, picture
 
-from ._mnist import FIRST_OF_EACH_CLASS, SIGMAS, Digits, Sigma, after, unknown_epochs
+from ._mnist import FIRST_OF_EACH_CLASS, SIGMAS, Digits, Sigma, after, run_complaints
+from ._mnist_sampling import loss_cell
 from .mnist_training import Params as Training
 
 
@@ -36,27 +37,15 @@ class Params(Base):
 
 def check(params: Params, files: Files) -> Iterator[Complaint]:
     """The run must be a denoiser's and keep the epochs that are shown."""
-    if params.training.objective != "denoise":
-        yield Complaint(("training", "objective"), "this figure shows a run with objective `denoise`")
-    if params.show == "epochs" and (message := unknown_epochs(params.training, params.epochs)):
-        yield Complaint(("epochs",), message)
+    shown = params.epochs if params.show == "epochs" else []
+    yield from run_complaints(params.training, "denoise", epochs=shown)
 
 
 def cells(params: Params) -> list[Cell]:
     """The curve; or clean, noisy and denoised rows; or noisy over denoised for each level."""
     last = params.training.epochs
     if params.show == "loss":
-        text = f"Loss on a log scale over {last} epochs of training."
-        return [
-            Cell(
-                "loss",
-                "loss",
-                text,
-                {"show": "loss"},
-                needs={"trained": after(params.training, last)},
-                seed=None,
-            )
-        ]
+        return [loss_cell(params.training)]
     n, sigma = len(params.digits), params.training.sigma
     shared: dict[str, Json] = {"digits": params.digits, "width": params.training.width}
     if params.show == "sigmas":

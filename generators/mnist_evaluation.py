@@ -11,6 +11,7 @@ from noisebook.cells.contract import Cell, Complaint, Context, Files, Need, Resu
 from noisebook.cells.outputs import table
 
 from . import mnist_scores
+from ._mnist import run_complaints
 from ._mnist_judge import DISTANCE, SPREAD, measured
 from .mnist_scores import Params as Scores
 
@@ -31,11 +32,10 @@ def place(score: mnist_scores.Score, over: str) -> float | str:
 def check(params: Params, files: Files) -> Iterator[Complaint]:
     """The run must keep every checkpoint that is scored, and a curve needs two points."""
     for index, score in enumerate(params.scores):
-        if score.epoch not in params.training.checkpoints:
-            kept = ", ".join(map(str, params.training.checkpoints))
-            yield Complaint(("scores", index, "epoch"), f"the run keeps checkpoints of {kept}")
-        if score.weights == "average" and not params.training.average:
-            yield Complaint(("scores", index, "weights"), "the run keeps no moving average")
+        where = ("scores", index)
+        yield from run_complaints(
+            params.training, epochs=[score.epoch], weights=score.weights, place=where, asked="epoch"
+        )
     if len({place(score, params.over) for score in params.scores}) < 2:
         yield Complaint(("over",), f"all scores have the same {params.over}")
 

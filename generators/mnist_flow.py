@@ -11,7 +11,7 @@ from noisebook.cells import contract
 from noisebook.cells.contract import Cell, Complaint, Context, Files, Result
 from noisebook.cells.outputs import picture
 
-from ._mnist import after, unknown_epochs
+from ._mnist import after, run_complaints
 from ._mnist_flow import FLOW, flow_params
 from ._mnist_sampling import Gamma, Weights, loss_cell
 from .mnist_training import Params as Training
@@ -46,20 +46,10 @@ class Params(Solved):
     samples: int = Field(4, ge=1, le=100, description="rows")
 
 
-def flow_complaints(params: Params) -> Iterator[Complaint]:
-    """The training run must be a flow's and keep the epochs that are shown."""
-    if not params.training.objective.startswith("flow"):
-        message = "this generator draws with objective `flow_time` or `flow_class`"
-        yield Complaint(("training", "objective"), message)
-    if message := unknown_epochs(params.training, params.epochs):
-        yield Complaint(("epochs",), message)
-    if params.weights == "average" and not params.training.average:
-        yield Complaint(("weights",), "the run keeps no moving average: give training.average")
-
-
 def check(params: Params, files: Files) -> Iterator[Complaint]:
     """The run fits."""
-    yield from flow_complaints(params)
+    training, epochs = params.training, params.epochs
+    yield from run_complaints(training, "flow_time", "flow_class", epochs=epochs, weights=params.weights)
 
 
 def cells(params: Params) -> list[Cell]:

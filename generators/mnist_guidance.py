@@ -10,7 +10,7 @@ from pydantic import Field
 from noisebook.cells import contract
 from noisebook.cells.contract import Cell, Complaint, Context, Files, Json, Result
 
-from ._mnist import after, unknown_epochs
+from ._mnist import after, run_complaints
 from ._mnist_flow import FLOW, flow_params
 from ._mnist_judge import COMPARED
 from ._mnist_sampling import BATCH, Gamma
@@ -66,15 +66,15 @@ class Params(contract.Params):
 
 def check(params: Params, files: Files) -> Iterator[Complaint]:
     """The run has classes, and keeps the worse version; a rule stands there once."""
-    if params.training.objective != "flow_class":
-        yield Complaint(("training", "objective"), "guidance needs a run with objective `flow_class`")
+    yield from run_complaints(params.training, "flow_class")
     for index, rule in enumerate(params.rules):
         if rule.kind in [other.kind for other in params.rules[:index]]:
             yield Complaint(("rules", index), f"{rule.kind} stands twice: give it all its gammas at once")
         if rule.low >= rule.high:
             yield Complaint(("rules", index, "high"), "the interval must end after it begins")
-        if rule.kind == "autoguidance" and (message := unknown_epochs(params.training, [rule.epoch])):
-            yield Complaint(("rules", index, "epoch"), message)
+        if rule.kind == "autoguidance":
+            place = ("rules", index)
+            yield from run_complaints(params.training, epochs=[rule.epoch], place=place, asked="epoch")
 
 
 def name(rule: Rule, gamma: float) -> str:

@@ -11,7 +11,7 @@ from noisebook.cells import contract
 from noisebook.cells.contract import Cell, Complaint, Context, Files, Json, Output, Result
 from noisebook.cells.outputs import number, picture
 
-from ._mnist import after, unknown_epochs
+from ._mnist import after, run_complaints
 from ._mnist_sampling import RUN, network_params
 from .mnist_training import Params as Training
 
@@ -45,12 +45,9 @@ class Params(contract.Params):
 
 def check(params: Params, files: Files) -> Iterator[Complaint]:
     """The run fits, and has as many timesteps as are asked for."""
-    if params.training.objective != "class":
-        yield Complaint(("training", "objective"), "this generator needs a run with objective `class`")
-    if message := unknown_epochs(params.training, [params.epoch]):
-        yield Complaint(("epoch",), message)
-    if params.weights == "average" and not params.training.average:
-        yield Complaint(("weights",), "the run keeps no moving average: give training.average")
+    yield from run_complaints(
+        params.training, "class", epochs=[params.epoch], weights=params.weights, asked="epoch"
+    )
     if params.steps > params.training.timesteps:
         yield Complaint(("steps",), f"the run has {params.training.timesteps} timesteps")
 

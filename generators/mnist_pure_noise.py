@@ -11,7 +11,7 @@ from noisebook.cells import contract
 from noisebook.cells.contract import Cell, Complaint, Context, Files, Result
 from noisebook.cells.outputs import number, picture
 
-from ._mnist import after, unknown_epochs
+from ._mnist import after, run_complaints
 from ._mnist_sampling import loss_cell
 from .mnist_training import Params as Training
 
@@ -33,10 +33,7 @@ class Params(contract.Params):
 
 def check(params: Params, files: Files) -> Iterator[Complaint]:
     """The run must be one of pure noise and keep the epochs that are shown."""
-    if params.training.objective != "pure_noise":
-        yield Complaint(("training", "objective"), "this figure shows a run with objective `pure_noise`")
-    if message := unknown_epochs(params.training, params.epochs):
-        yield Complaint(("epochs",), message)
+    yield from run_complaints(params.training, "pure_noise", epochs=params.epochs)
 
 
 def cells(params: Params) -> list[Cell]:

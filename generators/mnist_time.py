@@ -8,8 +8,8 @@ from pydantic import Field
 
 from noisebook.cells.contract import Cell, Complaint, Context, Files, Result
 
-from ._mnist import after
-from ._mnist_sampling import RUN, Sampled, loss_cell, run_complaints
+from ._mnist import after, run_complaints
+from ._mnist_sampling import RUN, Sampled, loss_cell
 from .mnist_training import Params as Training
 
 
@@ -26,7 +26,7 @@ class Params(Sampled):
 
 def check(params: Params, files: Files) -> Iterator[Complaint]:
     """The run fits, and the animation's rows are full."""
-    yield from run_complaints(params, "time")
+    yield from run_complaints(params.training, "time", epochs=params.epochs, weights=params.weights)
     if params.show == "animation" and params.samples % params.columns:
         yield Complaint(("samples",), f"samples must be a multiple of columns, {params.columns}")
 
