@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from noisebook.cells.folders import user_cache, write_atomically
 from noisebook.cells.plan import everything
+from noisebook.cells.provenance import version
 from noisebook.models import catalogue
 from noisebook.report.model import BadInput
 
@@ -61,18 +62,11 @@ def examine(book: Project) -> Iterator[Finding]:
 
 
 def _python(book: Project) -> Iterator[Finding]:
-    version = ".".join(map(str, sys.version_info[:3]))
+    here = ".".join(map(str, sys.version_info[:3]))
     if sys.version_info < PYTHON:
-        yield Finding("wrong", "Python", version, f"install {'.'.join(map(str, PYTHON))} or newer")
+        yield Finding("wrong", "Python", here, f"install {'.'.join(map(str, PYTHON))} or newer")
     else:
-        yield Finding("ok", "Python", version)
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
+        yield Finding("ok", "Python", here)
 
 
 def _packages(book: Project) -> Iterator[Finding]:
@@ -81,7 +75,7 @@ def _packages(book: Project) -> Iterator[Finding]:
         found = _REQUIREMENT.match(line)
         if found and "extra" not in (found[3] or ""):
             required[found[1]] = found[2].strip()
-    missing = [f"{name}{bound}" for name, bound in required.items() if _installed(name) is None]
+    missing = [f"{name}{bound}" for name, bound in required.items() if version(name) is None]
     if missing:
         yield Finding("wrong", "packages", "missing: " + ", ".join(missing), "pip install noisebook")
     pinned = book.root / "constraints.txt"
@@ -91,9 +85,9 @@ def _packages(book: Project) -> Iterator[Finding]:
         return
     pins = dict(re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", pinned.read_text(), re.MULTILINE))
     others = [
-        f"{name} {version} (pinned: {wanted})"
+        f"{name} {here} (pinned: {wanted})"
         for name, wanted in pins.items()
-        if (version := _installed(name)) not in (None, wanted)
+        if (here := version(name)) not in (None, wanted)
     ]
     if others:
         found_text = f"{len(others)} differ from constraints.txt: " + ", ".join(others[:5])
@@ -104,7 +98,7 @@ def _packages(book: Project) -> Iterator[Finding]:
 
 
 def _torch(book: Project) -> Iterator[Finding]:
-    if _installed("torch") is None:
+    if version("torch") is None:
         mend = "to compute: pip install 'PLACE[compute]', with PLACE where Noisebook is from (docs/start.md)"
         yield Finding("note", "device", "torch is not installed: this machine can only publish", mend)
         return

