@@ -1,4 +1,4 @@
-"""Models whose answers are known, because their pictures are normally distributed."""
+"""Seeded noise, and models whose answers are known, because their pictures are normally distributed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from torch import Tensor
 from noisebook.diffusion.denoiser import Denoiser, Prompt
 from noisebook.diffusion.flow import Velocity
 from noisebook.diffusion.schedules import squared_cosine
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    """Standard normal, of this shape."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 class GaussianDenoiser(Denoiser):

@@ -15,13 +15,9 @@ from noisebook.diffusion import estimates, filters
 from noisebook.diffusion.denoiser import Denoiser, Enlarge, null_prompt
 from noisebook.diffusion.guidance import Autoguidance, ClassifierFreeGuidance, IntervalGuidance
 from noisebook.diffusion.views import VIEWS, Permutation, View
-from tests.known_answers import GaussianDenoiser
+from tests.known_answers import GaussianDenoiser, noise
 
 torch.set_num_threads(1)
-
-
-def noise(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 class Constant(Denoiser):

@@ -8,13 +8,9 @@ from diffusers import FlowMatchEulerDiscreteScheduler, FlowMatchHeunDiscreteSche
 
 from noisebook.diffusion import flow
 from noisebook.diffusion.guidance import ClassifierFreeGuidance, IntervalGuidance
-from tests.known_answers import GaussianDenoiser, gaussian_velocity
+from tests.known_answers import GaussianDenoiser, gaussian_velocity, noise
 
 torch.set_num_threads(1)
-
-
-def noise(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def end(

@@ -14,7 +14,7 @@ from noisebook.generators._joining import joining
 from noisebook.diffusion import estimates, posterior, schedules, thresholding
 from noisebook.diffusion.posterior import Transition
 from noisebook.diffusion.sampling import draw_noise, finish, generators, paste, reverse
-from tests.known_answers import GaussianDenoiser
+from tests.known_answers import GaussianDenoiser, noise
 
 torch.set_num_threads(1)
 IF = {
@@ -29,10 +29,6 @@ IF = {
 """DeepFloyd stage I's scheduler."""
 STRIDED = schedules.strided()
 ALPHAS = schedules.squared_cosine()
-
-
-def noise(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 # Schedules

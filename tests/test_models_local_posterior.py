@@ -17,12 +17,9 @@ from noisebook.models.exact import posterior
 from noisebook.models.library import Library
 from noisebook.models.local_posterior import Windows
 from noisebook.models.text import SHIPPED, Text
+from tests.known_answers import noise
 
 torch.set_num_threads(1)
-
-
-def noise(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 @settings(deadline=None, max_examples=40)
