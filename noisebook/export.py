@@ -24,40 +24,11 @@ from noisebook.models.lock import LOCK_NAME
 from noisebook.project import Project
 from noisebook.render.formats import SUFFIXES, duration
 from noisebook.report.model import Figure
+from noisebook.report.scaffold import NEW
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time of every file in an archive."""
-README = """# {title}
-
-Figure `{figure}` of “{report}”: {cells} cells of the generator `{generator}`, as Noisebook {version} left
-them.
-
-| folder or file | what it is |
-|---|---|
-| `sections/`, `report.yaml` | a report of this figure alone |
-| `pictures/` | what the figure shows |
-| `code/`, `generators/` | the files that the cells' code reaches, Noisebook's own and the report's |
-| `cache/` | the records: parameters, seed, digests of inputs, models and code, times, devices |
-{inputs}
-## Again
-
-```sh
-pip install 'noisebook[compute]=={version}'
-noisebook status     # cached: today's code, models and inputs are those of the records
-noisebook verify     # computes every cell again, and compares
-noisebook build      # writes site/index.html
-```
-
-## Models and data
-
-{models}
-
-## Cells
-
-| cell | key | took | on | computed again |
-|---|---|---|---|---|
-{table}
-"""
+README = (NEW / "export" / "README.md").read_text("utf-8")
 
 
 def export(book: Project, name: str) -> bytes:

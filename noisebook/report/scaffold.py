@@ -30,7 +30,7 @@ PICTURE = "images/hills.png"
 LISTS = (list, tuple, set, frozenset)
 
 NEW = Path(__file__).with_name("new")
-"""The files that new reports begin with: ``every`` report, a ``first`` one, a ``course``'s."""
+"""The files of new reports: of ``every`` one, a ``first`` one, a ``course``'s, a figure's ``export``."""
 GENERATOR = (NEW / "first" / "generators" / "waves.py").read_text("utf-8")
 TEST = (NEW / "first" / "tests" / "test_waves.py").read_text("utf-8")
 
