@@ -15,7 +15,7 @@ from noisebook.cells.run import RunContext
 from noisebook.project import Project
 
 
-class _Told:
+class _PipeWatcher:
     """A watcher that tells the builder, by a pipe."""
 
     def begin(self, group: object) -> None: ...
@@ -43,7 +43,7 @@ def main() -> None:
             raise RuntimeError("the report has changed since this build began: build again")
         first = os.environ.get("RANK", "0") == "0"
         function = getattr(importlib.import_module(planned.generator.module), name)
-        function(planned.cell, RunContext([planned], book.models, _Told() if first else None))
+        function(planned.cell, RunContext([planned], book.models, _PipeWatcher() if first else None))
     except Exception as error:
         print(f"{FAILED}{type(error).__name__}: {error}", file=sys.stderr, flush=True)
         raise
