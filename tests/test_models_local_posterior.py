@@ -71,6 +71,20 @@ def test_a_window_of_the_whole_picture_is_the_global_posterior() -> None:
     torch.testing.assert_close(local, torch.einsum("n,nchw->chw", weights, pictures), atol=1e-4, rtol=1e-4)
 
 
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 1000), spread=st.floats(0.1, 30), least=st.sampled_from([0.0, 1e-4, 1e-3]))
+def test_what_is_left_out_has_no_more_weight_than_it_says(seed: int, spread: float, least: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(160, 8, 8, generator=generator) * spread
+    pictures = torch.rand(160, 8, 8, generator=generator).sign() * 2 - 1
+    weights, kept = local_posterior.weighed(logits, least)
+    every = torch.softmax(logits, 0)
+    torch.testing.assert_close(weights.sum(0), torch.ones(8, 8))
+    assert every.sum(0).sub(every[kept].sum(0)).max() <= 160 * least + 1e-6
+    error = (weights * pictures[kept]).sum(0) - (every * pictures).sum(0)
+    assert error.abs().max() <= 2 * 160 * least + 1e-5
+
+
 def test_mix_stays_within_the_pictures_and_leaving_out_the_least_hardly_matters() -> None:
     pictures, logits = noise(9, 3, 8, 8), 6 * noise(9, 4, 4, seed=7)
     every, some = local_posterior.mix(logits, pictures, least=0.0), local_posterior.mix(logits, pictures)

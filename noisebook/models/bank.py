@@ -4,7 +4,7 @@ the pictures whose names are nearest to its words, treated as its style word say
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -16,6 +16,7 @@ from noisebook.cells.contract import derive_seed
 from noisebook.models import local_posterior
 from noisebook.models.library import Library
 from noisebook.models.local_posterior import Windows
+from noisebook.models.pieces import Pieces, cut
 from noisebook.models.prompts import Request, understand
 from noisebook.models.relit import Light
 from noisebook.models.styles import TREATMENTS, backdrop
@@ -24,8 +25,9 @@ from noisebook.models.text import Text
 WINDOWS = Windows(base=12.0, slope=8.0, whole=4.0, keep=64)
 ENLARGING = Windows(base=9.0, slope=9.0)
 PHOTOGRAPHS = Windows(base=5.0, slope=18.0, whole=1.5, keep=160)
-"""For a photo of anything: whole sooner, so that it is of one place; narrower without noise, so that an edit
-keeps more of its original."""
+"""For a photo of anything: whole sooner, so that it is of one place."""
+PIECES = {1: 3000, 2: 3000, 4: 2000}
+"""How many pieces of such photographs may stand anywhere, by their cells' side."""
 
 
 LIGHT = Light(grey=0.15, colour=0.03)
@@ -40,6 +42,7 @@ class Settings:
         sample: pictures in the bank without words: half of them photographs, where the library has some.
         photographs: pictures in the bank of a photo of anything.
         light: how far the light may differ in which such a photograph stands.
+        pieces: how many pieces of them may stand anywhere, by the side of their cells in pixels.
         names: how many names a prompt may reach.
         margin: names that are less similar to the prompt than the nearest one by more than this are left out.
         similarity_scale: log prior per unit of cosine similarity between the prompt and a picture's name.
@@ -58,6 +61,7 @@ class Settings:
     sample: int = 1000
     photographs: int = 2000
     light: Light = LIGHT
+    pieces: Mapping[int, int] = field(default_factory=PIECES.copy)
     names: int = 10
     margin: float = 0.15
     similarity_scale: float = 40.0
@@ -111,6 +115,9 @@ class Bank:
     nearest: float = 1.0
     """Cosine similarity of the prompt to the nearest name."""
 
+    cuts: Mapping[int, int] = field(default_factory=dict)
+    """How many pieces of its pictures may stand anywhere, by their cells' side."""
+
     _drawn: dict[int, Tensor] = field(default_factory=dict)
 
     def pictures(self, size: int) -> Tensor:
@@ -123,6 +130,12 @@ class Bank:
     def norms(self) -> Tensor:
         """Squared lengths at 64 pixels, (N,)."""
         return self.pictures(64).flatten(1).square().sum(1)
+
+    @cached_property
+    def pieces(self) -> dict[int, Pieces]:
+        """Those pieces, by their cells' side."""
+        generator = torch.Generator().manual_seed(derive_seed(0, "pieces"))
+        return {cell: cut(self.pictures(64), cell, count, generator) for cell, count in self.cuts.items()}
 
     @cached_property
     def coarse(self) -> Tensor:
@@ -215,7 +228,8 @@ class Banks:
                 variants.append(self._variant(group[order[k % len(order)]], request, generator))
         prior = torch.full((len(variants),), -math.log(len(variants)))
         if photo:
-            return Bank(self.library, variants, prior, settings.photograph_windows, settings.light)
+            windows, light = settings.photograph_windows, settings.light
+            return Bank(self.library, variants, prior, windows, light, cuts=settings.pieces)
         return Bank(self.library, variants, prior, settings.windows)
 
     def _named(self, request: Request) -> Bank:

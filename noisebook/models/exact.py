@@ -20,12 +20,18 @@ from torch.nn import functional
 from noisebook.cells.folders import find
 from noisebook.diffusion.denoiser import Denoiser, Enlarge, Prompt
 from noisebook.diffusion.schedules import implied_noise, squared_cosine
-from noisebook.models import local_posterior, relit
-from noisebook.models.bank import Bank, Banks, Settings, render
+from noisebook.models import local_posterior, pieces, relit
+from noisebook.models.bank import LIGHT, Bank, Banks, Settings, render
 from noisebook.models.library import Library, open_library
 from noisebook.models.lock import Entry
 from noisebook.models.prompts import texts, understand
 from noisebook.models.text import SHIPPED, Text
+
+IN_PLACE = 150.0
+"""Log prior odds that a photograph is one of the library in its place, rather than joined from its pieces: so
+that a sample, which is made of the library's, stays one though it is softer than they are."""
+LEAST = 1e-3
+"""A part of less weight is not computed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +123,19 @@ class Exact(Denoiser):
         return answer
 
     def _posterior(self, y: Tensor, sigma: float, text: str, like: Bank | None = None) -> Tensor:
-        """With the windows and the light of ``like``, where two banks are compared."""
+        """With the windows, the light and the pieces of ``like``, where two banks are compared."""
         like = like or self.bank(text)
-        return self._once((text, like.light), y, lambda: posterior(y, sigma, self.bank(text), like))
+
+        def library() -> Tensor:
+            return self._once((text, like.light), y, lambda: posterior(y, sigma, self.bank(text), like))
+
+        if not like.cuts or sigma >= pieces.BELOW:
+            return library()
+        share = self._once(("in its place", like.light), y, lambda: in_its_place(y, sigma, like))
+        if share > 1 - LEAST:
+            return library()
+        joined = self._once(("joined", like.light), y, lambda: from_pieces(y, sigma, like))
+        return joined if share < LEAST else torch.lerp(joined, library(), share)
 
     def _estimate(self, y: Tensor, sigma: float, prompt: Prompt) -> Tensor:
         """Stage I: the posterior mean of the prompt's bank.
@@ -183,6 +199,23 @@ def evidence(y: Tensor, sigma: float, bank: Bank) -> float:
     cell = y.shape[-1] // bank.coarse.shape[-1]
     distance = (bank.coarse - local_posterior.pooled(y[None], cell)).square().sum((1, 2, 3)) * cell**2
     return (bank.prior - distance / (2 * sigma**2 * bank.windows.temperature)).logsumexp(0).item()
+
+
+def in_its_place(y: Tensor, sigma: float, bank: Bank) -> Tensor:
+    """How likely one picture (3, 64, 64) is of the bank's pictures in their places, rather than joined from
+    their pieces: a number, as a tensor."""
+    light, cuts = bank.light or LIGHT, bank.pieces[pieces.cell_of(sigma)]
+    width, keep = pieces.SIDE * cuts.cell, bank.windows.keep
+    some = relit.promising(y, bank.coarse, bank.prior, light, sigma, width, keep)
+    small = local_posterior.pooled(torch.cat([y[None], bank.pictures(64)[some]]), cuts.cell)
+    noise = sigma / cuts.cell
+    whole = relit.evidence(small[0], small[1:], bank.prior[some], light, noise, pieces.SIDE)
+    return torch.tensor(whole + IN_PLACE - pieces.evidence(y, cuts, light, sigma)).sigmoid()
+
+
+def from_pieces(y: Tensor, sigma: float, bank: Bank) -> Tensor:
+    """x̂_0 of one picture (3, 64, 64) that is joined from the bank's pieces."""
+    return pieces.posterior_mean(y, bank.pieces[pieces.cell_of(sigma)], bank.light or LIGHT, sigma)
 
 
 def posterior(y: Tensor, sigma: float, bank: Bank, like: Bank) -> Tensor:

@@ -56,10 +56,12 @@ def box_sum(x: Tensor, width: int) -> Tensor:
     for dim in (-1, -2):
         size = x.shape[dim]
         reach = min(width // 2, size - 1)
-        total = functional.pad(x.cumsum(dim), (1, 0) if dim == -1 else (0, 0, 1, 0))
-        index = torch.arange(size)
-        upper = total.index_select(dim, (index + reach + 1).clamp(max=size))
-        x = upper - total.index_select(dim, (index - reach).clamp(min=0))
+        total = x.cumsum(dim)
+        x = torch.empty_like(total)
+        # The sum up to the window's last place, less that up to the place before its first.
+        x.narrow(dim, 0, size - reach).copy_(total.narrow(dim, reach, size - reach))
+        x.narrow(dim, size - reach, reach).copy_(total.narrow(dim, size - 1, 1))
+        x.narrow(dim, reach + 1, size - reach - 1).sub_(total.narrow(dim, 0, size - reach - 1))
     return x
 
 
@@ -111,16 +113,27 @@ def promising(
     return behind.topk(min(keep, len(behind))).indices.sort().values
 
 
-def mix(logits: Tensor, pictures: Tensor, least: float = 1e-4) -> Tensor:
-    """Σ_i softmax_i(logits) L_i at each place: logits (N, h, w), pictures (N, C, H, W) -> (C, H, W).
+def weighed(logits: Tensor, least: float = 1e-4) -> tuple[Tensor, Tensor]:
+    """softmax_i(logits), (N, h, w), of the pictures whose weight is above ``least`` somewhere: (K, h, w), and
+    which they are, (K,).
 
-    Weights of a coarser grid are interpolated; they stay positive and sum to 1. A picture whose weight stays
-    below ``least`` everywhere is left out.
+    The weights sum to 1. Those left out had together at most N·least of it at any place, so that a mean of
+    pictures in [-1, 1] differs by at most 2 N·least from that of all.
     """
     weights = torch.softmax(logits, 0)
     kept = (weights.amax((1, 2)) > least).nonzero()[:, 0]
-    weights, pictures = weights[kept], pictures[kept]
-    weights = weights / weights.sum(0)
+    weights = weights[kept]
+    return weights / weights.sum(0), kept
+
+
+def mix(logits: Tensor, pictures: Tensor, least: float = 1e-4) -> Tensor:
+    """Σ_i softmax_i(logits) L_i at each place: logits (N, h, w), pictures (N, C, H, W) -> (C, H, W).
+
+    Weights of a coarser grid are interpolated; they stay positive and sum to 1. Pictures of next to no weight
+    are left out: see :func:`weighed`.
+    """
+    weights, kept = weighed(logits, least)
+    pictures = pictures[kept]
     if weights.shape[-1] != pictures.shape[-1]:
         weights = functional.interpolate(
             weights[None], size=pictures.shape[-2:], mode="bilinear", align_corners=False

@@ -58,6 +58,32 @@ def local_terms(
     return light.evidence(total, sigma, count) - square / (2 * sigma**2), total, count
 
 
+def promising(
+    y: Tensor, coarse: Tensor, prior: Tensor, light: Light, sigma: float, width: int, keep: int
+) -> Tensor:
+    """Indices of the ``keep`` pictures (0 for all) that some place could choose, in windows of ``width``
+    pixels judged at low resolution: ``coarse`` are the pictures' means over cells of S/8 pixels."""
+    cell = y.shape[-1] // coarse.shape[-1]
+    far = local_terms(pooled(y[None], cell)[0], coarse, light, sigma / cell, width // cell, 1)[0]
+    logits = prior[:, None, None] + far
+    behind = (logits - logits.amax(0, keepdim=True)).amax((1, 2))
+    return behind.topk(min(keep or len(behind), len(behind))).indices.sort().values
+
+
+def evidence(y: Tensor, pictures: Tensor, prior: Tensor, light: Light, sigma: float, width: int) -> float:
+    """log p(y) for one y (3, S, S), but for its normalization: that of whole pictures (N, 3, S, S), or of
+    windows of ``width`` pixels side by side, each of any picture in that place, whichever is greater."""
+    d = y - pictures
+
+    def likely(width: int) -> float:
+        square = functional.avg_pool2d(d.square().sum(1), width) * width**2
+        total = functional.avg_pool2d(d, width) * width**2
+        logits = light.evidence(total, sigma, width**2) - square / (2 * sigma**2)
+        return (prior[:, None, None] + logits).logsumexp(0).sum().item()
+
+    return max(likely(y.shape[-1]), likely(width))
+
+
 def posterior_mean(
     y: Tensor,
     pictures: Tensor,
@@ -76,17 +102,13 @@ def posterior_mean(
     """
     size = y.shape[-1]
     width = windows.width(sigma, size)
-    small = size // coarse.shape[-1]
     if width >= size:
         total = (y.mean((1, 2)) - coarse.mean((2, 3)))[..., None, None] * size**2
         logits = prior + whole_logits(y[None], pictures, norms, sigma)[0]
         weights = torch.softmax(logits + light.evidence(total, sigma, size**2)[:, 0, 0], 0)
         shift = light.shift((weights[:, None, None, None] * total).sum(0), sigma, size**2)
         return (weights @ pictures.flatten(1)).view_as(y) + shift
-    far = local_terms(pooled(y[None], small)[0], coarse, light, sigma / small, width // small, 1)[0]
-    logits = prior[:, None, None] + far
-    behind = (logits - logits.amax(0, keepdim=True)).amax((1, 2))
-    chosen = behind.topk(min(windows.keep or len(behind), len(behind))).indices.sort().values
+    chosen = promising(y, coarse, prior, light, sigma, width, windows.keep)
     pictures = pictures[chosen]
     cell = 4 if width >= 24 else 2 if width >= 12 else 1
     evidence, total, count = local_terms(y, pictures, light, sigma, width, cell)
