@@ -98,6 +98,7 @@ def build(book: Project, request: Request, say: Callable[[str], None] = print) -
         for line in catalogue.lacking(_models(todo.cells), book.lock, book.root):
             warnings.warn(line, stacklevel=2)
         built.outcome = _compute(book, todo, request)
+    sent = not request.compute or request.frozen or _sent(book, say)
     if book.automatic:
         say(f"model auto: this machine has {book.machine}")
     written, done = written_site(book.report, book.planned, book.site, keep_stale=request.keep_stale)
@@ -105,7 +106,7 @@ def build(book: Project, request: Request, say: Callable[[str], None] = print) -
     say(_summary(book, built, time.perf_counter() - started))
     if built.outcome.computed:
         say_dropped(surplus(book, book.used, request.local_size), say, drop=True)
-    if _whole(book, request):
+    if sent and _whole(book, request):
         files = {*opened_files, *map(str, book.digests.asked)}
         last = kept(written, *_standing(book))
         fresh.remember(book.root, before, _summary(book, Built(), 0.0), files, begun, last)
@@ -149,6 +150,19 @@ def _fetched(book: Project, cells: list[Planned], say: Callable[[str], None]) ->
     except Unreachable as error:
         warnings.warn(f"{error}; going on with what is here", stacklevel=2)
     return work(cells)
+
+
+def _sent(book: Project, say: Callable[[str], None]) -> bool:
+    """Send what the shared store lacks of what is finished, where a build does so; whether it has all now."""
+    if not book.pushes or book.remote is None:
+        return True
+    done = book.remote.push(book.store, [cell.key for cell in book.everything.values() if cell.cached])
+    if done.cells:
+        say(f"pushed {done.cells} cells, {size(done.bytes)}, to {book.remote}")
+    if done.left:
+        left = f"{len(done.left)} cells are not there: the next build sends them"
+        warnings.warn(f"{done.reason}; {left}", stacklevel=2)
+    return not done.left
 
 
 def _models(cells: Iterable[Planned]) -> set[str]:
@@ -197,7 +211,10 @@ def _compute(book: Project, todo: Work, request: Request) -> Outcome:
     """Compute ``todo`` in this process, in several, or on a cluster."""
     with watcher(len(todo.cells)) as watching:
         if request.scheduler is None and request.jobs == 1:
-            return execute(todo, book.models, watching, draft=book.draft, errors=book.notes / "errors")
+            with book.peers() as peers:
+                return execute(
+                    todo, book.models, watching, draft=book.draft, errors=book.notes / "errors", peers=peers
+                )
         try:
             from noisebook.shared.dask_executor import SchedulerAway
             from noisebook.shared.workers import workers

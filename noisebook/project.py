@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ from noisebook.cells.plan import Planned, everything
 from noisebook.cells.planner import PlanError, Planner
 from noisebook.cells.rates import rates
 from noisebook.cells.registry import Registry
+from noisebook.cells.run import Alone, Peers
 from noisebook.cells.store import Store
 from noisebook.models import library, tasks
 from noisebook.models.lock import AUTO, HINTS, Entry, Models, automatic, hint_for, known
@@ -119,6 +121,22 @@ class Project:
         except BadPlace as error:
             where = "command line" if self.place else "report.yaml"
             raise BadInput([Problem(Position(where), str(error))]) from error
+
+    @property
+    def pushes(self) -> bool:
+        """Whether a build sends what it has computed to the shared store by itself."""
+        return self.report.push == "auto" and not self.apart and self.remote is not None
+
+    @contextmanager
+    def peers(self) -> Iterator[Peers]:
+        """The builders on other machines that share the store, for as long as a build computes."""
+        if not self.pushes or self.remote is None:
+            yield Alone()
+            return
+        from noisebook.shared.peers import StorePeers
+
+        with StorePeers(self.remote.url) as peers:
+            yield peers
 
     @property
     def shared(self) -> Remote:

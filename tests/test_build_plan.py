@@ -9,7 +9,7 @@ import pytest
 
 from noisebook.cells.plan import Planned, work
 from noisebook.cells.planner import PlanError
-from noisebook.cells.run import Outcome, compute
+from noisebook.cells.run import execute
 from noisebook.project import Project
 
 from .conftest import Book
@@ -36,9 +36,9 @@ def planned(book: Book, figure: str = "tiles") -> list[Planned]:
 def build(book: Book) -> int:
     """Compute what is missing; how many cells that was."""
     project = Project(book.root)
-    outcome = Outcome()
-    for group in work([cell for cells in project.planned.values() for cell in cells]).groups:
-        compute(group, project.models, Silent(), outcome)
+    todo = work([cell for cells in project.planned.values() for cell in cells])
+    outcome = execute(todo, project.models, Silent(), errors=project.notes / "errors")
+    assert not outcome.failures
     return len(outcome.computed)
 
 

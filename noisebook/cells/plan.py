@@ -152,6 +152,8 @@ class Work:
 
     groups: list[list[Planned]]
     """Each of one generator and one depth, with different ids; computed by one call of its ``run``."""
+    local: set[str] = field(default_factory=set)
+    """Keys of the cells whose local outputs others of them need."""
 
     @property
     def cells(self) -> list[Planned]:
@@ -162,10 +164,13 @@ def work(planned: Sequence[Planned]) -> Work:
     """What is missing, in an order in which it can be computed; short groups before long ones."""
     todo: dict[str, Planned] = {}
     depth: dict[str, int] = {}
+    asked: set[str] = set()
 
     def visit(item: Planned, *, local: bool) -> int:
         if item.store.has(item.key, local=local):
             return -1
+        if local:
+            asked.add(item.key)
         if item.key not in depth:
             depth[item.key] = 0
             todo[item.key] = item
@@ -179,7 +184,7 @@ def work(planned: Sequence[Planned]) -> Work:
         visit(item, local=False)
     groups = grouped(todo.values(), lambda item: (depth[item.key], item.generator.name, item.figure))
     groups.sort(key=lambda group: (depth[group[0].key], sum(item.cell.minutes for item in group)))
-    return Work(groups)
+    return Work(groups, asked)
 
 
 def grouped(cells: Iterable[Planned], alike: Callable[[Planned], Hashable]) -> list[list[Planned]]:

@@ -52,8 +52,9 @@ class Times:
         if batch:
             yield batch
 
-    def share(self) -> None:
-        """Give each cell of a batch its part, in the records that are stored."""
+    def share(self) -> list[Planned]:
+        """Give each cell of a batch its part; the cells whose records were amended so."""
+        amended = []
         for batch in self.batches():
             seconds = sum(wait for _, wait, _ in batch)
             if len(batch) == 1 or seconds < WORTH:
@@ -64,6 +65,8 @@ class Times:
                     each = round(seconds / len(batch) + earlier, 3)
                     made = {**record.provenance, "seconds": each, "reached": dict(planned.reached)}
                     planned.store.refile(planned.key, planned.components, record.outputs, made)
+                    amended.append(planned)
+        return amended
 
 
 def provenance(planned: Planned, seconds: float) -> dict[str, Json]:

@@ -7,7 +7,7 @@ import shutil
 import time
 import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -170,30 +170,85 @@ class Outcome:
     stopped: bool = False
 
 
-def execute(work: Work, models: Models, watcher: Watcher, *, draft: bool = False, errors: Path) -> Outcome:
+class Peers(Protocol):
+    """Builders on other machines, with which this one shares a store."""
+
+    def claim(self, cells: Sequence[Planned]) -> AbstractContextManager[list[Planned]]:
+        """Those of ``cells`` that this builder may compute until the end of the block; no other does."""
+
+    def finished(self, planned: Planned, *, local: bool) -> None:
+        """A cell is stored, or its record amended; ``local``: others need its local outputs."""
+
+
+class Alone:
+    """No other machine has anything to do with this build."""
+
+    def claim(self, cells: Sequence[Planned]) -> AbstractContextManager[list[Planned]]:
+        return nullcontext(list(cells))
+
+    def finished(self, planned: Planned, *, local: bool) -> None:
+        pass
+
+
+@dataclass(slots=True)
+class Building:
+    """What one call of :func:`execute` works with."""
+
+    work: Work
+    models: Models
+    watcher: Watcher
+    draft: bool
+    peers: Peers
+    outcome: Outcome = field(default_factory=Outcome)
+
+    def finished(self, planned: Planned) -> None:
+        self.peers.finished(planned, local=planned.key in self.work.local)
+
+
+def execute(
+    work: Work,
+    models: Models,
+    watcher: Watcher,
+    *,
+    draft: bool = False,
+    errors: Path,
+    peers: Peers | None = None,
+) -> Outcome:
     """Compute every group; a failure stops only what needs it. Ctrl-C ends after the cell at hand is lost.
+
+    What other builders are computing is waited for, once nothing else is left to do.
 
     ``errors`` is the folder for the tracebacks of generators' own mistakes.
     """
-    outcome = Outcome()
-    started = time.perf_counter()
+    building = Building(work, models, watcher, draft, peers or Alone())
+    outcome, started = building.outcome, time.perf_counter()
     lost: set[str] = set()
+    elsewhere: set[str] = set()
+    queue = list(work.groups)
     try:
-        for group in work.groups:
-            waiting = [p for p in group if not lost.intersection(need.key for need in p.needs.values())]
-            lost.update({planned.key for planned in group} - {planned.key for planned in waiting})
-            if not waiting:
-                continue
-            try:
-                _compute_group(waiting, models, watcher, outcome, draft=draft)
-            except StoreFull:
-                raise
-            except Exception as error:
-                missing = [p for p in waiting if not p.cached]
-                lost.update(planned.key for planned in missing)
-                message = explain_failure(error, waiting[0], errors, models.failure)
-                outcome.failures.append((missing, message))
-                watcher.failed(missing, message)
+        while queue:
+            left: list[list[Planned]] = []
+            for group in queue:
+                waiting = [p for p in group if not lost.intersection(need.key for need in p.needs.values())]
+                lost.update({planned.key for planned in group} - {planned.key for planned in waiting})
+                if any(need.key in elsewhere for p in waiting for need in p.needs.values()):
+                    left.append(waiting)
+                    continue
+                try:
+                    others = _compute_group(waiting, building)
+                except StoreFull:
+                    raise
+                except Exception as error:
+                    others, missing = [], [p for p in waiting if not p.cached]
+                    lost.update(planned.key for planned in missing)
+                    message = explain_failure(error, waiting[0], errors, models.failure)
+                    outcome.failures.append((missing, message))
+                    watcher.failed(missing, message)
+                elsewhere = (elsewhere - {p.key for p in waiting}) | {p.key for p in others}
+                left += [others] if others else []
+            if sum(map(len, left)) == sum(map(len, queue)):  # others have all of it
+                time.sleep(PAUSE)
+            queue = left
     except KeyboardInterrupt:
         outcome.stopped = True
     outcome.seconds = time.perf_counter() - started
@@ -202,6 +257,8 @@ def execute(work: Work, models: Models, watcher: Watcher, *, draft: bool = False
 
 CLAIM = 100
 """Cells that one builder claims at a time: each holds a file open, and another builder takes the next."""
+PAUSE = 0.1
+"""Seconds between two looks at cells that other builders have."""
 
 
 def claims() -> int:
@@ -213,44 +270,37 @@ def claims() -> int:
     return max(1, min(CLAIM, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4))
 
 
-def _compute_group(
-    group: Sequence[Planned], models: Models, watcher: Watcher, outcome: Outcome, *, draft: bool
-) -> None:
-    """Compute the cells of a group that no other builder is computing, then wait for the others."""
-    pending = list(group)
-    while pending:
+def _compute_group(group: Sequence[Planned], building: Building) -> list[Planned]:
+    """Compute the cells of a group that no other builder is computing; those that one is."""
+    left: list[Planned] = []
+    size = claims()
+    for first in range(0, len(group), size):
+        some = group[first : first + size]
         with ExitStack() as stack:
-            mine: list[Planned] = []
-            for planned in pending:
-                if stack.enter_context(planned.store.claim(planned.key, timeout=0)):
-                    mine.append(planned)
-                    if len(mine) == claims():
-                        break
-            if not mine:
-                with pending[0].store.claim(pending[0].key):
-                    pass
-            fresh = [planned for planned in mine if not arrived(planned)]
+            here = [p for p in some if stack.enter_context(p.store.claim(p.key, timeout=0))]
+            mine = stack.enter_context(building.peers.claim(here)) if here else []
+            keys = {planned.key for planned in mine}
+            left += [planned for planned in some if planned.key not in keys]
+            fresh = [p for p in mine if not arrived(p, local=p.key in building.work.local)]
             if fresh:
-                watcher.begin(fresh)
-                compute(fresh, models, watcher, outcome, draft=draft)
-        done = {planned.key for planned in mine}
-        pending = [planned for planned in pending if planned.key not in done]
+                building.watcher.begin(fresh)
+                compute(fresh, building)
+    return left
 
 
-def arrived(planned: Planned) -> bool:
+def arrived(planned: Planned, *, local: bool) -> bool:
     """Whether another builder has finished this cell since the store was scanned."""
     store = planned.store
-    if not store.has(planned.key, local=True):
+    if not store.has(planned.key, local=local):
         store.look(planned.key)
-    return store.has(planned.key, local=True)
+    return store.has(planned.key, local=local)
 
 
-def compute(
-    group: Sequence[Planned], models: Models, watcher: Watcher, outcome: Outcome, *, draft: bool = False
-) -> None:
+def compute(group: Sequence[Planned], building: Building) -> None:
     """Run one generator over ``group`` and store each cell as it comes."""
+    models, outcome = building.models, building.outcome
     by_id = {planned.cell.id: planned for planned in group}
-    context = RunContext(group, models, watcher, draft=draft)
+    context = RunContext(group, models, building.watcher, draft=building.draft)
     times, check = Times(), undeclared(group, models.root, models.files)
     results = iter(group[0].generator.run([planned.cell for planned in group], context))
     try:
@@ -269,14 +319,16 @@ def compute(
             if count := context.processes.get(cell.id):
                 made["processes"] = count
             record = planned.store.put(planned.key, planned.components, outputs, made)
-            times.go_on()
             outcome.computed.append(record)
             outcome.bytes += sum(output.bytes for output in record.outputs)
             shutil.rmtree(scratch_folder(planned.key), ignore_errors=True)
-            watcher.finished(planned, record)
+            building.finished(planned)
+            building.watcher.finished(planned, record)
+            times.go_on()
     finally:
-        times.share()
-        if not draft:
+        for planned in times.share():
+            building.finished(planned)
+        if not building.draft:
             took = sum(wait + earlier for _, wait, earlier in times.waits)
             guessed = sum(60 * planned.cell.minutes for planned, _, _ in times.waits)
             rates.note(group[0].generator.name, took, guessed)

@@ -97,6 +97,7 @@ def _report(root: Path, config: ReportFile, drafts: list[Draft], drawn: Mapping[
         library=config.library or "",
         embeddings=config.embeddings or "",
         store=config.store,
+        push=config.push,
         parts=config.parts,
         macros={name.removeprefix("\\"): tex for name, tex in config.macros.items()},
         deliverables=tuple(Deliverable(**dict(each)) for each in config.deliverables),
@@ -134,6 +135,10 @@ def _check_config(
             hint = "leave library out, or write model: exact"
             problems.append(Problem(at, f"a library is for the model exact, not for {config.model}", hint))
     problems.extend(_store_problems(config.store, document.value(("store",)), files.root))
+    if config.push == "auto" and not re.match("(?!https?:)[^:]+://", config.store):
+        message = f"push: auto wants a shared store that takes cells, and store is {quote(config.store)}"
+        hint = "store: a URL such as s3://BUCKET/FOLDER, sftp://HOST/FOLDER, file:///FOLDER"
+        problems.append(Problem(document.value(("push",)), message, hint))
     for loc in [("title",), ("subtitle",), ("description",), *(("parts", letter) for letter in config.parts)]:
         check_text(document, loc, config.macros, problems)
     seen: set[str] = set()

@@ -161,6 +161,9 @@ class Report:
     library: str = ""
     embeddings: str = ""
     store: str = "cache"
+    push: str = "asked"
+    """``auto``: what a build has computed goes to the shared store by itself."""
+
     parts: Mapping[str, str] = field(default_factory=dict)
     macros: Mapping[str, str] = field(default_factory=dict)
     """TeX macros of every formula: names without their backslash."""

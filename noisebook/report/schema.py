@@ -91,6 +91,9 @@ class ReportFile(_Strict):
     store: str = Field(
         "cache", min_length=1, description="where finished cells are kept: a folder here, or a URL"
     )
+    push: Literal["auto", "asked"] = Field(
+        "asked", description="auto: a build sends what it has computed to the shared store by itself"
+    )
     parts: dict[Name, Text] = Field(default_factory=dict, description="letter → title of each part, in order")
     sections: tuple[Id, ...] = Field(
         (), description="names of section files without .md, in order; others follow by name"

@@ -12,6 +12,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -198,3 +199,41 @@ class Connection:
             fs.mv(temporary, target)
 
         self._ask(question)
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write a small file unless one of its name is there; whether it was written.
+
+        Of several builders that do so at once one alone did, where the server can say which (folders, SFTP,
+        S3); elsewhere two may be told that they did.
+        """
+
+        def question(fs: Any, root: str) -> bool:
+            target = f"{root}/{name}"
+            if self.scheme not in ATOMIC_PUT:
+                fs.makedirs(target.rpartition("/")[0], exist_ok=True)
+            try:
+                _exclusive(fs, self.scheme, target, data)
+            except FileExistsError:
+                return False
+            except OSError:
+                fs.invalidate_cache()
+                if not fs.exists(target):  # a server of SFTP says no more than that it failed
+                    raise
+                return False
+            return True
+
+        return self._ask(question)
+
+    def remove(self, name: str) -> None:
+        """Remove one file, if it is there."""
+        with suppress(FileNotFoundError):
+            self._ask(lambda fs, root: fs.rm_file(f"{root}/{name}"))
+
+
+def _exclusive(fs: Any, scheme: str, target: str, data: bytes) -> None:
+    """Write a file that must not be there. Raises FileExistsError, or another OSError, if it is."""
+    if scheme in LOCAL or scheme in ("sftp", "ssh"):
+        with fs.ftp.open(target, "wx") if scheme not in LOCAL else Path(target).open("xb") as file:
+            file.write(data)
+    else:
+        fs.pipe_file(target, data, mode="create")

@@ -15,6 +15,7 @@ import tarfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,7 +24,7 @@ from noisebook.cells import fresh
 from noisebook.cells.folders import user_cache
 from noisebook.cells.plan import Planned, Work, everything, work
 from noisebook.cells.record import Record
-from noisebook.cells.run import Models, execute
+from noisebook.cells.run import Models, Peers, execute
 from noisebook.shared.remote import Remote
 
 TOPIC = "noisebook"
@@ -44,6 +45,7 @@ class Book(Protocol):
     def planned(self) -> Mapping[str, Sequence[Planned]]: ...
     @property
     def remote(self) -> Remote | None: ...
+    def peers(self) -> AbstractContextManager[Peers]: ...
     @property
     def lock(self) -> Mapping[str, Any]: ...
     @property
@@ -175,8 +177,9 @@ def _run(told: Job, key: str, local: bool) -> None:
     if not store.has(key, local=local):
         todo = work([planned])
         if not todo.cells:
-            todo = Work([[planned]])
-        outcome = execute(todo, opened.models, _Told(), errors=opened.book.notes / "errors")
+            todo = Work([[planned]], {key})
+        with opened.book.peers() as peers:
+            outcome = execute(todo, opened.models, _Told(), errors=opened.book.notes / "errors", peers=peers)
         for _, message in outcome.failures:
             raise CellFailed(key, message)
         made = sorted({key, *(record.key for record in outcome.computed)})

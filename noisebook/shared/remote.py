@@ -155,6 +155,10 @@ class Remote(Connection):
             done.reason = str(error)
         return done
 
+    def send_record(self, store: Store, key: str) -> None:
+        """Send the record of a cell again, whose objects are there."""
+        self.put(*_record(store, key))
+
     def _is_newer(self, key: str) -> bool:
         """Whether a later version's record of the cell is there, which nobody overwrites."""
         name = f"cells/{key}.json"
@@ -230,4 +234,8 @@ def _files(store: Store, key: str, *, local: bool) -> Iterator[tuple[str, bytes]
             yield f"objects/{output.sha256}", store.open(output)
     if record.reached and (reached := store.reached(record)):
         yield f"objects/{record.reached}", canonical(reached)
-    yield f"cells/{key}.json", (store.place / "cells" / f"{key}.json").read_bytes()
+    yield _record(store, key)
+
+
+def _record(store: Store, key: str) -> tuple[str, bytes]:
+    return f"cells/{key}.json", (store.place / "cells" / f"{key}.json").read_bytes()
