@@ -81,7 +81,13 @@ def test_all_else_is_imported_without_kernels_and_shared() -> None:
     assert "taken away" in without_optional_rooms("noisebook.shared.remote").stderr
 
 
-OPTIONAL = {"test_kernels.py", "test_kernels_deepfloyd.py", "test_build_remote.py", "test_build_dask.py"}
+OPTIONAL = {
+    "test_kernels.py",
+    "test_kernels_deepfloyd.py",
+    "test_build_remote.py",
+    "test_build_peers.py",
+    "test_build_dask.py",
+}
 """The tests of the two rooms, which go with them."""
 ROOMS = all((ROOT / "noisebook" / name).is_dir() for name in ("kernels", "shared"))
 
