@@ -131,3 +131,11 @@ def test_two_reports_do_not_meet(tmp_path):
         found = Registry(root).get("dots")
         labels.append(found.cells(found.Params())[0].label)
     assert labels == ["one", "two"]
+
+
+def test_a_module_that_is_missing_when_a_generator_is_read_is_wanted_by_run_alone(tmp_path: Path) -> None:
+    (tmp_path / "generators").mkdir()
+    (tmp_path / "generators" / "mine.py").write_text("import nothing_of_that_name\n")
+    with pytest.raises(GeneratorError, match=r"mine.py:1: .*nothing_of_that_name") as caught:
+        Registry(tmp_path).get("mine")
+    assert "inside run()" in caught.value.hint

@@ -281,7 +281,7 @@ def shared_book(make: Callable[[], Book], url: str) -> Book:
 
 
 def test_a_team(sftp: Sftp, tmp_path: Path) -> None:
-    """One computes and pushes; another, without torch, publishes; the server goes away and comes back."""
+    """One computes and pushes; another publishes without torch and numpy; the server goes and comes back."""
     url = f"{sftp.url}-team"
     ann = shared_book(lambda: Book(tmp_path / "ann" / "book", tmp_path / "ann" / "user"), url)
     ben = shared_book(lambda: Book(tmp_path / "ben" / "book", tmp_path / "ben" / "user"), url)
@@ -290,7 +290,9 @@ def test_a_team(sftp: Sftp, tmp_path: Path) -> None:
     told = ann.run("push", **sftp.environment)
     assert told.returncode == 0 and "pushed 3 cells" in told.stdout, told.stderr
 
-    done = ben.run("build", "--frozen", prelude="sys.modules['torch'] = None", **sftp.environment)
+    done = ben.run(
+        "build", "--frozen", prelude="sys.modules['torch'] = sys.modules['numpy'] = None", **sftp.environment
+    )
     assert done.returncode == 0, done.stderr
     assert "fetched 3 cells" in done.stdout and ben.computed() == []
     assert (ben.root / "site" / "tiles.html").exists()

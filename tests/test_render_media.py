@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from noisebook.cells.checks import Check
-from noisebook.cells.outputs import animation
+from noisebook.cells.outputs import animation, arrays
 from noisebook.cells.record import MIMES, Stored
 from noisebook.project import Project
 from noisebook.render import media, svg
@@ -380,3 +380,16 @@ def test_the_film_that_a_reader_goes_through_keeps_its_holds(root: Path) -> None
     render(root)
     page = (root / "site" / "b1-mnist.html").read_text("utf-8")
     assert 'data-durations="625 125 375"' in page
+
+
+@pytest.mark.parametrize("kind", ["f2", "f4", "f8", "?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8"])
+def test_curves_of_any_type_are_a_table(kind: str) -> None:
+    """Their numbers are those that numpy has, without it."""
+    array = np.array([0, 1, 0.1, 100], kind)
+    table = media.curves(arrays("curve", {"a": array, "b": array[:2]}).data)
+    rows = zip(array.tolist(), [*array[:2].tolist(), "", ""], strict=True)
+    assert table is not None
+    assert table.decode() == "index,a,b\n" + "".join(f"{i},{a},{b}\n" for i, (a, b) in enumerate(rows))
+    assert media.curves(arrays("picture", {"a": array[:, None]}).data) is None
+    with pytest.raises(ValueError, match="holds no arrays"):
+        media.curves(b"something else")

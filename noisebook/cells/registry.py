@@ -124,7 +124,9 @@ def _checked(name: str, path: Path, module_name: str) -> Generator:
     except (Exception, SystemExit) as error:
         where, line = origin(error, path)
         message = f"generator {name!r} cannot be imported: {type(error).__name__}: {error}"
-        raise GeneratorError(message, where, line) from error
+        lacking = isinstance(error, ModuleNotFoundError)
+        hint = "import it inside run(): planning and publishing do without it" if lacking else ""
+        raise GeneratorError(message, where, line, hint=hint) from error
     finally:
         sys.dont_write_bytecode = writes_bytecode
     params = getattr(module, "Params", None)

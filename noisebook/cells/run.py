@@ -353,6 +353,11 @@ def explain_failure(error: Exception, planned: Planned, errors: Path, plain: typ
     data = text.encode(errors="backslashreplace")
     path = errors / f"{planned.generator.name}-{hashlib.sha256(data).hexdigest()[:8]}.txt"
     path.write_bytes(data)
+    if isinstance(error, ModuleNotFoundError):
+        return (
+            f"{where}: {planned.generator.name} needs {error.name}, which is not installed: "
+            "noisebook[figures] brings numpy, noisebook[compute] what models need"
+        )
     return (
         f"{where}: {planned.generator.name}: {type(error).__name__}: {error}\n"
         f"    the whole traceback is in {path}"

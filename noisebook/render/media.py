@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import Any
@@ -38,14 +39,20 @@ def published(data: bytes, mime: str) -> bytes:
     return data
 
 
-def arrays(data: bytes) -> dict[str, Any]:
-    """Named arrays. Raises ValueError."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
+KINDS = {
+    "F16": "e", "F32": "f", "F64": "d", "BOOL": "?", "I8": "b", "U8": "B", "I16": "h", "U16": "H", "I32": "i",
+    "U32": "I", "I64": "q", "U64": "Q",
+}  # fmt: skip
+"""What safetensors calls the types of numbers, and what struct does: pages are made without numpy."""
+
+
+def arrays(data: bytes) -> dict[str, dict[str, Any]]:
+    """Named arrays, each its ``dtype``, ``shape`` and ``data``. Raises ValueError."""
+    from safetensors import SafetensorError, deserialize
 
     try:
-        return dict(load(data))
-    except (SafetensorError, KeyError, TypeError) as error:  # also of a type that numpy has not
+        return dict(deserialize(data))
+    except (SafetensorError, TypeError) as error:
         raise ValueError(f"it holds no arrays: {error}") from error
 
 
@@ -125,10 +132,11 @@ def _saved(picture: Image.Image, kind: str, **options: Any) -> bytes:
 def curves(data: bytes) -> bytes | None:
     """Named arrays of one dimension as CSV, a column each; None for anything else."""
     found = sorted(arrays(data).items())
-    if not found or any(array.ndim != 1 for _, array in found):
+    if not found or any(len(each["shape"]) != 1 or each["dtype"] not in KINDS for _, each in found):
         return None
     lines = [",".join(["index", *(name for name, _ in found)])]
-    rows = zip_longest(*(array.tolist() for _, array in found), fillvalue="")
+    columns = (struct.unpack(f"<{each['shape'][0]}{KINDS[each['dtype']]}", each["data"]) for _, each in found)
+    rows = zip_longest(*columns, fillvalue="")
     lines += [",".join(map(str, [index, *row])) for index, row in enumerate(rows)]
     return ("\n".join(lines) + "\n").encode()
 
