@@ -51,7 +51,7 @@ def arrays(data: bytes) -> dict[str, dict[str, Any]]:
     from safetensors import SafetensorError, deserialize
 
     try:
-        return dict(deserialize(data))
+        return dict(deserialize(data))  # type: ignore[no-untyped-call]
     except (SafetensorError, TypeError) as error:
         raise ValueError(f"it holds no arrays: {error}") from error
 
