@@ -184,6 +184,12 @@ class Report:
         self.section(0, [self.count, *range(1, min(SECTION, self.count - 1))])
         return self.build()
 
+    def words(self) -> Cost:
+        """Build after a sentence was added to the last section."""
+        path = sorted((self.root / "sections").glob("*.md"))[-1]
+        path.write_text(f"{path.read_text()}Sentence {path.stat().st_size}.\n")
+        return self.build()
+
     def plan(self) -> Cost:
         return run([sys.executable, "-c", PLAN], self.root, self.environment)
 
@@ -266,11 +272,12 @@ def compare(place: Path, binaries: Path | None, count: int, times: int) -> None:
     for other, cost in zip(others, theirs, strict=True):
         ratios = f"{cost.seconds / ours.seconds:.1f} × noisebook, {cost.busy / ours.busy:.1f} × its work"
         row(f"nothing to do: {other.name}", cost, ratios)
-    again, changed, status = median(
-        min(times, 3), report.plan_again, report.change, lambda: report.call("status")
+    again, words, changed, status = median(
+        min(times, 3), report.plan_again, report.words, report.change, lambda: report.call("status")
     )
     row("the same without the fast answer", again, "everything planned and rendered")
-    row("one value changed", changed)
+    for what, cost in (("a sentence more", words), ("one value changed", changed)):
+        row(what, cost, f"{cost.busy / again.busy:.2f} × the work of planning and rendering everything")
     row("status", status)
 
 

@@ -6,7 +6,10 @@ import io
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from noisebook.cells.fresh import Now
 
 
 class _Patient(io.FileIO):
@@ -37,32 +40,37 @@ def _patient(name: str) -> _Patient:
     return raw
 
 
-def _at_once() -> str | None:
+def _at_once(now: Now) -> str | None:
     """The summary of a build that has nothing to do, or, once their pages are written, edited words alone."""
-    from noisebook.cells.fresh import Now
-
-    try:
-        now = Now(root := Path.cwd())
-    except OSError:
-        return None
     if now.summary is not None or now.memory is None:
         return now.summary
     from noisebook.render.again import rewrite
 
-    return rewrite(root, now)
+    return rewrite(Path.cwd(), now)
+
+
+def _now() -> Now | None:
+    """What has changed in the report here, for a plain build of it."""
+    if sys.argv[1:] not in (["build"], ["build", "--frozen"]) or not Path("report.yaml").is_file():
+        return None
+    from noisebook.cells.fresh import Now
+
+    try:
+        return Now(Path.cwd())
+    except OSError:
+        return None
 
 
 def main() -> None:
     """Run the command line."""
     out, _ = _patient("stdout"), _patient("stderr")
     try:
-        plain = sys.argv[1:] in (["build"], ["build", "--frozen"]) and Path("report.yaml").is_file()
-        if plain and (summary := _at_once()) is not None:
+        if (now := _now()) and (summary := _at_once(now)) is not None:
             print(summary)
         else:
             from noisebook.commands import cli
 
-            cli()
+            cli(obj=now)
     finally:
         sys.stdout.flush()
         if out.lost:

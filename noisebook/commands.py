@@ -22,6 +22,7 @@ from noisebook.render.formats import duration, size
 from noisebook.store_commands import export, gc, pull, push
 
 if TYPE_CHECKING:
+    from noisebook.cells.fresh import Now
     from noisebook.doctor import Finding
 
 
@@ -65,7 +66,9 @@ def opened(*, draft: bool = False, store: str | None = None, settings: tuple[str
     "--jobs", type=click.IntRange(1), default=1, help="Compute so many cells at once on this machine."
 )
 @local_size
+@click.pass_obj
 def build(
+    now: Now | None,
     frozen: bool,
     only: tuple[str, ...],
     settings: tuple[str, ...],
@@ -94,7 +97,7 @@ def build(
         jobs=jobs,
         local_size=local_size,
     )
-    build_project(book, request, click.echo).check()
+    build_project(book, request, click.echo, now).check()
 
 
 @cli.command()

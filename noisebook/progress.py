@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from noisebook.cells.plan import Planned, Work
 from noisebook.cells.record import Record
+from noisebook.cells.run import remaining
 from noisebook.render.formats import duration
 
 if TYPE_CHECKING:
@@ -19,13 +20,15 @@ PLAIN_EVERY = 30.0
 
 
 def forecast(cells: Iterable[Planned], rates: Mapping[str, float]) -> float:
-    """The seconds that ``cells`` should take: what each cost before, else its generator's guess.
+    """The seconds that ``cells`` should take: what one that was begun has left, or cost before, else a guess.
 
     ``rates`` are seconds for each second that a generator guesses, see :mod:`noisebook.cells.rates`.
     """
     seconds = 0.0
     for cell in cells:
-        if previous := cell.store.same_identity(cell.components):
+        if (left := remaining(cell.key)) is not None:
+            seconds += left
+        elif previous := cell.store.same_identity(cell.components):
             seconds += cell.store.entries[previous[-1]].seconds
         else:
             seconds += 60 * cell.cell.minutes * rates.get(cell.generator.name, 1.0)
@@ -37,9 +40,9 @@ def reasons(group: Sequence[Planned], rates: Mapping[str, float]) -> str:
     first = group[0]
     reasons = "; ".join(sorted({d.component for d in first.because()})[:4])
     estimate = duration(forecast(group, rates))
-    return (
-        f"{first.figure}: {len(group)} × {first.generator.name}, about {estimate} ({first.state}: {reasons})"
-    )
+    begun = sum(remaining(cell.key) is not None for cell in group)
+    what = f"{len(group)} × {first.generator.name}" + (f" ({begun} begun)" if begun else "")
+    return f"{first.figure}: {what}, about {estimate} ({first.state}: {reasons})"
 
 
 def lacking(todo: Work) -> str:

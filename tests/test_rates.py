@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import pytest
 
 from noisebook.cells import rates
-from noisebook.cells.folders import RATES
+from noisebook.cells.folders import RATES, read_memo
+from noisebook.cells.run import SECONDS
+from noisebook.project import Project
 
 from .conftest import Book
 
@@ -53,3 +56,58 @@ def test_what_is_kept_may_be_anything(monkeypatch: pytest.MonkeyPatch, tmp_path:
     for _ in range(30):
         rates.note("tile", 5, 5)
     assert rates.rates([])["tile"] == pytest.approx(1, abs=0.01)
+
+
+SLOW = '''
+"""Forty steps, each kept."""
+
+import time
+
+from noisebook.cells.contract import Cell, Params as Base
+from noisebook.cells.outputs import number
+
+
+class Params(Base):
+    """No parameters."""
+
+
+def cells(params):
+    return [Cell("run", "a run", "a number", {}, minutes=60)]
+
+
+def run(cells, context):
+    for cell in cells:
+        file = context.scratch(cell) / "step"
+        step = int(file.read_text()) if file.exists() else 0
+        while step < 40:
+            time.sleep(0.05)
+            step += 1
+            file.write_text(str(step))
+            context.progress(cell, step, 40)
+        yield cell, [number("steps", step)]
+'''
+
+
+def test_a_run_that_was_broken_off_has_less_left_and_takes_the_sum_of_its_parts(book: Book) -> None:
+    book.write("generators/slow.py", SLOW)
+    book.write("sections/tiles.md", "---\ntitle: Slow\ngenerator: slow\n---\nWords.\n")
+    often = "import noisebook.cells.run as run\nrun.NOTE_EVERY = 0.0"
+    process = book.start("build", "--yes", prelude=often)
+
+    def step() -> int:
+        return max([int(path.read_text() or 0) for path in book.cache.glob("scratch/*/step")], default=0)
+
+    while process.poll() is None and step() < 20:
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    (scratch,) = book.cache.glob("scratch/*")
+    spent = read_memo(scratch / SECONDS, float)
+    done = step()
+    assert forecast(book) == pytest.approx(spent * (40 - done) / (done - 1), rel=0.15, abs=0.2)
+    said = book.run("build", prelude=often)
+    assert "1 × slow (1 begun), about" in said.stdout and said.returncode == 0, said.stdout + said.stderr
+    (cells,) = Project(book.root).planned.values()
+    assert cells[0].record is not None
+    assert cells[0].record.provenance["seconds"] >= spent + 0.05 * (40 - done)
+    assert not scratch.exists()

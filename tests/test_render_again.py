@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import pickle
 import random
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,12 +19,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from noisebook.building import Request, build
+from noisebook.cells.plan import Planned
 from noisebook.cells.planner import Planner
 from noisebook.project import Project
 from noisebook.render.again import rewrite
 from noisebook.render.site import render_site
 from noisebook.render.theme import PACKAGED, has_own_pages
-from noisebook.report.model import BadInput
+from noisebook.render.views import FigureView
+from noisebook.report.model import BadInput, Figure
 
 from .sample_report import compute, write_report
 
@@ -154,6 +158,74 @@ def test_any_edits_give_the_site_of_a_whole_build(finished: Path, seed: int) -> 
         if rewrite(finished) is None:
             whole(finished)
             whole(finished)
+
+
+def level(text: str, chance: random.Random) -> str:
+    """One of the values that figures sweep over becomes another."""
+    found = chance.choice(list(re.finditer(r"(?<=[\[ ])0\.\d+(?=[,\]])", text)) or [None])
+    return text if found is None else f"{text[: found.start()]}0.{chance.randint(1, 99)}{text[found.end() :]}"
+
+
+FRONT: tuple[Callable[[str, random.Random], str], ...] = (
+    level,
+    level,
+    lambda text, chance: text.replace("caption: ", f"caption: In {chance.randint(1, 9)} words. ", 1),
+    lambda text, chance: re.sub(r"(?m)^title: .*", f"title: $x_{chance.randint(1, 9)}$ and more", text),
+    lambda text, chance: re.sub(r"columns: \d+", f"columns: {chance.randint(1, 6)}", text),
+    lambda text, chance: re.sub(
+        r"(?s)(- id: \w+.*?)(  - id: .*?)(?=\n(?:  - id|---))", r"\2\n  \1", text, count=1
+    ),
+    lambda text, chance: f"{text}\nMore words, $a = {chance.randint(1, 9)}$.\n",
+    lambda text, chance: f'{text}\nSee {{{{ ref("far") }}}}.\n',
+)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32))
+def test_any_edits_of_sections_give_the_site_of_a_build_from_nothing(finished: Path, seed: int) -> None:
+    """Whatever of the last build's pages is taken over."""
+    chance = random.Random(seed)
+    kept = {path: path.read_text() for path in sections(finished)}
+    try:
+        for _ in range(2):
+            for path in chance.sample(sections(finished), chance.randint(1, 2)):
+                path.write_text(chance.choice(FRONT)(path.read_text(), chance))
+            whole(finished)
+            assert files(finished / "site") == from_nothing(finished, finished.parent / "other")
+            shutil.rmtree(finished.parent / "other")
+    finally:
+        for path, text in kept.items():
+            path.write_text(text)
+        whole(finished)
+
+
+def test_a_changed_value_draws_its_own_section_alone(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from noisebook.render import site
+    from noisebook.render.theme import Theme
+
+    drawn, rendered, view, render = [], [], site.view, Theme.render
+
+    def viewed(
+        figure: Figure, number: int, planned: Sequence[Planned], *rest: Any, **more: Any
+    ) -> FigureView:
+        if planned:  # else it is read for mistakes alone
+            drawn.append(figure.id)
+        return view(figure, number, planned, *rest, **more)
+
+    def rendering(theme: Theme, template: str, **values: Any) -> str:
+        if template == "section.html":
+            rendered.append(values["href"])
+        return render(theme, template, **values)
+
+    monkeypatch.setattr(site, "view", viewed)
+    monkeypatch.setattr(Theme, "render", rendering)
+    path = finished / "sections" / "a1-1-forward.md"
+    text = path.read_text()
+    path.write_text(text.replace("{kind: tower}", "{kind: tower, levels: [0.0, 0.123]}"))
+    whole(finished)
+    assert drawn == ["forward"] and rendered == ["a1-1-forward.html"]
+    path.write_text(text)
+    whole(finished)
 
 
 EDITS: dict[str, Callable[[Path], object]] = {

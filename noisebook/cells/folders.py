@@ -88,8 +88,8 @@ def write_note(path: Path, data: bytes) -> None:
 
 
 def write_memo(path: Path, value: Any) -> None:
-    """Keep a JSON value that may be lost, so that :func:`read_memo` knows it again."""
-    data = json.dumps(value).encode()
+    """Keep a JSON value that may be lost, or its text, so that :func:`read_memo` knows it again."""
+    data = value if isinstance(value, bytes) else json.dumps(value).encode()
     write_note(path, _seal(path, data) + b"\n" + data)
 
 

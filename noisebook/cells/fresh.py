@@ -148,6 +148,7 @@ class Now:
     """What has changed since the last build that left a finished site."""
 
     def __init__(self, root: Path) -> None:
+        self.loaded: Any = None  # what kept was read as, by who knows how
         self.begun = time.time_ns()
         self.memory = _memory(root)
         self.more = self.memory.more if self.memory else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 from collections.abc import Iterable, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -35,10 +35,15 @@ def key_of(components: Mapping[str, Json]) -> str:
     """The key: sha256 over the components, each framed by the lengths of its name and canonical JSON."""
     digest = hashlib.sha256(b"noisebook cell\n")
     for name in sorted(components):
-        text = canonical(components[name])
+        value = components[name]
+        text = _canonical(value) if type(value) is str else canonical(value)
         digest.update(b"%d:%s%d:" % (len(name), name.encode(), len(text)))
         digest.update(text)
     return digest.hexdigest()
+
+
+_canonical = lru_cache(1000)(canonical)
+"""Of texts, which many cells have in common: their generator's name, the digest of their code."""
 
 
 class Planner:

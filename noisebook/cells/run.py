@@ -83,13 +83,28 @@ COMPONENTS = "cell.json"
 """Beside a cell's checkpoints: what its key was computed from, so that an unfinished run can be adopted."""
 
 
-SECONDS, NOTE_EVERY = "seconds.json", 5.0
-"""Beside them, every five seconds: what it took so far."""
+SECONDS, PROGRESS, NOTE_EVERY = "seconds.json", "progress.json", 5.0
+"""Beside them, every five seconds: what it took so far, and how far it went (from, to, of)."""
 
 
 def scratch_folder(key: str) -> Path:
     """Where a cell keeps its checkpoints while it runs."""
     return user_cache() / "scratch" / key
+
+
+def remaining(key: str) -> float | None:
+    """The seconds that a cell which was begun and not finished still takes here, or None.
+
+    What was done since its last checkpoint is done again, and is not in it.
+    """
+    folder = scratch_folder(key)
+    seconds, went = (
+        read_memo(folder / SECONDS, float),
+        read_memo(folder / PROGRESS, tuple[float, float, float]),
+    )
+    if seconds is None or went is None or not went[0] < went[1] <= went[2]:
+        return None
+    return float(seconds * (went[2] - went[1]) / (went[1] - went[0]))
 
 
 class RunContext:
@@ -106,6 +121,8 @@ class RunContext:
         self.processes: dict[str, int] = {}
         """Cells that several processes computed, and how many."""
         self._noted = 0.0
+        self._first: dict[str, float] = {}
+        """Where the progress of a cell with a scratch folder began, in whatever process."""
 
     def seed(self, cell: Cell, *identity: Json) -> int:
         seed = self._planned[cell.id].components["seed"]
@@ -134,6 +151,8 @@ class RunContext:
         if cell.id not in self._began:
             before = read_memo(folder / SECONDS, float)
             self._began[cell.id] = time.perf_counter(), before or 0.0
+            if went := read_memo(folder / PROGRESS, tuple[float, float, float]):
+                self._first[cell.id] = went[0]
         return folder
 
     def earlier(self, cell: Cell) -> float:
@@ -143,10 +162,12 @@ class RunContext:
     def progress(self, cell: Cell, done: float, total: float, note: str = "") -> None:
         if cell.id in self._began:
             began, before = self._began[cell.id]
-            now = time.perf_counter()
+            now, first = time.perf_counter(), self._first.setdefault(cell.id, done)
             if now - self._noted > NOTE_EVERY:
                 self._noted = now
-                write_memo(scratch_folder(self._planned[cell.id].key) / SECONDS, before + now - began)
+                folder = scratch_folder(self._planned[cell.id].key)
+                write_memo(folder / SECONDS, before + now - began)
+                write_memo(folder / PROGRESS, [first, done, total])
         if self._watcher is not None:
             self._watcher.progress(self._planned[cell.id], done, total, note)
 

@@ -15,8 +15,10 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from pydantic_core import to_json
 
 from noisebook.cells.contract import Json, Output, canonical
 from noisebook.cells.digests import Signature, signature
@@ -73,6 +75,8 @@ class Store:
     _by_identity: dict[str, list[str]] = field(default_factory=dict)
     _by_generator: dict[str, list[str]] = field(default_factory=dict)
     _recalled: dict[str, Record | None] = field(default_factory=dict)
+    _whole: set[str] = field(default_factory=set)
+    """Keys of which :meth:`has` said so."""
     _scanned: bool = False
     _dirty: bool = False
 
@@ -99,7 +103,7 @@ class Store:
         self._scanned = True
         self._forget_groups()
         if self.notes is not None and (self._dirty or cells.keys() != kept.cells.keys()):
-            write_memo(self.notes, asdict(Notes(FORMAT, cells, self._signatures)))
+            write_memo(self.notes, to_json(Notes(FORMAT, cells, self._signatures)))
         self._dirty = False
 
     def _scan_cells(self, kept: Mapping[str, Noted]) -> dict[str, Noted]:
@@ -148,6 +152,7 @@ class Store:
         self._by_identity.clear()
         self._by_generator.clear()
         self._recalled.clear()
+        self._whole.clear()
 
     @property
     def entries(self) -> Mapping[str, Entry]:
@@ -158,13 +163,18 @@ class Store:
 
     def has(self, key: str, *, local: bool = False) -> bool:
         """Whether the cell is finished and its published objects (``local``: all objects) are here."""
+        if not local and key in self._whole:
+            return True
         entry = self.entries.get(key)
-        return entry is not None and all(
+        found = entry is not None and all(
             sha in self._signatures
             if keep == "published"
             else not local or keep == EXPLAINS or sha in self._signatures or (self.local / sha).is_file()
             for sha, keep in entry.objects
         )
+        if found:
+            self._whole.add(key)
+        return found
 
     # Getting
 
@@ -247,6 +257,7 @@ class Store:
             path.unlink(missing_ok=True)
         self._signatures.pop(path.name, None)
         self._entries.pop(path.name.removesuffix(".json"), None)
+        self._whole.clear()
         warnings.warn(f"{path} is {why}: set aside in {aside.parent}, computed again", stacklevel=2)
 
     # Putting
@@ -345,6 +356,7 @@ class Store:
         """Remove a record; its objects are left."""
         (self.place / "cells" / f"{key}.json").unlink(missing_ok=True)
         self._entries.pop(key, None)
+        self._whole.discard(key)
 
 
 _RECORD = re.compile(DIGEST.pattern + r"\.json")

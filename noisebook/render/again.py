@@ -23,6 +23,7 @@ from noisebook.render.formats import summary
 from noisebook.render.pages import Written
 from noisebook.render.styles import Styles
 from noisebook.render.theme import Theme, has_own_pages
+from noisebook.render.views import Page
 from noisebook.report.model import BadInput, Position, Problem
 from noisebook.report.reader import Source, read_text
 from noisebook.report.texts import fences, read_body
@@ -42,6 +43,15 @@ class Last:
     fronts: dict[str, str]
     cached: int
     missing: str
+
+    def same(self, page: Page) -> bool:
+        """Whether the file of a page's section is as it was."""
+        path, body = page.section.path, page.section.body
+        known = next((each for each in self.written.pages if each.section.path == path), None)
+        if known is None or known.section.body != body:
+            return False
+        front = read_text(self.written.report.root, path).removesuffix(body)
+        return _digest(front) == self.fronts.get(path)
 
     def data(self) -> bytes:
         return pickle.dumps(self, pickle.HIGHEST_PROTOCOL)
@@ -69,10 +79,12 @@ def rewrite(root: Path, now: fresh.Now | None = None) -> str | None:
     """Write the site again, and give the summary; None if that needs the whole build."""
     started = time.perf_counter()
     now = now or fresh.Now(root)
-    if (last := _load(now.kept)) is None:
+    if (last := last_build(root, now)) is None:
         return None
     with suppress(BadInput, OSError):
-        last.written.report = replace(last.written.report, root=root)
+        if not _words_alone(last):
+            return None
+        now.loaded = None  # it is changed from here on
         site = Site(root / "site")
         if not _edit(last, site):
             return None
@@ -85,14 +97,34 @@ def rewrite(root: Path, now: fresh.Now | None = None) -> str | None:
     return None
 
 
-def _edit(last: Last, site: Site) -> bool:
-    """Write the bodies that have changed; whether nothing else has. Raises BadInput."""
-    written = last.written
-    root, writer = written.report.root, written.writer(site)
+def last_build(root: Path, now: fresh.Now) -> Last | None:
+    """The last build, if nothing but the files of sections has changed since."""
+    last: Last | None = now.loaded
+    if last is None and (last := _load(now.kept)) is not None:
+        last.written.report = replace(last.written.report, root=root)
+        now.loaded = last
+    return last
+
+
+def _words_alone(last: Last) -> bool:
+    """Whether the same sections are there, with the same front matter. Raises BadInput."""
+    root = last.written.report.root
     there = {f"sections/{name}" for name in fresh.section_files(root) if not name.startswith(("_", "."))}
     if there != last.fronts.keys():
         return False
-    kept = set(written.figures)
+    for path, front in last.fronts.items():
+        source = Source(path, read_text(root, path))
+        found = fences(source, [])
+        if not found or _digest(source.text[: found[2]]) != front:
+            return False
+    return True
+
+
+def _edit(last: Last, site: Site) -> bool:
+    """Write the bodies that have changed; whether that was all. Raises BadInput."""
+    written = last.written
+    root, writer = written.report.root, written.writer(site)
+    kept = {*written.pictures, *(name for page in written.pages for name in page.assets)}
     for page in written.pages:
         section, placed = page.section, page.prose.figures
         source = Source(section.path, read_text(root, section.path))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,7 @@ class Site:
         self.out = out
         self._files: dict[str, bytes | None] = {}
         self._within: dict[Path, bool] = {}
+        self._noted: set[str] = set()
         try:
             found = _notes(out / NOTES)
             self._before = {name: digest for name, digest in found["files"].items() if self._own(name)}
@@ -66,12 +69,17 @@ class Site:
             if not (self._kept and name in self._before and (self.out / name).is_file()):
                 return False
             self._files[name] = None
+        self._noted.add(name)
         return True
 
-    @property
-    def names(self) -> set[str]:
-        """What was added or kept until now."""
-        return set(self._files)
+    @contextmanager
+    def noting(self) -> Iterator[set[str]]:
+        """The names of what is added or kept within the block."""
+        self._noted = noted = set[str]()
+        try:
+            yield noted
+        finally:
+            self._noted = set()
 
     def digest(self, name: str) -> str:
         """The sha256 of a file that was added or kept."""
@@ -81,6 +89,7 @@ class Site:
     def add(self, name: str, data: bytes) -> str:
         """Put a file at ``name``, relative to the site's root."""
         self._files[name] = data
+        self._noted.add(name)
         return name
 
     def read(self, name: str) -> bytes:

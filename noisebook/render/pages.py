@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -57,9 +59,9 @@ class Written:
         targets: what ``{{ ref(…) }}`` may name.
         works: the bibliography.
         needed: name, provenance and check of each cell that no figure shows and others were computed from.
-        styles, links, pictures: of titles, captions and figures; each body has its own.
+        styles, links, pictures: of titles; each page has its own.
         values: the numbers that texts quote, by their places and names.
-        figures: the assets that figures show.
+        made: of each page that shows one section, a digest of what it was made of, by its name.
         delivered: what is to be handed in, and how far it is.
     """
 
@@ -72,15 +74,17 @@ class Written:
     links: list[Link] = field(default_factory=list)
     pictures: list[str] = field(default_factory=list)
     values: dict[tuple[str, str], str] = field(default_factory=dict)
-    figures: set[str] = field(default_factory=set)
+    made: dict[str, str] = field(default_factory=dict)
     delivered: Sequence[Delivered] = ()
 
-    def writer(self, site: Site, value: Callable[[str, str], str] | None = None) -> Writer:
-        """What turns its texts into HTML; pictures that they name are added to ``site``.
+    def writer(
+        self, site: Site, value: Callable[[str, str], str] | None = None, page: Page | None = None
+    ) -> Writer:
+        """What turns its texts, or a page's, into HTML; pictures that they name are added to ``site``.
 
         ``value`` gives the numbers that they quote; without it, those that were quoted before.
         """
-        root = self.report.root
+        root, of = self.report.root, page or self
 
         def quoted(place: str, name: str) -> str:
             if value:
@@ -93,15 +97,15 @@ class Written:
             Context(
                 self.targets,
                 self.works,
-                self.styles,
+                of.styles,
                 lambda path: _picture(root, path, site),
                 addresses,
                 self.report.macros,
                 lambda path: _near(root, path),
                 root,
                 quoted,
-                self.links,
-                self.pictures,
+                of.links,
+                of.pictures,
             )
         )
 
@@ -114,10 +118,11 @@ class Written:
         placed = page.prose.figures
         page.prose.html += Markup("".join(text for name, text in page.drawn.items() if name not in placed))
         page.references = [self.works[key] for key in page.prose.cited]
+        page.stamp = os.urandom(8).hex()
 
     def check_links(self, problems: Sequence[Problem] = ()) -> None:
         """Raises BadInput for links that lead nowhere, together with the ``problems`` that there are."""
-        links = [*self.links, *(link for page in self.pages for link in page.prose.links)]
+        links = [*self.links, *(link for page in self.pages for link in (*page.links, *page.prose.links))]
         wrong = {problem.position.file for problem in problems}
         pages: dict[str, str | None] = {
             page.section.slug: None if page.section.path in wrong else page.prose.html for page in self.pages
@@ -148,6 +153,8 @@ class _Pages:
             (title, self.writer.body(text, name, 1, lambda _: "")) for title, name, text in self._credits()
         ]
         self.shared = self._shared()
+        self.common = self._common()
+        self.made: dict[str, str] = {}
 
     def _in_words(self, report: Report) -> Report:
         """Formulas in titles are set as such on pages, and are words in everything else."""
@@ -177,14 +184,23 @@ class _Pages:
                 next=self.pages[index + 1] if index + 1 < len(self.pages) else None,
                 social=social(page.cards, self.report.base_url, self.site),
                 edit=self.sources and self.sources + page.section.path,
+                stamp=page.stamp,
             )
             for href, part in page.further.items():
                 title = f"Figure {part.number}, from cell {part.first}"
-                self._page(href, template="part.html", page=page, figure=part, title=title)
+                self._page(href, template="part.html", page=page, figure=part, title=title, stamp=page.stamp)
             for figure in page.figures:
                 if figure.samples:
                     title, name = f"Samples of figure {figure.number}", figure.samples.href
-                    self._page(name, template="samples.html", page=page, figure=figure, title=title)
+                    self._page(
+                        name,
+                        template="samples.html",
+                        page=page,
+                        figure=figure,
+                        title=title,
+                        stamp=page.stamp,
+                    )
+        self.written.made = self.made
         self._own_pages()
         self.site.add(".nojekyll", b"")
         self.site.add("manifest.json", data.manifest(self.report.title, self.pages))
@@ -233,9 +249,22 @@ class _Pages:
             said = "The works that this report refers to."
             self._page("references.html", title="References", description=said)
 
-    def _page(self, name: str, *, template: str = "", **values: Any) -> None:
+    def _page(self, name: str, *, template: str = "", stamp: str = "", **values: Any) -> None:
+        """Render a page; one of a section, whose ``stamp`` it has, only if something has changed."""
         values = {**self.shared, "href": name, "description": "", "social": "", **values}
+        if stamp:
+            around = [values["social"], *(_beside(values.get(each)) for each in ("previous", "next"))]
+            self.made[name] = hashlib.sha256(f"{self.common}{stamp}{around}".encode()).hexdigest()
+            if self.written.made.get(name) == self.made[name] and self.site.keep(name):
+                return
         self.site.add(name, self.theme.render(template or name, **values).encode())
+
+    def _common(self) -> str:
+        """All that pages of sections show of the rest of the report."""
+        report = replace(self.report, root=Path(), sections=())
+        shared = {name: value for name, value in self.shared.items() if name in COMMON}
+        beside = [(letter, title, list(map(_beside, pages))) for letter, title, pages in self.shared["parts"]]
+        return repr((report, self.titled, self.sources, shared, beside))
 
     def _shared(self) -> dict[str, Any]:
         """What every page's template sees."""
@@ -268,7 +297,8 @@ class _Pages:
         """Those of everything that is written."""
         found = Styles()
         bodies: list[Prose] = [*(page.prose for page in self.pages), *(prose for _, prose in self.credits)]
-        for styles in (self.written.styles, *(body.styles for body in bodies)):
+        own = [page.styles for page in self.pages]
+        for styles in (self.written.styles, *own, *(body.styles for body in bodies)):
             found.add(styles)
         return found
 
@@ -279,6 +309,18 @@ class _Pages:
             if text := read_text(self.report.root, name, default=""):
                 found.append((title, name, re.sub(r"\A\s*#[^\n]*\n", "", text)))
         return found
+
+
+COMMON = (
+    "works", "live", "repository", "licence", "citation", "search", "figures", "sheet", "fonts", "math_font",
+    "first_script", "script", "search_engine", "icon",
+)  # fmt: skip
+"""What every page's template sees, besides the report and its pages."""
+
+
+def _beside(page: Page | None) -> object:
+    """What other pages show of a page."""
+    return page and (page.href, page.name, page.number, page.title_html, page.summary_html, page.section.part)
 
 
 def _picture(root: Path, path: str, site: Site) -> tuple[str, int, int]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from noisebook.cells import checks
 from noisebook.cells.plan import Planned
@@ -25,6 +25,15 @@ from noisebook.report.model import BadInput, Figure, Position, Problem, Report, 
 from noisebook.report.reader import read_text
 
 
+class Before(Protocol):
+    """The last build of a site: :class:`noisebook.render.again.Last`."""
+
+    @property
+    def written(self) -> Written: ...
+    def same(self, page: Page) -> bool:
+        """Whether the file of a page's section is as it was."""
+
+
 def render_site(
     report: Report, figures: Mapping[str, Sequence[Planned]], out: Path, *, keep_stale: bool = False
 ) -> RenderSummary:
@@ -39,12 +48,21 @@ def render_site(
 
 
 def written(
-    report: Report, figures: Mapping[str, Sequence[Planned]], out: Path, *, keep_stale: bool = False
+    report: Report,
+    figures: Mapping[str, Sequence[Planned]],
+    out: Path,
+    *,
+    keep_stale: bool = False,
+    before: Before | None = None,
 ) -> tuple[Written, RenderSummary]:
-    """:func:`render_site`, and what its pages were made of."""
+    """:func:`render_site`, and what its pages were made of.
+
+    ``before`` is the last build of this site, where nothing but sections' files has changed since: pages of
+    sections that show what they showed then are taken from it.
+    """
     site = Site(out)
     theme = Theme(report.root, site)
-    found = _Sections(report, figures, site, theme, keep_stale).write()
+    found = _Sections(report, figures, site, theme, keep_stale, before).write()
     return found, found.finish(site, theme)
 
 
@@ -62,6 +80,7 @@ class _Sections:
         site: Site,
         theme: Theme,
         keep_stale: bool,
+        before: Before | None = None,
     ) -> None:
         self.planned, self.site, self.theme, self.keep_stale = figures, site, theme, keep_stale
         self.live: dict[str, Any] | None = None
@@ -71,7 +90,8 @@ class _Sections:
         name = str(report.extra.get("bibliography") or "references.bib")
         works = bibliography.parse(read_text(report.root, name, default=""), name)
         self.written = Written(report, list(map(Page, report.sections)), works)
-        self.writer = self.written.writer(site, Values(figures, keep_stale=keep_stale))
+        self.values = Values(figures, keep_stale=keep_stale)
+        self.writer = self.written.writer(site, self.values)
         title = self.writer.title(report.title, Position("report.yaml"))[1]
         self.named = replace(report, title=title)  # its formulas in words
         self.year = bibliography.year_of(report)
@@ -80,13 +100,17 @@ class _Sections:
         for page in self.written.pages:
             self._set_title(page)
             self._name_targets(page)
+        self.before: dict[str, Page] = {}
+        if before and before.written.targets == self.written.targets:
+            self.before = {page.section.path: page for page in before.written.pages if before.same(page)}
+            self.written.made = before.written.made
 
     def write(self) -> Written:
         """Figures and prose of every section. Raises BadInput."""
         written = self.written
-        written.check_links([problem for page in written.pages for problem in self._section(page)])
-        bodies = {name for page in written.pages for name in page.prose.pictures}
-        written.figures = self.site.names - (bodies - set(written.pictures))
+        written.pages = [self._again(page) or page for page in written.pages]
+        problems = [problem for page in written.pages if not page.stamp for problem in self._section(page)]
+        written.check_links(problems)
         written.needed = data.behind(self.planned, self.checks)
         if self.planned and written.report.deliverables:
             written.delivered = delivered(written.report, self.planned)
@@ -109,19 +133,43 @@ class _Sections:
             href = f"{page.href}#fig-{figure.id}"
             targets[figure.id] = Target(f"Figure {number}", href, page.title)
 
+    def _again(self, page: Page) -> Page | None:
+        """The section's page of the last build, if it would be the same now."""
+        section, last = page.section, self.before.get(page.section.path)
+        if last is None or any("value(" in text for text in (section.body, *_captions(section))):
+            return None
+        for shown in last.figures:
+            planned = self.planned.get(shown.id, ())
+            states = [(cell.key, "cached") for cell in planned if cell.cached]
+            if len(states) < len(planned) or states != [(cell.key, cell.state) for cell in shown.cells]:
+                return None
+        if not all(map(self.site.keep, (*last.assets, *last.prose.pictures))):
+            return None
+        return replace(last, section=section, title_html=page.title_html, summary_html=page.summary_html)
+
     def _section(self, page: Page) -> list[Problem]:
         """Draw a section's figures and write its prose; what is wrong with them."""
-        section = page.section
+        with self.site.noting() as page.assets:
+            problems = self._figures(page)
+        try:
+            self.written.write_body(page, self.writer)
+        except BadInput as error:
+            return problems + error.problems
+        return problems
+
+    def _figures(self, page: Page) -> list[Problem]:
+        """Draw a section's figures; what is wrong with them."""
+        section, writer = page.section, self.written.writer(self.site, self.values, page)
         problems: list[Problem] = []
         for figure in in_order(section):
             if "$" in figure.alt or "\\" in figure.alt:
-                figure = replace(figure, alt=self.writer.title(figure.alt, figure.position)[1])
+                figure = replace(figure, alt=writer.title(figure.alt, figure.position)[1])
             shown = view(
                 figure,
                 self.numbers[figure.id],
                 self.planned.get(figure.id, ()),
                 self.site,
-                self.written.styles,
+                page.styles,
                 model=self.written.report.model,
                 keep_stale=self.keep_stale,
             )
@@ -131,7 +179,7 @@ class _Sections:
                 planned, root = self.planned.get(figure.id, ()), self.written.report.root
                 if found := samples(figure, planned, root, self.site):
                     shown.samples = replace(found, href=f"{section.slug}--{figure.id}-all.html")
-                shown.caption = self.writer.inline(figure.caption, figure.position)
+                shown.caption = writer.inline(figure.caption, figure.position)
             except BadInput as error:
                 problems += error.problems
             page.figures.append(shown)
@@ -146,12 +194,13 @@ class _Sections:
                 "figure.html", figure=some.pop(page.href), live=self.live
             )
             page.further.update(some)
-        try:
-            self.written.write_body(page, self.writer)
-        except BadInput as error:
-            return problems + error.problems
         page.cards = cards(page.figures, self.site)
         return problems
+
+
+def _captions(section: Section) -> Iterator[str]:
+    for figure in section.figures:
+        yield from (figure.caption, figure.alt)
 
 
 def in_order(section: Section) -> list[Figure]:

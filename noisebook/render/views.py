@@ -12,7 +12,9 @@ from markupsafe import Markup
 from noisebook.cells.checks import Check
 from noisebook.render.bibliography import Citation, Work
 from noisebook.render.formats import measure, size, title
+from noisebook.render.links import Link
 from noisebook.render.prose import Prose
+from noisebook.render.styles import Styles
 from noisebook.report.model import Section
 
 if TYPE_CHECKING:
@@ -265,6 +267,14 @@ class Page:
     """The HTML of its figures by their ids, in the order in which they stand."""
     further: dict[str, FigureView] = field(default_factory=dict)
     """Parts of large figures, each by the address of a page of its own."""
+    styles: Styles = field(default_factory=Styles)
+    """Of its figures and captions, as what follows; ``prose`` has its own."""
+    links: list[Link] = field(default_factory=list)
+    pictures: list[str] = field(default_factory=list)
+    assets: set[str] = field(default_factory=set)
+    """What its figures show."""
+    stamp: str = ""
+    """Another one whenever it is written."""
 
     @property
     def href(self) -> str:

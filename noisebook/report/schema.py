@@ -321,6 +321,16 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     return next(filter(None, map(_model_in, typing.get_args(annotation))), None)
 
 
+def _can_name_files(annotation: Any) -> bool:
+    """Whether a value of this type may hold the name of a file; a long list of numbers may not."""
+    arguments = typing.get_args(annotation)
+    if typing.get_origin(annotation) is Annotated:
+        return any(isinstance(each, InputFile) for each in arguments) or _can_name_files(arguments[0])
+    if not arguments:
+        return annotation not in (int, float, bool, str)
+    return any(map(_can_name_files, arguments))
+
+
 def input_files(
     value: Any, annotation: Any = None, metadata: Any = (), at: Loc = ()
 ) -> Iterator[tuple[Loc, str, InputFile]]:
@@ -357,6 +367,8 @@ def input_files(
                 yield from input_files(value, option, metadata, at)
                 return
     arguments = typing.get_args(annotation)
+    if len(arguments) == 1 and not _can_name_files(arguments[0]):
+        return
     if isinstance(value, Mapping):
         inner = arguments[1] if len(arguments) == 2 else None
         for key, item in value.items():
