@@ -166,15 +166,21 @@ def level(text: str, chance: random.Random) -> str:
     return text if found is None else f"{text[: found.start()]}0.{chance.randint(1, 99)}{text[found.end() :]}"
 
 
+def swap(text: str, chance: random.Random) -> str:
+    """Two figures change places."""
+    head, *figures = text.split("\n  - id: ")
+    if len(figures) > 2:  # the last one has the text behind it
+        figures[0], figures[1] = figures[1], figures[0]
+    return "\n  - id: ".join([head, *figures])
+
+
 FRONT: tuple[Callable[[str, random.Random], str], ...] = (
     level,
     level,
     lambda text, chance: text.replace("caption: ", f"caption: In {chance.randint(1, 9)} words. ", 1),
     lambda text, chance: re.sub(r"(?m)^title: .*", f"title: $x_{chance.randint(1, 9)}$ and more", text),
     lambda text, chance: re.sub(r"columns: \d+", f"columns: {chance.randint(1, 6)}", text),
-    lambda text, chance: re.sub(
-        r"(?s)(- id: \w+.*?)(  - id: .*?)(?=\n(?:  - id|---))", r"\2\n  \1", text, count=1
-    ),
+    swap,
     lambda text, chance: f"{text}\nMore words, $a = {chance.randint(1, 9)}$.\n",
     lambda text, chance: f'{text}\nSee {{{{ ref("far") }}}}.\n',
 )
