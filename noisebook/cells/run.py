@@ -84,7 +84,9 @@ COMPONENTS = "cell.json"
 
 
 SECONDS, PROGRESS, NOTE_EVERY = "seconds.json", "progress.json", 5.0
-"""Beside them, every five seconds: what it took so far, and how far it went (from, to, of)."""
+"""Beside them, every five seconds: what it took so far, and how far it went."""
+Went = tuple[float, float, float, float]
+"""Where its progress began, where its newest checkpoint is, where it is, and where it ends."""
 
 
 def scratch_folder(key: str) -> Path:
@@ -93,18 +95,19 @@ def scratch_folder(key: str) -> Path:
 
 
 def remaining(key: str) -> float | None:
-    """The seconds that a cell which was begun and not finished still takes here, or None.
-
-    What was done since its last checkpoint is done again, and is not in it.
-    """
+    """The seconds that a cell which was begun and not finished still takes here, or None."""
     folder = scratch_folder(key)
-    seconds, went = (
-        read_memo(folder / SECONDS, float),
-        read_memo(folder / PROGRESS, tuple[float, float, float]),
-    )
-    if seconds is None or went is None or not went[0] < went[1] <= went[2]:
+    seconds, went = read_memo(folder / SECONDS, float), read_memo(folder / PROGRESS, Went)
+    if seconds is None or went is None or not went[0] < went[2]:
         return None
-    return float(seconds * (went[2] - went[1]) / (went[1] - went[0]))
+    first, kept, done, total = went
+    return float(seconds * max(0.0, total - kept) / (done - first))
+
+
+def newest(folder: Path) -> int:
+    """When the newest checkpoint in a scratch folder was written (ns); 0 if there is none."""
+    files = (path for path in folder.iterdir() if path.suffix not in (".json", ".tmp"))
+    return max((path.stat().st_mtime_ns for path in files), default=0)
 
 
 class RunContext:
@@ -121,8 +124,8 @@ class RunContext:
         self.processes: dict[str, int] = {}
         """Cells that several processes computed, and how many."""
         self._noted = 0.0
-        self._first: dict[str, float] = {}
-        """Where the progress of a cell with a scratch folder began, in whatever process."""
+        self._went: dict[str, tuple[float, int, float]] = {}
+        """Of a cell with a scratch folder: where it began, when its checkpoint was written, where that is."""
 
     def seed(self, cell: Cell, *identity: Json) -> int:
         seed = self._planned[cell.id].components["seed"]
@@ -151,8 +154,8 @@ class RunContext:
         if cell.id not in self._began:
             before = read_memo(folder / SECONDS, float)
             self._began[cell.id] = time.perf_counter(), before or 0.0
-            if went := read_memo(folder / PROGRESS, tuple[float, float, float]):
-                self._first[cell.id] = went[0]
+            if went := read_memo(folder / PROGRESS, Went):
+                self._went[cell.id] = went[0], newest(folder), went[1]
         return folder
 
     def earlier(self, cell: Cell) -> float:
@@ -162,12 +165,14 @@ class RunContext:
     def progress(self, cell: Cell, done: float, total: float, note: str = "") -> None:
         if cell.id in self._began:
             began, before = self._began[cell.id]
-            now, first = time.perf_counter(), self._first.setdefault(cell.id, done)
+            now, (first, written, kept) = time.perf_counter(), self._went.setdefault(cell.id, (done, 0, done))
             if now - self._noted > NOTE_EVERY:
                 self._noted = now
                 folder = scratch_folder(self._planned[cell.id].key)
+                if (last := newest(folder)) > written:
+                    self._went[cell.id], kept = (first, last, done), done
                 write_memo(folder / SECONDS, before + now - began)
-                write_memo(folder / PROGRESS, [first, done, total])
+                write_memo(folder / PROGRESS, [first, kept, done, total])
         if self._watcher is not None:
             self._watcher.progress(self._planned[cell.id], done, total, note)
 
