@@ -31,7 +31,9 @@ def list_models() -> None:
 @click.option(
     "--folder", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Where the weights lie."
 )
-@click.option("--revision", default="main", help="Branch, tag or commit on the hub.")
+@click.option(
+    "--revision", default="", help="Branch, tag or commit on the hub; else what is pinned, or main."
+)
 @click.option("--no-text-encoder", is_flag=True, help="Of DeepFloyd, where report.yaml names embeddings.")
 def add_model(name: str, folder: Path | None, revision: str, no_text_encoder: bool) -> None:
     """Get a model or data set, and pin it if it is not.

@@ -138,6 +138,31 @@ def test_a_lost_machine_loses_the_figure_at_hand_and_no_other(
 NOTES = {"checks.json"}
 
 
+def test_a_machine_after_another_means_the_same_models(
+    book: Book, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pins of a lost machine are on the drive; where the report has its own, those are meant."""
+    report(book)
+    machine = Machine(tmp_path / "lent", book.root, monkeypatch)
+    content = tmp_path / "lent" / "content"
+
+    def lock(**revisions: str) -> str:
+        entries = {
+            name: {"kind": "data", "loader": "noisebook.models.mnist", "revision": revision, "files": {}}
+            for name, revision in revisions.items()
+        }
+        return json.dumps({"format": 1, "entries": entries})
+
+    drive = content / "drive" / "MyDrive" / "noisebook"
+    drive.mkdir(parents=True)
+    (drive / "models.lock.json").write_text(lock(faces="1", cats="1"))
+    book.write("models.lock.json", lock(cats="2"))
+    machine.open(MINUTES=0)
+    for folder in (content / "report", drive):
+        entries = json.loads((folder / "models.lock.json").read_text())["entries"]
+        assert {name: entry["revision"] for name, entry in entries.items()} == {"faces": "1", "cats": "2"}
+
+
 def test_nothing_begins_once_the_minutes_are_over(
     book: Book, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

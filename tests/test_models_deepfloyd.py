@@ -29,6 +29,7 @@ from noisebook.models import deepfloyd
 from noisebook.models.deepfloyd import NEEDED, DeepFloyd
 from noisebook.models.encoders import T5, PromptTooLong, TextEncoder
 from noisebook.models.hub import fetch, schedule
+from noisebook.models.latents import shape_of
 from noisebook.models.lock import MissingModel, automatic, pin, read_lock
 from noisebook.models.settings import Settings
 
@@ -152,12 +153,16 @@ def test_is_a_denoiser(stages: dict[int, DeepFloyd]) -> None:
     torch.testing.assert_close(stages[1].alphas_cumprod, schedules.squared_cosine())
 
 
+@pytest.mark.parametrize("shape", [(SIZE, SIZE), (12, 24)])
 @pytest.mark.parametrize("scale", [1.0, 7.0])
-def test_text_to_image_is_diffusers(stages: dict[int, DeepFloyd], scale: float) -> None:
-    stage = stages[1]
-    theirs = pipeline(IFPipeline, stage)(num_inference_steps=20, **asked(stage, scale)).images
+def test_text_to_image_is_diffusers(
+    stages: dict[int, DeepFloyd], scale: float, shape: tuple[int, int]
+) -> None:
+    stage = stages[1].resized(*shape)
+    size = {"height": shape[0], "width": shape[1]}
+    theirs = pipeline(IFPipeline, stage)(num_inference_steps=20, **size, **asked(stage, scale)).images
     each = generators([5])
-    x = draw_noise(each, (3, SIZE, SIZE))
+    x = draw_noise(each, shape_of(stage))
     estimate = estimates.guided(stage, ["a cat"], scale)
     ours = finish(reverse(x, schedules.leading(20), stage.alphas_cumprod, estimate, each))
     assert ours.std() > 0.1
@@ -194,15 +199,17 @@ def test_image_to_image_is_diffusers(stages: dict[int, DeepFloyd]) -> None:
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0)
 
 
-def test_super_resolution_is_diffusers(stages: dict[int, DeepFloyd]) -> None:
-    stage = stages[2]
+@pytest.mark.parametrize("width", [SIZE, 2 * SIZE])
+def test_super_resolution_is_diffusers(stages: dict[int, DeepFloyd], width: int) -> None:
+    stage = stages[2].resized(2 * SIZE, 2 * width)
     noising = DDPMScheduler.from_pretrained(stage.folder / "image_noising_scheduler")
-    small = torch.rand(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    small = torch.rand(1, 3, SIZE, width, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    size = {"height": 2 * SIZE, "width": 2 * width}
     theirs = pipeline(IFSuperResolutionPipeline, stage, image_noising_scheduler=noising)(
-        image=small, num_inference_steps=10, noise_level=250, **asked(stage, 4.0)
+        image=small, num_inference_steps=10, noise_level=250, **size, **asked(stage, 4.0)
     ).images
     each = generators([5])
-    shape = (3, 2 * SIZE, 2 * SIZE)
+    shape = shape_of(stage)
     x = draw_noise(each, shape)
     prompt = Enlarge("a cat", small[0], draw_noise(each, shape)[0], 250)
     estimate = estimates.guided(stage, [prompt], 4.0)
@@ -401,6 +408,48 @@ def test_gated_and_absent_repositories(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
         with pytest.raises(MissingModel, match=r"(?i)accept its licence.*HF_TOKEN"):
             fetch("DeepFloyd/IF-I-M-v1.0", "main", NEEDED)
+
+
+def test_what_the_hub_says_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is downloaded the hub is asked; its answer stands behind the error that tells of it."""
+    import huggingface_hub
+    from huggingface_hub import errors
+
+    for kind, message in (
+        (errors.GatedRepoError, "IF-I-M-v1.0 is gated: accept its licence on https"),
+        (errors.RepositoryNotFoundError, "the hub shows no DeepFloyd/IF-I-M-v1.0: is this its name"),
+        (errors.RevisionNotFoundError, "has no revision v9: https"),
+        (ConnectionError, "nor can it be downloaded. Is it there, at revision v9"),
+    ):
+
+        def refuse(*_: Any, kind: Any = kind, **__: Any) -> None:
+            raise errors.DryRunError("cannot be performed") from kind.__new__(kind)
+
+        monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
+        with pytest.raises(MissingModel, match=message):
+            fetch("DeepFloyd/IF-I-M-v1.0", "v9", NEEDED)
+
+
+def test_what_is_pinned_as_a_stage_is_that_stage_with_its_encoder(
+    folders: dict[int, Path], encoder_folder: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "one"
+    shutil.copytree(folders[1], place)
+    with pytest.raises(MissingModel, match="one: no tokenizer/"):
+        deepfloyd.pin_stage(tmp_path, "m", 1, place)
+    shutil.copytree(encoder_folder, place, dirs_exist_ok=True)
+    with pytest.raises(MissingModel, match="one holds stage 1, not stage 2"):
+        deepfloyd.pin_stage(tmp_path, "m", 2, place)
+    entry = deepfloyd.pin_stage(tmp_path, "m", 1, place)
+    assert entry["description"]["multiple"] == 2
+    path = place / "text_encoder" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"d_model": 32}))
+    with pytest.raises(MissingModel, match="its embeddings are 32 wide, and the network reads 24"):
+        deepfloyd.pin_stage(tmp_path, "m", 1, place)
+    weights = next((place / "text_encoder").glob("*.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(MissingModel, match="half-downloaded"):
+        TextEncoder(place, "cut", tmp_path, Settings()).encode(["a cat"])
 
 
 def test_out_of_memory_says_what_to_lower(

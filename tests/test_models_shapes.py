@@ -315,7 +315,7 @@ def test_what_a_model_of_classes_is_asked() -> None:
     wrong = refusal("digits", entry, "sample", {"prompt": "a cat", "negative_prompt": "", "guidance": 1.0})
     assert 'write the number of one, "0" to "3", in place of the prompt \'a cat\'' in wrong
     guided = refusal("digits", entry, "sample", {"prompt": "3", "negative_prompt": "", "guidance": 7.0})
-    assert "or guidance: 1, if it is negative_prompt" in guided
+    assert "use guidance: 1, or as negative_prompt the number of the class" in guided
     short = {"description": {"timesteps": 100, "conditioning": "text"}}
     assert "timesteps 0 to 99, not first_timestep: 990" in refusal(
         "m", short, "sample", {"first_timestep": 990}

@@ -135,6 +135,29 @@ def ours(model: StableDiffusion, x: torch.Tensor, timesteps: list[int], scale: f
     return model.decode(finish(states))
 
 
+@pytest.mark.parametrize("shape", [(SIZE, SIZE), (8, 24)])
+def test_a_schedule_that_ends_in_pure_noise_is_diffusers(tmp_path: Path, shape: tuple[int, int]) -> None:
+    """Latents in fp64 from there on; and pictures that are not square."""
+    place = folder_for(tmp_path / "sd", "v_prediction")
+    path = place / "scheduler" / "scheduler_config.json"
+    more = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+    path.write_text(json.dumps(json.loads(path.read_text()) | more))
+    model = opened(place, tmp_path).resized(*shape)
+    x = draw_noise(generators([5]), model.latent_shape)
+    got = ours(model, x, schedules.trailing(STEPS), 7.0)
+    expected = pipeline(place, StableDiffusionPipeline)(
+        "a cat",
+        latents=x,
+        num_inference_steps=STEPS,
+        guidance_scale=7.0,
+        height=shape[0],
+        width=shape[1],
+        output_type="np",
+    ).images
+    expected = torch.from_numpy(expected).permute(0, 3, 1, 2) * 2 - 1
+    torch.testing.assert_close(got.clamp(-1, 1), expected, atol=1e-4, rtol=0)
+
+
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
 @pytest.mark.parametrize("scale", [1.0, 7.0])
 def test_text_to_image_is_diffusers(tmp_path: Path, prediction: str, scale: float) -> None:

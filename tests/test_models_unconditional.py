@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from diffusers import DDIMPipeline, DDIMScheduler, DDPMPipeline, DDPMScheduler, UNet2DModel
 from PIL import Image
 
+from noisebook.cells.run import explain_failure
 from noisebook.commands import cli
 from noisebook.diffusion import schedules, thresholding
 from noisebook.diffusion.denoiser import Denoiser, NotANumber
@@ -196,10 +197,36 @@ def test_an_overflow_is_named(folder: Path, tmp_path: Path) -> None:
     estimate = guided(model, [""])
     with pytest.raises(NotANumber, match=r"timestep 400, computed in float16.*NOISEBOOK_DTYPE=bfloat16"):
         estimate(draw_noise(generators([1]), (3, SIZE, SIZE)), 400)
+    widest = Settings(dtype=torch.float32).if_it_overflows
+    assert widest == "no NOISEBOOK_DTYPE has a wider range than float32: look at the weights"
+
+
+def test_a_number_lost_in_a_step_is_told_with_the_place_and_the_setting(folder: Path, tmp_path: Path) -> None:
+    """A step knows no model: what helps is told where its error is caught."""
+    generator = SimpleNamespace(path=Path(__file__), name="sample")
+    planned: Any = SimpleNamespace(generator=generator, figure="tiles", models={"stage1": "faces/stage1"})
+    model = Unconditional(folder, Settings(dtype=torch.float16))
+    models: Any = SimpleNamespace(failure=MissingModel, loaded={"faces/stage1": model})
+    lost = torch.full((1, 3, 2, 2), torch.nan)
+    with pytest.raises(NotANumber) as raised:
+        next(reverse(lost, [400], model.alphas_cumprod, lambda x, t: (x, None), generators([1])))
+    told = explain_failure(raised.value, planned, tmp_path, models)
+    assert told.startswith(f"{__file__}:") and "the pictures after the step from timestep 400" in told
+    assert "faces/stage1 computes in float16: set NOISEBOOK_DTYPE=bfloat16" in told
+    told = explain_failure(NotANumber(f"x; {model.if_it_overflows}"), planned, tmp_path, models)
+    assert told.count("NOISEBOOK_DTYPE=bfloat16") == 1
+    full = explain_failure(MemoryError("out of memory. NOISEBOOK_SLICING=1 helps"), planned, tmp_path, models)
+    assert full.startswith("out of memory: NOISEBOOK_SLICING=1 helps. Fewer cells at a time")
 
 
 def test_settings_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"DTYPE": "half", "OFFLOAD": "yes", "SLICING": "2", "BATCH_SIZE": "0"}.items():
+    for name, value in {
+        "DEVICE": "gpu",
+        "DTYPE": "half",
+        "OFFLOAD": "yes",
+        "SLICING": "2",
+        "BATCH_SIZE": "0",
+    }.items():
         monkeypatch.setenv(f"NOISEBOOK_{name}", value)
         with pytest.raises(MissingModel, match=f"NOISEBOOK_{name}={value}: "):
             settings.from_environment()
@@ -318,7 +345,7 @@ def shelf(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     place = folder.parent / "3f1a"
     if not place.exists():
         shutil.copytree(folder, place)
-    state: dict[str, Any] = {"bytes": 1000, "error": None, "patterns": []}
+    state: dict[str, Any] = {"bytes": 1000, "error": None, "patterns": [], "place": place}
 
     def snapshot(repository: str, *, dry_run: bool = False, allow_patterns: Any, **_: Any) -> Any:
         if dry_run:
@@ -350,6 +377,18 @@ def test_a_model_of_the_hub_is_pinned_by_its_files(
     assert load("someone--faces/stage1", entry, tmp_path).image_size == SIZE
     (listed,) = (each for each in catalogue.listed(tmp_path) if each.name == "someone--faces")
     assert listed.about == "draws without words, 16 pixels a side, in pixels"
+    # What is pinned stays as it is pinned, whatever main is by now.
+    entries = (tmp_path / "models.lock.json").read_bytes()
+    assert list(catalogue.add(tmp_path, "someone/faces")) == ["someone--faces/stage1: here"]
+    assert (tmp_path / "models.lock.json").read_bytes() == entries
+    place = tmp_path / "hub" / "models--someone--faces" / "snapshots" / "3f1a"
+    shutil.copytree(shelf["place"], place)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    shelf["error"] = OSError("no connection")
+    assert load("someone--faces/stage1", entry, tmp_path).image_size == SIZE, "what is here needs none"
+    (place / "model_index.json").write_text("{}")
+    with pytest.raises(MissingModel, match=r"delete .*models--someone--faces, and .*add someone/faces"):
+        load("someone--faces/stage1", entry, tmp_path)
     with pytest.raises(MissingModel, match="is pinned from someone/faces"):
         pin_model(tmp_path, "someone--faces", "another/faces")
     catalogue.remove(tmp_path, "someone--faces")
@@ -371,6 +410,14 @@ def test_another_pipeline_is_refused(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "other" / "model_index.json").write_text('{"_class_name": "FluxPipeline"}')
     with pytest.raises(MissingModel, match="a FluxPipeline is not known here; known are UNet2DModel"):
         catalogue.add(tmp_path, "other").__next__()
+    for file, values in (
+        ("unet/config.json", {"block_out_channels": "wide"}),
+        (SCHEDULER, {"beta_end": "much"}),
+    ):
+        shutil.rmtree(tmp_path / "other")
+        changed(folder, tmp_path / "other", file, **values)
+        with pytest.raises(MissingModel, match="other: its configuration is none that is known here"):
+            catalogue.add(tmp_path, "other").__next__()
     with pytest.raises(MissingModel, match="owner/name is on the hub"):
         catalogue.add(tmp_path, "nothing").__next__()
 

@@ -17,6 +17,7 @@ from noisebook.models.lock import (
     family_of,
     known,
     load,
+    place_of,
     read_lock,
     write_lock,
 )
@@ -83,7 +84,7 @@ def listed(root: Path) -> Iterator[Listed]:
         entries = families.get(family, {})
         about, memory = ABOUT.get(family) or (_about(entries), "")
         licences = sorted({str(entry.get("licence", "")) for entry in entries.values()})
-        files = {find(root, file) for entry in entries.values() for file in entry["files"]}
+        files = {find(place_of(entry, root), file) for entry in entries.values() for file in entry["files"]}
         present = bool(entries) and all(here(name, entry, root) for name, entry in entries.items())
         size = sum(path.stat().st_size for path in files if path.is_file())
         state = "here" if present else "not here" if entries else "not pinned: noisebook models add " + family
@@ -104,28 +105,38 @@ def _about(entries: Mapping[str, Entry]) -> str:
 
 
 def add(
-    root: Path, name: str, folder: Path | None = None, revision: str = "main", *, encoder: bool = True
+    root: Path, name: str, folder: Path | None = None, revision: str = "", *, encoder: bool = True
 ) -> Iterator[str]:
     """Make ``name`` usable, with a line for each thing done.
 
     DeepFloyd is pinned, with or without its text ``encoder``, and so is a folder or a repository on the hub
-    (owner/name); all else is fetched.
+    (owner/name). What is pinned from the hub, or comes with Noisebook, is fetched as it is pinned, unless a
+    ``revision`` is given.
     Raises MissingModel with what to do.
     """
     family, _, stage = name.partition("/stage")
+    pinned = {} if folder or revision else known(root)
     if family in DEEPFLOYD:
         from noisebook.models.deepfloyd import pin_stage
 
         if folder is not None and not stage:
             raise MissingModel(f"a folder holds one stage: noisebook models add {family}/stage1 --folder …")
-        for number in [int(stage)] if stage.isdecimal() else [1, 2]:
+        if stage not in ("", "1", "2"):
+            raise MissingModel(f"{family} has stages 1 and 2, not {stage}")
+        for number in [int(stage)] if stage else [1, 2]:
+            if (each := f"{family}/stage{number}") in pinned:
+                load(each, pinned[each], root)
+                yield f"{each}: here"
+                continue
             entry = pin_stage(
                 root, family.removeprefix("deepfloyd-"), number, folder, revision, encoder=encoder
             )
             yield f"{family}/stage{number}: {len(entry['files'])} files at {entry['revision']}"
         return
-    entries = {each: entry for each, entry in known(root).items() if name in (each, each.partition("/")[0])}
-    if not entries or folder:
+    on_hub = HUB.fullmatch(name) and name not in pinned and not (root / name).is_dir()
+    called = family_of({"hub": name}) if on_hub else name
+    entries = {each: entry for each, entry in pinned.items() if called in (each, each.partition("/")[0])}
+    if not entries:
         yield _pinned(root, name, folder, revision)
         return
     for each, entry in entries.items():

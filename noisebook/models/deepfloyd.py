@@ -27,11 +27,11 @@ from noisebook.diffusion.denoiser import Enlarge, Prompt
 from noisebook.diffusion.schedules import forward
 from noisebook.models.embeddings import Embeddings
 from noisebook.models.encoders import PARTS, TextEncoder, pinned
-from noisebook.models.hub import fetch, located, read_config, schedule
+from noisebook.models.hub import fetch, located, read_config, schedule, understood
 from noisebook.models.latents import Resizable
 from noisebook.models.lock import Entry, MissingModel, pin
 from noisebook.models.network import Network
-from noisebook.models.settings import OVERFLOW, Settings, from_environment
+from noisebook.models.settings import Settings, from_environment
 from noisebook.models.tasks import description
 
 REPOSITORIES = {
@@ -51,8 +51,6 @@ class DeepFloyd(Resizable):
     Stage II takes :class:`noisebook.diffusion.denoiser.Enlarge` as its prompts.
     """
 
-    if_it_overflows = OVERFLOW
-
     def __init__(
         self, folder: Path, text: TextEncoder | Embeddings, settings: Settings | None = None
     ) -> None:
@@ -63,6 +61,7 @@ class DeepFloyd(Resizable):
         self.folder, self.text = folder, text
         settings = settings or Settings()
         self.precision = settings.precision
+        self.if_it_overflows = settings.if_it_overflows
         kind, prepare = "UNet2DConditionModel", accelerated(settings)
         self.network = Network("DeepFloyd", kind, folder / "unet", settings, prepare)
         config = self.network.config
@@ -168,7 +167,7 @@ def pin_stage(
     size: str,
     stage: int,
     folder: Path | None = None,
-    revision: str = "main",
+    revision: str = "",
     *,
     encoder: bool = True,
 ) -> Mapping[str, Any]:
@@ -178,6 +177,7 @@ def pin_stage(
     """
     repository = REPOSITORIES[size, stage]
     needed = [pattern for pattern in NEEDED if encoder or not pattern.startswith(PARTS)]
+    revision = revision or "main"
     where = folder or fetch(repository, revision, needed)
     if folder is None:
         revision = where.name  # The hub's cache names a snapshot by its commit.
@@ -187,8 +187,14 @@ def pin_stage(
         for path in sorted(where.glob(pattern))
         if path.is_file() and path.suffix in (".json", ".safetensors", ".model", ".txt")
     }
-    model = DeepFloyd(where, TextEncoder(where, revision, where, Settings()))
-    model.network.check()
+    text = TextEncoder(where, revision, where, Settings())
+    with understood(where):
+        model = DeepFloyd(where, text)
+        model.network.check()
+    if model.enlarges != (stage == 2):
+        raise MissingModel(f"{where} holds stage {3 - stage}, not stage {stage}")
+    if encoder:
+        text.check(model.network.config.get("encoder_hid_dim"))
     return pin(
         root,
         f"deepfloyd-{size}/stage{stage}",

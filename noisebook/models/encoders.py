@@ -20,9 +20,9 @@ from torch import Tensor
 
 from noisebook.cells.folders import user_cache
 from noisebook.diffusion.denoiser import check_finite
-from noisebook.models.hub import read_config
+from noisebook.models.hub import read_config, weights_in
 from noisebook.models.lock import Entry, MissingModel, digest
-from noisebook.models.settings import OVERFLOW, Settings, out_of_memory
+from noisebook.models.settings import Settings, out_of_memory
 
 PARTS = ("tokenizer/", "text_encoder/")
 ENCODERS = ("T5EncoderModel", "CLIPTextModel", "Qwen3VLTextModel", "Qwen3VLModel")
@@ -73,6 +73,32 @@ class TextEncoder:
         self.settings, self.reading = settings, reading
         self._known: dict[str, dict[str, Tensor]] = {}
 
+    def check(self, width: Any) -> None:
+        """Raises MissingModel for a folder that lacks a tokenizer, or an encoder with all its weights whose
+        embeddings are ``width`` wide, if that is a number."""
+        place = self._place()
+        self._architecture(place)
+        list(weights_in(place))
+        config = read_config(place / "config.json")
+        found = config.get("hidden_size") or config.get("d_model") or width
+        if isinstance(width, int) and found != width:
+            raise MissingModel(f"{place}: its embeddings are {found} wide, and the network reads {width}")
+
+    def _place(self) -> Path:
+        """The folder of the encoder itself."""
+        if self.folder is None or not (self.folder / "tokenizer").is_dir():
+            where = self.folder or "no folder"
+            raise MissingModel(f"{where}: no tokenizer/, and prompts cannot be read without it")
+        return self.folder / "text_encoder"
+
+    @staticmethod
+    def _architecture(place: Path) -> str:
+        name = str((read_config(place / "config.json").get("architectures") or ["unnamed"])[0])
+        if name not in ENCODERS:
+            known = ", ".join(ENCODERS)
+            raise MissingModel(f"{place}: a text encoder {name} is not known here; known are {known}")
+        return name
+
     def path(self, text: str) -> Path:
         """Where the embedding of one prompt is kept."""
         about = [self.identity, str(self.settings.dtype), self.reading.tokens, text]
@@ -114,7 +140,7 @@ class TextEncoder:
                     answer = encoder(ids, attention_mask=mask if self.reading.masked else None)[0][0]
                 answer = answer.cpu().clone()
                 what = f"the embedding of {text[:60]!r}, computed in {self.settings.dtype}"
-                check_finite(answer, what, OVERFLOW)
+                check_finite(answer, what, self.settings.if_it_overflows)
                 kept = {"embedding": answer.contiguous(), "mask": mask[0].bool().cpu()}
                 self._known[text] = kept
                 temporary = self.path(text).with_suffix(f".{os.getpid()}")
@@ -127,9 +153,7 @@ class TextEncoder:
     def _tokens(self, texts: Sequence[str]) -> Any:
         from transformers import AutoTokenizer
 
-        if self.folder is None or not (self.folder / "tokenizer").is_dir():
-            raise MissingModel(f"no text encoder for {texts[0]!r}: its folder has no tokenizer/")
-        tokenizer = AutoTokenizer.from_pretrained(self.folder / "tokenizer")
+        tokenizer = AutoTokenizer.from_pretrained(self._place().parent / "tokenizer")
         longest = self.reading.tokens
         tokens = tokenizer(list(texts), padding="max_length", max_length=longest, truncation=False)
         for text, ids in zip(texts, tokens["input_ids"], strict=True):
@@ -143,13 +167,15 @@ class TextEncoder:
     def _load(self) -> Any:
         import transformers
 
-        assert self.folder is not None
-        place = self.folder / "text_encoder"
-        name = (read_config(place / "config.json").get("architectures") or ["unnamed"])[0]
-        if name not in ENCODERS:
-            known = ", ".join(ENCODERS)
-            raise MissingModel(f"{place}: a text encoder {name} is not known here; known are {known}")
-        encoder = getattr(transformers, name).from_pretrained(place, dtype=self.settings.dtype)
+        self.check(None)
+        place = self._place()
+        kind = getattr(transformers, self._architecture(place))
+        try:
+            encoder, report = kind.from_pretrained(place, dtype=self.settings.dtype, output_loading_info=True)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise MissingModel(f"{place}: these weights cannot be loaded ({str(error)[:300]})") from error
+        if missing := sorted(report["missing_keys"]):
+            raise MissingModel(f"{place}: {len(missing)} arrays are missing, such as {missing[0]}")
         return encoder.eval().to(self.settings.device)
 
     def __getitem__(self, text: str) -> Tensor:

@@ -6,6 +6,7 @@ import errno
 import json
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from noisebook.diffusion.schedules import linear, squared_cosine
-from noisebook.models.lock import Entry, MissingModel, verify
+from noisebook.models.lock import Entry, MissingModel, at_hand, place_of, verify
 
 SCHEDULERS = (
     "DDPMScheduler",
@@ -34,9 +35,8 @@ def fetch(repository: str, revision: str, patterns: Sequence[str], *, offline: b
     Only safetensors are fetched, never pickles, and nothing if the disk has no room for all of it.
     """
     from huggingface_hub import constants, snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError
 
-    page = f"https://huggingface.co/{repository}"
     given: dict[str, Any] = {
         "revision": revision,
         "allow_patterns": list(patterns),
@@ -48,18 +48,33 @@ def fetch(repository: str, revision: str, patterns: Sequence[str], *, offline: b
             wanted = sum(file.file_size for file in planned if file.will_download)
             check_room(Path(constants.HF_HUB_CACHE), wanted, repository)
         return Path(snapshot_download(repository, **given, local_files_only=offline))
-    except GatedRepoError as error:
-        raise MissingModel(
-            f"{repository} is gated: accept its licence on {page}, then set HF_TOKEN or run `hf auth login`"
-        ) from error
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        if getattr(error, "errno", None) == errno.ENOSPC:
-            raise MissingModel(f"{repository}: the disk is full; make room, then try again") from error
-        raise MissingModel(
-            f"{repository} is neither on this machine nor can it be downloaded. Is it there, at revision "
-            f"{revision}? Accept its licence on {page} if it has one, set HF_TOKEN, and try again with a "
-            f"connection ({str(error).splitlines()[0][:160]})"
-        ) from error
+    except (HfHubHTTPError, OSError) as error:
+        raise MissingModel(_unavailable(repository, revision, error)) from error
+
+
+def _unavailable(repository: str, revision: str, error: BaseException) -> str:
+    """Why a repository cannot be downloaded, as far as the hub has said it, and what to do."""
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    page, sign_in = f"https://huggingface.co/{repository}", "set HF_TOKEN or run `hf auth login`"
+    causes = [error]
+    while (cause := causes[-1].__cause__) is not None:
+        causes.append(cause)
+    if any(getattr(each, "errno", None) == errno.ENOSPC for each in causes):
+        return f"{repository}: the disk is full; make room, then try again"
+    for each in reversed(causes):
+        if isinstance(each, GatedRepoError):
+            return f"{repository} is gated: accept its licence on {page}, then {sign_in}"
+        if isinstance(each, RepositoryNotFoundError):
+            return f"the hub shows no {repository}: is this its name? If it is private, {sign_in}"
+        if isinstance(each, RevisionNotFoundError):
+            return f"{repository} has no revision {revision}: {page}/commits/main names those that it has"
+    reason = (str(causes[-1]).splitlines() or [""])[0][:160]
+    return (
+        f"{repository} is neither on this machine nor can it be downloaded. Is it there, at revision "
+        f"{revision}? Accept its licence on {page} if it has one, set HF_TOKEN, and try again with a "
+        f"connection ({reason})"
+    )
 
 
 def check_room(folder: Path, wanted: int, name: str) -> None:
@@ -78,10 +93,18 @@ def located(name: str, entry: Entry, root: Path) -> Path:
     if entry.get("folder"):
         folder = root / entry["folder"]
         if not folder.is_dir():
-            raise MissingModel(f"{name}: there is no folder {folder}")
+            raise MissingModel(f"{name}: there is no folder {folder}; put it back, or pin another")
+        again = f"noisebook models add {name.partition('/')[0]} --folder {entry['folder']}"
+        hint = f"if it was changed on purpose, `{again}` pins it as it is now"
+    elif at_hand(entry, root):
+        folder = place_of(entry, root)  # No connection is needed.
+        hint = (
+            f"delete {folder.parents[1]}, and `noisebook models add {entry['repository']}` downloads it again"
+        )
     else:
         folder = fetch(entry["repository"], entry["revision"], list(entry["files"]))
-    verify(name, entry, folder)
+        hint = f"{entry['repository']} has other files at this revision than were pinned"
+    verify(name, {"get": hint, **entry}, folder)
     return Path(folder)
 
 
@@ -94,6 +117,16 @@ def read_config(path: Path) -> dict[str, Any]:
         raise MissingModel(f"{path}: missing; {hint}") from None
     except (ValueError, TypeError) as error:
         raise MissingModel(f"{path}: broken ({error})") from error
+
+
+@contextmanager
+def understood(folder: Path) -> Iterator[None]:
+    """Raises MissingModel where a folder's configuration makes diffusers, or us, raise anything else."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        reason = f"{type(error).__name__}: {str(error)[:300]}"
+        raise MissingModel(f"{folder}: its configuration is none that is known here ({reason})") from error
 
 
 def schedule(path: Path, predictions: Sequence[str] = ("epsilon",)) -> Tensor:

@@ -144,16 +144,22 @@ def verify(name: str, entry: Entry, folder: Path, only: Iterable[str] | None = N
     return paths
 
 
-def at_hand(entry: Entry, root: Path) -> bool:
-    """Whether the files of an entry are on this machine: in its folder, or downloaded from the hub."""
+def place_of(entry: Entry, root: Path) -> Path:
+    """Where the files of an entry lie, if they are here: in its folder, or downloaded from the hub."""
     if entry.get("folder"):
-        folder = root / entry["folder"]
-    elif entry.get("repository"):
+        return Path(root / entry["folder"])
+    if entry.get("repository"):
         home = os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface")
         hub = Path(os.environ.get("HF_HUB_CACHE", Path(home, "hub")))
-        folder = hub / f"models--{entry['repository'].replace('/', '--')}" / "snapshots" / entry["revision"]
-    else:
-        folder = root
+        return Path(
+            hub / f"models--{entry['repository'].replace('/', '--')}" / "snapshots" / entry["revision"]
+        )
+    return root
+
+
+def at_hand(entry: Entry, root: Path) -> bool:
+    """Whether the files of an entry are on this machine."""
+    folder = place_of(entry, root)
     return all(find(folder, file).is_file() for file in entry["files"])
 
 

@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from noisebook.models.hub import fetch, read_config
+from noisebook.models.hub import fetch, read_config, understood
 from noisebook.models.lock import Entry, MissingModel, pin, read_lock
 from noisebook.models.settings import Settings
 
@@ -32,7 +32,7 @@ def loader_of(folder: Path) -> Any:
 
 
 def pin_model(
-    root: Path, family: str, repository: str = "", folder: Path | None = None, revision: str = "main"
+    root: Path, family: str, repository: str = "", folder: Path | None = None, revision: str = ""
 ) -> Entry:
     """Pin ``family`` from the hub or from a folder, checked, and give its entry. Raises MissingModel."""
     origin = {"folder": str(folder)} if folder else {"repository": repository}
@@ -45,13 +45,14 @@ def pin_model(
         module = loader_of(where)
     else:
         # The configurations tell what else is needed.
-        where = fetch(repository, revision, ["*.json"])
+        where = fetch(repository, revision or "main", ["*.json"])
         module = loader_of(where)
-        where = fetch(repository, revision, module.NEEDED)
+        where = fetch(repository, revision or "main", module.NEEDED)
         revision = where.name  # The hub's cache names a snapshot by its commit.
     paths = {path for pattern in module.NEEDED for path in where.glob(pattern) if path.is_file()}
-    model = module.opened(where, Settings())
-    model.check()
+    with understood(where):
+        model = module.opened(where, Settings())
+        model.check()
     files = {path.relative_to(where).as_posix(): path for path in paths if path.suffix in KEPT}
     fields = {"kind": "model", "loader": module.__name__, "revision": revision, **origin}
     licence = _licence(repository) if repository else "its owner's: Noisebook does not know it"

@@ -23,7 +23,7 @@ from noisebook.models.hub import located, read_config
 from noisebook.models.latents import Resizable
 from noisebook.models.lock import Entry, MissingModel
 from noisebook.models.network import Network
-from noisebook.models.settings import OVERFLOW, Settings, from_environment
+from noisebook.models.settings import Settings, from_environment
 from noisebook.models.tasks import description
 from noisebook.models.unconditional import noise_from
 
@@ -40,12 +40,11 @@ class PRXPixel(Resizable):
         tau: τ of each timestep, float64: the middle of the t-th of the scheduler's parts of [0, 1], shifted.
     """
 
-    if_it_overflows = OVERFLOW
-
     def __init__(self, folder: Path, text: TextEncoder, settings: Settings | None = None) -> None:
         """Reads the configurations of a pipeline's folder. Raises MissingModel."""
         settings = settings or Settings()
         self.text, self.precision = text, settings.precision
+        self.if_it_overflows = settings.if_it_overflows
         self.network = Network("PRXPixel", "PRXTransformer2DModel", folder / "transformer", settings)
         if (channels := self.network.config.get("in_channels")) != 3:
             raise MissingModel(f"{folder}: expected PRXPixel's transformer of 3 channels, found {channels}")
@@ -64,6 +63,7 @@ class PRXPixel(Resizable):
     def check(self) -> None:
         """Raises MissingModel for weights that are not those of the configuration."""
         self.network.check()
+        self.text.check(self.network.config.get("context_in_dim"))
 
     def embed(self, prompts: Sequence[Prompt]) -> tuple[Tensor, Tensor]:
         """Embeddings (B, tokens, width) and which tokens are not padding, (B, tokens) bool.

@@ -29,7 +29,7 @@ from noisebook.models.lock import MissingModel
 
 TYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
 OFFLOADS = ("none", "model", "sequential")
-OVERFLOW = "set NOISEBOOK_DTYPE=bfloat16 or NOISEBOOK_DTYPE=float32, which have a wider range than float16"
+DEVICES = ("cuda", "mps", "cpu")
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,14 @@ class Settings:
         """What the network computes in, by name."""
         return str(self.dtype).removeprefix("torch.")
 
+    @property
+    def if_it_overflows(self) -> str:
+        """What helps where a network's answer is not a number."""
+        if self.dtype == torch.float16:
+            wider = "set NOISEBOOK_DTYPE=bfloat16 or NOISEBOOK_DTYPE=float32, which have"
+            return f"{wider} a wider range than float16"
+        return f"no NOISEBOOK_DTYPE has a wider range than {self.precision}: look at the weights"
+
     def less_memory(self) -> list[str]:
         """The settings that need less memory than these, the one that costs least time first."""
         gpu = self.device != "cpu"
@@ -63,7 +71,7 @@ class Settings:
 def from_environment() -> Settings:
     """The settings of this process; raises MissingModel for a value that none of them has."""
     found = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    device = os.environ.get("NOISEBOOK_DEVICE", found)
+    device = _one_of("NOISEBOOK_DEVICE", found, DEVICES)
     usual = "float16"
     if device == "cpu":
         usual = "bfloat16" if torch.cpu._is_avx512_bf16_supported() else "float32"

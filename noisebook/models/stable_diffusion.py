@@ -20,7 +20,7 @@ from noisebook.models.hub import located, read_config, schedule
 from noisebook.models.latents import Encoding, Resizable
 from noisebook.models.lock import Entry, MissingModel
 from noisebook.models.network import Network
-from noisebook.models.settings import OVERFLOW, Settings, from_environment
+from noisebook.models.settings import Settings, from_environment
 from noisebook.models.tasks import description
 from noisebook.models.unconditional import PREDICTIONS, noise_from
 
@@ -31,7 +31,6 @@ NEEDED = ("model_index.json", "unet/*", "vae/*", "scheduler/*", "tokenizer/*", "
 class StableDiffusion(Encoding, Resizable):
     """A :class:`noisebook.models.latents.Encoding`. Its autoencoder computes in float32."""
 
-    if_it_overflows = OVERFLOW
     bounded = False
 
     def __init__(self, folder: Path, text: TextEncoder, settings: Settings | None = None) -> None:
@@ -40,6 +39,7 @@ class StableDiffusion(Encoding, Resizable):
         full = replace(settings, dtype=torch.float32)
         family = "Stable Diffusion"
         self.text, self.precision = text, settings.precision
+        self.if_it_overflows = settings.if_it_overflows
         self.network = Network(family, "UNet2DConditionModel", folder / "unet", settings)
         self.autoencoder = Network(family, "AutoencoderKL", folder / "vae", full)
         config, vae = self.network.config, self.autoencoder.config
@@ -74,6 +74,7 @@ class StableDiffusion(Encoding, Resizable):
         """Raises MissingModel for weights that are not those of the configurations."""
         self.network.check()
         self.autoencoder.check()
+        self.text.check(self.network.config.get("cross_attention_dim"))
 
     def embed(self, prompts: Sequence[Prompt]) -> Tensor:
         """Embeddings (B, 77, width). Raises PromptTooLong."""

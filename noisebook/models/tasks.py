@@ -99,12 +99,19 @@ def _words(name: str, about: Mapping[str, Any], params: Mapping[str, Any]) -> st
             if word:
                 return f'{name} knows no words: write "" in place of the prompt {word!r}'
     if about.get("conditioning") == "class":
-        prompts, count = asked(params), about["classes"]
-        for word in prompts:
-            if not (word.isdecimal() and int(word) < count):
-                null = "" if word else ", or guidance: 1, if it is negative_prompt"
-                where = f"in place of the prompt {word!r}{null}"
-                return f'{name} draws classes: write the number of one, "0" to "{count - 1}", {where}'
+        numbers = f'"0" to "{about["classes"] - 1}"'
+        negative = params.get("negative_prompt", "")
+        for word in asked(params):
+            if word.isdecimal() and int(word) < about["classes"]:
+                continue
+            if word == negative:
+                return (
+                    f"{name} has no empty prompt to guide away from: use guidance: 1, or as negative_prompt "
+                    f"the number of the class that it was taught as none, {numbers}, not {word!r}"
+                )
+            return (
+                f"{name} draws classes: write the number of one, {numbers}, in place of the prompt {word!r}"
+            )
     return ""
 
 

@@ -19,7 +19,7 @@ from noisebook.models.hub import located, read_config, schedule
 from noisebook.models.latents import Encoding, Resizable
 from noisebook.models.lock import Entry, MissingModel
 from noisebook.models.network import Network
-from noisebook.models.settings import OVERFLOW, Settings, from_environment
+from noisebook.models.settings import Settings, from_environment
 from noisebook.models.tasks import description
 
 PIPELINES = ("UNet2DModel", "DDPMPipeline", "DDIMPipeline", "PNDMPipeline")
@@ -40,7 +40,6 @@ class Unconditional(Encoding, Resizable):
         classes: how many there are; 0 for a model without.
     """
 
-    if_it_overflows = OVERFLOW
     bounded = True
 
     def __init__(self, folder: Path, settings: Settings | None = None) -> None:
@@ -76,6 +75,7 @@ class Unconditional(Encoding, Resizable):
         self.multiple = 2 ** (len(config["block_out_channels"]) - 1)
         self.channels, self.classes = channels, int(config.get("num_class_embeds") or 0)
         self.precision = settings.precision
+        self.if_it_overflows = settings.if_it_overflows
         self.alphas_cumprod = schedule(scheduler, PREDICTIONS)
         self.prediction = read_config(scheduler).get("prediction_type", "epsilon")
 
