@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from diffusers import DDIMPipeline, DDIMScheduler, DDPMPipeline, DDPMScheduler, UNet2DModel
 from PIL import Image
 
-from noisebook.cells.run import explain_failure
+from noisebook.cells.failures import explain_failure
 from noisebook.commands import cli
 from noisebook.diffusion import schedules, thresholding
 from noisebook.diffusion.denoiser import Denoiser, NotANumber
@@ -206,16 +206,16 @@ def test_a_number_lost_in_a_step_is_told_with_the_place_and_the_setting(folder: 
     generator = SimpleNamespace(path=Path(__file__), name="sample")
     planned: Any = SimpleNamespace(generator=generator, figure="tiles", models={"stage1": "faces/stage1"})
     model = Unconditional(folder, Settings(dtype=torch.float16))
-    models: Any = SimpleNamespace(failure=MissingModel, loaded={"faces/stage1": model})
+    about: Any = (planned, tmp_path, MissingModel, {"faces/stage1": model})
     lost = torch.full((1, 3, 2, 2), torch.nan)
     with pytest.raises(NotANumber) as raised:
         next(reverse(lost, [400], model.alphas_cumprod, lambda x, t: (x, None), generators([1])))
-    told = explain_failure(raised.value, planned, tmp_path, models)
+    told = explain_failure(raised.value, *about)
     assert told.startswith(f"{__file__}:") and "the pictures after the step from timestep 400" in told
     assert "faces/stage1 computes in float16: set NOISEBOOK_DTYPE=bfloat16" in told
-    told = explain_failure(NotANumber(f"x; {model.if_it_overflows}"), planned, tmp_path, models)
+    told = explain_failure(NotANumber(f"x; {model.if_it_overflows}"), *about)
     assert told.count("NOISEBOOK_DTYPE=bfloat16") == 1
-    full = explain_failure(MemoryError("out of memory. NOISEBOOK_SLICING=1 helps"), planned, tmp_path, models)
+    full = explain_failure(MemoryError("out of memory. NOISEBOOK_SLICING=1 helps"), *about)
     assert full.startswith("out of memory: NOISEBOOK_SLICING=1 helps. Fewer cells at a time")
 
 

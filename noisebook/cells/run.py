@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import time
-import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
@@ -15,6 +13,7 @@ from typing import Any, Protocol
 
 from noisebook.cells import rates
 from noisebook.cells.contract import Cell, Context, Json, canonical, derive_seed
+from noisebook.cells.failures import explain_failure
 from noisebook.cells.fit import check_outputs
 from noisebook.cells.folders import read_memo, user_cache, write_atomically, write_memo
 from noisebook.cells.launch import launch, processes
@@ -267,7 +266,7 @@ def execute(
                 except Exception as error:
                     others, missing = [], [p for p in waiting if not p.cached]
                     lost.update(planned.key for planned in missing)
-                    message = explain_failure(error, waiting[0], errors, models)
+                    message = explain_failure(error, waiting[0], errors, models.failure, models.loaded)
                     outcome.failures.append((missing, message))
                     watcher.failed(missing, message)
                 elsewhere = (elsewhere - {p.key for p in waiting}) | {p.key for p in others}
@@ -360,45 +359,3 @@ def compute(group: Sequence[Planned], building: Building) -> None:
             rates.note(group[0].generator.name, took, guessed)
     if by_id:
         raise ValueError(f"{group[0].generator.name} did not yield {', '.join(map(repr, by_id))}")
-
-
-def explain_failure(error: Exception, planned: Planned, errors: Path, models: Models) -> str:
-    """One message for a person; the traceback of a generator's own mistake goes to a file.
-
-    What models raise as their ``failure`` says itself what to do.
-    """
-    if isinstance(error, models.failure):
-        return str(error)
-    if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
-        said = str(error).removeprefix("out of memory").lstrip(":. ")
-        return f"out of memory: {said}. Fewer cells at a time: noisebook build --only {planned.figure}"
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if Path(frame.filename) == planned.generator.path]
-    where = f"{planned.generator.path}:{own[-1].lineno if own else 1}"
-    if type(error).__name__ == "NotANumber":
-        return f"{where}: {planned.generator.name}: {error}{_wider_range(planned, models, str(error))}"
-    text = "".join(traceback.format_exception(error))
-    errors.mkdir(parents=True, exist_ok=True)
-    data = text.encode(errors="backslashreplace")
-    path = errors / f"{planned.generator.name}-{hashlib.sha256(data).hexdigest()[:8]}.txt"
-    path.write_bytes(data)
-    if isinstance(error, ModuleNotFoundError):
-        return (
-            f"{where}: {planned.generator.name} needs {error.name}, which is not installed: "
-            "noisebook[figures] brings numpy, noisebook[compute] what models need"
-        )
-    return (
-        f"{where}: {planned.generator.name}: {type(error).__name__}: {error}\n"
-        f"    the whole traceback is in {path}"
-    )
-
-
-def _wider_range(planned: Planned, models: Models, said: str) -> str:
-    """What precision the models of a cell compute in and which setting helps, if no error has said it."""
-    found = ""
-    for name in planned.models.values():
-        model = models.loaded.get(name)
-        helps, precision = (getattr(model, key, "") for key in ("if_it_overflows", "precision"))
-        if helps and helps not in said:
-            found += f"; {name} computes in {precision}: {helps}"
-    return found

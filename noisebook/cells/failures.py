@@ -1,0 +1,55 @@
+"""What a person is told when a generator fails."""
+
+from __future__ import annotations
+
+import hashlib
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from noisebook.cells.plan import Planned
+
+
+def explain_failure(
+    error: Exception, planned: Planned, errors: Path, plain: type[Exception], loaded: Mapping[str, Any]
+) -> str:
+    """One message for a person; the traceback of a generator's own mistake goes to a file.
+
+    ``plain`` errors say themselves what to do; ``loaded`` are the models that were asked for.
+    """
+    if isinstance(error, plain):
+        return str(error)
+    if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
+        said = str(error).removeprefix("out of memory").lstrip(":. ")
+        return f"out of memory: {said}. Fewer cells at a time: noisebook build --only {planned.figure}"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename) == planned.generator.path]
+    where = f"{planned.generator.path}:{own[-1].lineno if own else 1}"
+    if type(error).__name__ == "NotANumber":
+        return f"{where}: {planned.generator.name}: {error}{_wider_range(planned, loaded, str(error))}"
+    text = "".join(traceback.format_exception(error))
+    errors.mkdir(parents=True, exist_ok=True)
+    data = text.encode(errors="backslashreplace")
+    path = errors / f"{planned.generator.name}-{hashlib.sha256(data).hexdigest()[:8]}.txt"
+    path.write_bytes(data)
+    if isinstance(error, ModuleNotFoundError):
+        return (
+            f"{where}: {planned.generator.name} needs {error.name}, which is not installed: "
+            "noisebook[figures] brings numpy, noisebook[compute] what models need"
+        )
+    return (
+        f"{where}: {planned.generator.name}: {type(error).__name__}: {error}\n"
+        f"    the whole traceback is in {path}"
+    )
+
+
+def _wider_range(planned: Planned, loaded: Mapping[str, Any], said: str) -> str:
+    """What precision the models of a cell compute in and which setting helps, if no error has said it."""
+    found = ""
+    for name in planned.models.values():
+        model = loaded.get(name)
+        helps, precision = (getattr(model, key, "") for key in ("if_it_overflows", "precision"))
+        if helps and helps not in said:
+            found += f"; {name} computes in {precision}: {helps}"
+    return found
