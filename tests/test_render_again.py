@@ -163,7 +163,9 @@ def test_any_edits_give_the_site_of_a_whole_build(finished: Path, seed: int) -> 
 def level(text: str, chance: random.Random) -> str:
     """One of the values that figures sweep over becomes another."""
     found = chance.choice(list(re.finditer(r"(?<=[\[ ])0\.\d+(?=[,\]])", text)) or [None])
-    return text if found is None else f"{text[: found.start()]}0.{chance.randint(1, 99)}{text[found.end() :]}"
+    if found is None:
+        return text
+    return f"{text[: found.start()]}0.{chance.randint(1001, 9999)}{text[found.end() :]}"
 
 
 def swap(text: str, chance: random.Random) -> str:
