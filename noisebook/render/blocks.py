@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from html import unescape
 from xml.etree.ElementTree import Element, SubElement
 
 from noisebook.render import marks
 from noisebook.render.tables import Tables
+from noisebook.report.body import TAB
 
 DEEPEST = 30
 """Quotes, lists and the like that may stand in one another."""
@@ -62,11 +64,12 @@ class Blocks:
         self._blank = False
         self._loose: set[Element] = set()
         self._number = 0
+        self._raw = ""
 
     def read(self, lines: list[str]) -> None:
-        """All lines of a text, without tabs."""
-        for self._number, line in enumerate(lines):
-            self._line(line)
+        """All lines of a text. Code keeps its tabs; elsewhere they are the spaces that they stand for."""
+        for self._number, self._raw in enumerate(lines):
+            self._line(self._raw.expandtabs(TAB))
             if len(self._open) > DEEPEST:
                 self._fault(self._number, f"blocks stand more than {DEEPEST} deep in one another", "")
                 break
@@ -271,10 +274,10 @@ class Blocks:
             self._finish()
             leaf = None
         if leaf and leaf.kind == "code":
-            leaf.lines.append(rest[4:])
+            leaf.lines.append(self._code(rest))
             return
         if indent > 3 and leaf is None:
-            self._leaf = _Leaf("code", self._parent(), self._number, [rest[4:]])
+            self._leaf = _Leaf("code", self._parent(), self._number, [self._code(rest)])
             return
         if indent <= 3 and (whole := self._whole(text)) is not None:
             self._finish()
@@ -296,6 +299,10 @@ class Blocks:
             leaf.lines[-1] = text[: end.start()]
             self._open[-1].kind = "done"
             self._close(len(self._open) - 1)
+
+    def _code(self, rest: str) -> str:
+        """A line of indented code; ``rest`` is what remains of it within its containers."""
+        return marks.without(self._raw, len(self._raw.expandtabs(TAB)) - len(rest[4:]))
 
     def _single(self, text: str, leaf: _Leaf | None) -> bool:
         """Headings, rules, and the second line of a table."""
@@ -374,7 +381,7 @@ class Blocks:
         elif leaf.kind == "table":
             Tables(self._text, self._fault).table(leaf.parent, leaf.lines, leaf.line)
         else:
-            text = "\n".join(line for line in leaf.lines if not self._reference(line)).rstrip()
+            text = marks.REFERENCE.sub(self._reference, "\n".join(leaf.lines)).rstrip()
             if not text:
                 return
             element = SubElement(leaf.parent, "p")
@@ -383,10 +390,11 @@ class Blocks:
                 text = text[: named.start()]
             self._text(element, text, leaf.line)
 
-    def _reference(self, line: str) -> bool:
-        """Whether a line says what a label of links stands for."""
-        found = marks.REFERENCE.match(line)
-        if found:
-            title = (found[3] or "")[1:-1]
-            self.references.setdefault(found[1].strip().lower(), (found[2].strip("<>"), title))
-        return found is not None
+    def _reference(self, found: re.Match[str]) -> str:
+        """Take in what a label of links stands for: nothing of it is shown."""
+        address, title = (
+            unescape(marks.ESCAPED.sub(r"\1", each))
+            for each in (found[2].strip("<>"), (found[3] or "")[1:-1])
+        )
+        self.references.setdefault(" ".join(found[1].split()).lower(), (address, title))
+        return ""

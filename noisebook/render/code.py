@@ -13,7 +13,8 @@ from textwrap import dedent
 from xml.etree.ElementTree import Element, SubElement
 
 from noisebook.cells.names import SHIPPED
-from noisebook.report.body import Span
+from noisebook.render.marks import without
+from noisebook.report.body import TAB, Span
 
 _OPENING = re.compile(r"\s*(?:\{\s*)?\.?([\w+#-]*)")
 _LINES = re.compile(r"hl_lines\s*=\s*[\"']?([\d\s-]+)")
@@ -23,15 +24,18 @@ _ID = re.compile(r"#([\w:.-]+)|id\s*=\s*[\"']?([\w:.-]+)")
 def fenced(body: str, span: Span) -> Element:
     """The block of a fence: ``` python hl_lines="2-3", or in braces with a #name."""
     opening = body[span.start : span.inner].lstrip("`~")
-    start = body.rfind("\n", 0, span.start) + 1
-    before = body[start : span.start]
-    mark = re.compile(rf"(?:[ ]{{0,3}}>[ ]?){{0,{before.count('>')}}}" if ">" in before else "")
-    indent = len(before) if ">" not in before else len(before) - before.rindex(">") - 2
+    before = body[body.rfind("\n", 0, span.start) + 1 : span.start].expandtabs(TAB)
+    mark = re.compile(rf"(?:[ ]{{0,3}}>[ ]?){{0,{before.count('>')}}}")
+    indent = len(before) if ">" not in before else max(len(before) - before.rindex(">") - 2, 0)
     lines = []
     for line in span.value.split("\n")[1:]:
         found = mark.match(line)
-        rest = line[found.end() :] if found else line
-        lines.append(rest[min(max(indent, 0), len(rest) - len(rest.lstrip(" "))) :])
+        inner = found.end() if found else 0
+        quoted = inner + (
+            line[max(inner - 1, 0) : inner + 1] == ">\t"
+        )  # the tab's first column is the mark's
+        white = len(line[: len(line) - len(line[inner:].lstrip(" \t"))].expandtabs(TAB))
+        lines.append(without(line, min(quoted + indent, white)))
     if lines and re.fullmatch(r"\s*[`~]{3,}\s*", lines[-1]):
         del lines[-1]
     language = _OPENING.match(opening)

@@ -31,6 +31,7 @@ _MARKED = re.compile(r"[\\*_\[<&~!]|https?:|www\.|  \n")
 _BRACKET = re.compile(r"\[|\](\()?|\)")
 _TAGS = "sub|sup|kbd|mark|small|del|ins|s|u|var|samp|q|b|i|em|strong"
 _MEANT = {"b": "strong", "i": "em"}
+_TITLED = re.compile(r"(\S+)\s+\(([^()]*)\)")
 _UNSAFE_AFTER = ".,:;!?'\"”’)*_~"
 
 Tell = Callable[[str, str, str], None]
@@ -138,11 +139,16 @@ class _Link(InlineProcessor):
 
 
 class _Target:
-    """What stands in parentheses ends after it begins; the engine gives -1 for some that are never closed."""
+    """What stands in parentheses ends after it begins; the engine gives -1 for some that are never closed.
+
+    A title may stand in parentheses too.
+    """
 
     def getLink(self, data: str, index: int) -> tuple[str, str | None, int, bool]:
         href, title, end, handled = super().getLink(data, index)  # type: ignore[misc]
-        return href, title, end, handled and end > index
+        if title is None and (found := _TITLED.fullmatch(href)):
+            href, title = found.groups()
+        return href, title and unescape(title), end, handled and end > index
 
 
 class _Text(_Target, LinkInlineProcessor):
@@ -228,7 +234,7 @@ def engine(words: Callable[[int], str], notes: Container[str], tell: Tell) -> Ma
         _Link(r"<((?:https?://|mailto:)[^\s<>]+|[^\s<>@:/]+@[^\s<>@:/]+\.[^\s<>@:/]+)>", md), "angled", 120
     )
     patterns.register(_Link(r"(?<![\w/@.\"'=])((?:https?://|www\.(?=\w))[^\s<>\x02\x03]+)", md), "bare", 115)
-    patterns.register(SubstituteTagInlineProcessor(r"(?:(?<! )[ ]{2,}|\\)\n", "br"), "linebreak", 185)
+    patterns.register(SubstituteTagInlineProcessor(r"(?:(?<! )[ ]{2,}|\\)\n", "br"), "linebreak", 178)
     patterns.register(_Element(r"<(br|wbr)[ ]*/?>", md), "empty", 92)
     for level in range(3):  # from the inside out
         pattern = rf"(?i)<({_TAGS})[ ]*>((?:(?!</?(?:{_TAGS})\b).)*)</\1[ ]*>"

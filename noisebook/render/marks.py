@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 
+from noisebook.report.body import TAB
+
 HEADING = re.compile(r"(#{1,6})(?:[ ]+(.*))?$")
 NAMED = re.compile(r"[ ]*\{:?[ ]*#([\w:.-]+)[ ]*\}$")
 RULE = re.compile(r"([-*_])(?:[ ]*\1){2,}[ ]*$")
 UNDERLINE = re.compile(r"(=+|-+)[ ]*$")
 ITEM = re.compile(r"(?:([-*+])|(\d{1,9})([.)]))(?:([ ]+)(?=\S)|[ ]*$)")
 TASK = re.compile(r"\[([ xX])\][ ]+(?=\S)")
+ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 REFERENCE = re.compile(
-    r"""\[([^\[\]^]+)\]:[ ]*(<[^<>\n]*>|[^\s<]\S*)(?:[ ]+("[^"]*"|'[^']*'|\([^()]*\)))?[ ]*$"""
+    r"""^\[(?!\^)([^\[\]]+)\]:[ ]*\n?[ ]*(<[^<>\n]*>|[^\s<]\S*)"""
+    r"""(?:(?:[ ]+|[ ]*\n[ ]*)("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\([^()]*\)))?[ ]*(?:\n|\Z)""",
+    re.MULTILINE,
 )
 NOTE = re.compile(r"\[\^([^\]\n]+)\]:[ ]*")
 ADMONITION = re.compile(r'(!!!|\?\?\?\+?)[ ]+([A-Za-z][\w-]*)(?:[ ]+"([^"]*)")?[ ]*$')
@@ -21,3 +26,13 @@ DETAILS = re.compile(r"<details([ ]+open(?:=\"\")?)?[ ]*>[ ]*", re.IGNORECASE)
 SUMMARY = re.compile(r"<summary[ ]*>(.*?)</summary[ ]*>[ ]*", re.IGNORECASE)
 DETAILS_END = re.compile(r"</details[ ]*>[ ]*", re.IGNORECASE)
 DELIMITERS = re.compile(r"\|?[ ]*:?-+:?[ ]*(?:\|[ ]*:?-+:?[ ]*)*\|?[ ]*$")
+
+
+def without(line: str, columns: int) -> str:
+    """A line without its first columns; of a tab that is cut, the spaces remain."""
+    at = 0
+    for index, sign in enumerate(line):
+        if at >= columns:
+            return " " * (at - columns) + line[index:]
+        at += TAB - at % TAB if sign == "\t" else 1
+    return " " * (at - columns)

@@ -44,9 +44,7 @@ class Text:
         figure: Callable[[str], str],
     ) -> None:
         self.context, self.locate, self.figure = context, locate, figure
-        self.text = (
-            re.sub("[\x02\x03]", " ", text).expandtabs(4) if "\t" in text else re.sub("[\x02\x03]", " ", text)
-        )
+        self.text = re.sub("[\x02\x03]", " ", text)
         self.problems: list[Problem] = []
         self.pieces: list[Element] = []
         self.spans: list[Span] = []
@@ -133,12 +131,10 @@ class Text:
             return self._cite(span)
         if span.kind in ("value", "source"):
             return self._asked(span)
-        if self.text[span.start : span.inner].strip("`"):
-            return fenced(self.text, span)
-        if "\n" in span.value or (span.inner - span.start > 2 and self.text[span.end - 1] != "`"):
+        if span.kind == "fence":
             return fenced(self.text, span)
         code = Element("code")
-        value = span.value.replace("\n", " ")
+        value = re.sub(r"[ \t]*\n[ \t]*", " ", span.value)
         code.text = value[1:-1] if value[:1] == value[-1:] == " " and value.strip() else value
         return code
 
@@ -315,6 +311,7 @@ class Text:
             self._tell(self._find(element.get("src", ""), _TARGET), message, hint)
             return
         self.context.pictures.append(found[0])
+        element.set("alt", unescape(element.get("alt", "")))
         element.set("src", found[0])
         element.set("width", str(found[1]))
         element.set("height", str(found[2]))
@@ -357,7 +354,7 @@ class Text:
 
     def _tell_line(self, line: int, message: str, hint: str) -> None:
         start = self._start(line)
-        indent = re.compile(" *").match(self.text, start)
+        indent = re.compile("[ \t]*").match(self.text, start)
         self._tell(indent.end() if indent else start, message, hint)
 
     def _tell_text(self, needle: str, message: str, hint: str) -> None:

@@ -20,9 +20,11 @@ from typing import Literal
 
 from noisebook.report import tex
 
-Kind = Literal["code", "math", "display", "figure", "ref", "value", "source", "cite", "comment"]
+Kind = Literal["code", "fence", "math", "display", "figure", "ref", "value", "source", "cite", "comment"]
 CALLS: dict[str, Kind] = {"figure": "figure", "ref": "ref", "value": "value", "code": "source"}
 """What may stand between braces, and the kind of its span."""
+TAB = 4
+"""Columns from one stop of tabs to the next."""
 OF_TWO: tuple[Kind, ...] = ("value", "source")
 """Calls that say two things."""
 ALONE: tuple[Kind, ...] = ("figure", "source")
@@ -34,7 +36,8 @@ class Span:
     """``body[start:end]`` is code, math, a citation, a comment or a call.
 
     ``value`` is what stands between the delimiters: TeX (it starts at ``inner``), the code, or the id. What
-    marks a quote's lines is no part of TeX: ``cuts`` says after how many characters how many are left out.
+    marks a quote's lines is no part of it: ``cuts`` says after how many characters how many are left out. A
+    ``fence`` is a block of code, which still has those marks.
     ``name`` is the second thing that a call says.
     """
 
@@ -62,7 +65,7 @@ class Fault:
 
 _TOKEN = re.compile(
     r"""
-    (?P<fence>^(?:[ >]|[-*+][ ]|\d{1,9}[.)][ ])*(?P<fencing>`{3,}|~{3,})[^`\n]*$)
+    (?P<fence>^(?:[ \t>]|[-*+][ \t]|\d{1,9}[.)][ \t])*(?P<fencing>`{3,}|~{3,})[^`\n]*$)
   | \\begin[ ]?\{(?P<environment>
       (?:equation|align|alignat|flalign|gather|multline|eqnarray|displaymath|math)\*?)\}
   | (?P<eqref>\\(?:eq)?ref\{[^{}\n]+\})
@@ -88,7 +91,12 @@ _STEP = re.compile(
 )
 """A piece of math within a paragraph; the text in it may hold math of its own."""
 _BLANK = re.compile(r"\n[ \t>]*(?:\n|\Z)")
-_QUOTED = re.compile(r"(?:[ >]|[-*+][ ]|\d{1,9}[.)][ ])*")
+_QUOTED = re.compile(r"(?:[ \t>]|[-*+][ \t]|\d{1,9}[.)][ \t])*")
+_BLOCK = re.compile(
+    r"\n(?P<marks>[ \t>]*)"
+    r"(?P<begins>(?:[-*+]|1[.)]|#{1,6})[ \t]|\||`{3}|~{3}|(?:-+|=+|[*_]{3,})[ \t]*\n)?"
+)
+"""The beginning of a line, and whether a block begins there, however the one before it ended."""
 _WORD = re.compile(r"(?:^|[\s(])[^\W\d_]{2,}(?=[\s,.;:!?)]|$)")
 _SIGNS = re.compile(r"[\\^_{}=<>+|]")
 _LONGEST = 1000
@@ -150,7 +158,7 @@ class _Scanner:
         """A span whose value is ``body[inner:last]``, without the marks of a quote around it."""
         value = self.body[inner:last]
         cuts: list[tuple[int, int]] = []
-        if kind in ("math", "display") and "\n" in value:
+        if kind in ("math", "display", "code") and "\n" in value:
             prefix = _QUOTED.match(self.body, self.body.rfind("\n", 0, start) + 1, start)
             if prefix and (depth := prefix[0].count(">")):
                 mark = re.compile(rf"(?<=\n)(?:[ ]{{0,3}}>[ ]?){{1,{depth}}}")
@@ -164,7 +172,7 @@ class _Scanner:
 
     def _fence(self, token: re.Match[str]) -> int:
         sign = token["fencing"]
-        closing = re.compile(rf"^[ >]*{sign}{sign[0]}*[ \t]*$", re.MULTILINE).search(self.body, token.end())
+        closing = re.compile(rf"^[ \t>]*{sign}{sign[0]}*[ \t]*$", re.MULTILINE).search(self.body, token.end())
         end = closing.end() if closing else len(self.body)
         if not closing:
             self._fault(
@@ -174,15 +182,18 @@ class _Scanner:
             self._fault(out, "this line leaves the list item that its code stands in", "indent it as its ```")
         elif self.body[token.end("fencing") : token.end()].strip() == "math":
             return self._add("display", token.start("fencing"), end, token.end(), closing.start())
-        return self._add("code", token.start("fencing"), end, token.end(), end)
+        return self._add("fence", token.start("fencing"), end, token.end(), end)
 
     def _outside(self, token: re.Match[str], end: int) -> int:
         """Where a line of code that begins beside an item's marker leaves the item; 0 if none does."""
         prefix = self.body[token.start() : token.start("fencing")]
-        if not prefix.strip(" >"):
+        if not prefix.strip(" \t>"):
             return 0
-        for line in re.compile(r"^([ >]*)(?=[^ >\n])", re.MULTILINE).finditer(self.body, token.end(), end):
-            if len(line[1]) < len(prefix):
+        width = len(prefix.expandtabs(TAB))
+        for line in re.compile(r"^([ \t>]*)(?=[^ \t>\n])", re.MULTILINE).finditer(
+            self.body, token.end(), end
+        ):
+            if len(line[1].expandtabs(TAB)) < width:
                 return line.end()
         return 0
 
@@ -225,7 +236,21 @@ class _Scanner:
         places = self._runs.get(inner - start, [])
         last = places[index] if (index := bisect_left(places, inner)) < len(places) else self.paragraph
         end = last + inner - start
-        return self._add("code", start, end, inner, last) if end <= self.paragraph else inner
+        if end > self.paragraph or self._blocks(start, end):
+            return inner
+        return self._add("code", start, end, inner, last)
+
+    def _blocks(self, start: int, end: int) -> bool:
+        """Whether a block begins on a line between."""
+        before = _QUOTED.match(self.body, self.body.rfind("\n", 0, start) + 1, start)
+        outer = before[0].expandtabs(TAB) if before else ""
+        row = before is not None and self.body.startswith("|", before.end())
+        for line in _BLOCK.finditer(self.body, start, end):
+            marks = line["marks"].expandtabs(TAB)
+            begins = row if line["begins"] == "|" else line["begins"] and len(marks) < len(outer) + 4
+            if begins or marks.count(">") > outer.count(">"):
+                return True
+        return False
 
     @cached_property
     def _runs(self) -> dict[int, list[int]]:
