@@ -39,7 +39,7 @@ INLINES = [
     *("a", "b", " ", " ", "\n", " *c* ", " **d** ", " _e_ ", " ***f*** ", "`g", "h`", "``", "\\", "\\\n"),
     *("&amp;", "&lt;", "&#35;", "&#x22;", "&copy;", "&none;", "\\&amp;", " <https://a.org>", "<b@c.de>", "."),
     *("[i](j)", '[k](l "m")', "[o](p 'q')", "[r](s (t))", "[u](<v>)", "[n] ", "[w][n] ", "[*x*](y)", "  \n"),
-    *('[b](c "&copy; \\" d")', "\\[", "\\*", "<", ">", "a_b_c", "\t", "é", "`[z](a)`"),
+    *('[b](c "&copy; \\" d")', "\\[", "\\*", "<", "a_b_c", "\t", "é", "`[z](a)`"),
 ]
 
 
@@ -80,6 +80,25 @@ def test_blocks_are_those_of_commonmark(lines: list[str]) -> None:
 @given(st.lists(st.sampled_from(INLINES), max_size=8))
 def test_what_stands_in_a_line_is_that_of_commonmark(parts: list[str]) -> None:
     agrees("a" + "".join(parts))
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.lists(st.sampled_from(["a", "b", " ", "*", "**", "***", "_", "__", "\n"]), max_size=12))
+def test_emphasis_is_that_of_commonmark(parts: list[str]) -> None:
+    agrees("a" + "".join(parts) + "b")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("*$x$**$y$*$z$", "<em><math><mi>x</mi></math>**<math><mi>y</mi></math></em><math><mi>z</mi></math>"),
+        ("**Note:**text, n**(a)**, **`x`**s", "<strong>Note:</strong>text, n<strong>(a)</strong>, "),
+        ("f(*args) and g(*more)", "f(*args) and g(*more)"),
+    ],
+)
+def test_emphasis_beside_marks_of_punctuation(text: str, expected: str) -> None:
+    """Nothing is lost, and what CommonMark leaves as it is typed is read where its sense is plain."""
+    assert expected in str(Writer(Context({}, {}, Styles(), lambda _: None)).body(text, "x.md", 1, str).html)
 
 
 @pytest.mark.soak

@@ -64,12 +64,14 @@ class Blocks:
         self._blank = False
         self._loose: set[Element] = set()
         self._number = 0
-        self._raw = ""
+        self._raw, self._width = "", 0
 
     def read(self, lines: list[str]) -> None:
         """All lines of a text. Code keeps its tabs; elsewhere they are the spaces that they stand for."""
         for self._number, self._raw in enumerate(lines):
-            self._line(self._raw.expandtabs(TAB))
+            line = (self._raw.rstrip() if self._raw.endswith("\t") else self._raw).expandtabs(TAB)
+            self._width = len(line)
+            self._line(line)
             if len(self._open) > DEEPEST:
                 self._fault(self._number, f"blocks stand more than {DEEPEST} deep in one another", "")
                 break
@@ -302,7 +304,7 @@ class Blocks:
 
     def _code(self, rest: str) -> str:
         """A line of indented code; ``rest`` is what remains of it within its containers."""
-        return marks.without(self._raw, len(self._raw.expandtabs(TAB)) - len(rest[4:]))
+        return marks.without(self._raw, self._width - len(rest[4:]))
 
     def _single(self, text: str, leaf: _Leaf | None) -> bool:
         """Headings, rules, and the second line of a table."""

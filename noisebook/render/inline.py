@@ -19,6 +19,8 @@ from markdown.inlinepatterns import (
 )
 from markdown.util import AtomicString
 
+from noisebook.render.emphasis import Emphasis
+
 PIECE = "piece"
 """The tag of an element that stands for what was taken out of the text before; ``n`` is its number."""
 MOST = 20_000_000
@@ -234,7 +236,7 @@ def engine(words: Callable[[int], str], notes: Container[str], tell: Tell) -> Ma
         _Link(r"<((?:https?://|mailto:)[^\s<>]+|[^\s<>@:/]+@[^\s<>@:/]+\.[^\s<>@:/]+)>", md), "angled", 120
     )
     patterns.register(_Link(r"(?<![\w/@.\"'=])((?:https?://|www\.(?=\w))[^\s<>\x02\x03]+)", md), "bare", 115)
-    patterns.register(SubstituteTagInlineProcessor(r"(?:(?<! )[ ]{2,}|\\)\n", "br"), "linebreak", 178)
+    patterns.register(SubstituteTagInlineProcessor(r"(?:(?<! )[ ]{2,}|\\)\n", "br"), "linebreak", 50)
     patterns.register(_Element(r"<(br|wbr)[ ]*/?>", md), "empty", 92)
     for level in range(3):  # from the inside out
         pattern = rf"(?i)<({_TAGS})[ ]*>((?:(?!</?(?:{_TAGS})\b).)*)</\1[ ]*>"
@@ -242,6 +244,5 @@ def engine(words: Callable[[int], str], notes: Container[str], tell: Tell) -> Ma
     patterns.register(
         _Entity(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});", md), "entity", 80
     )
-    assert md.delimiters
-    md.delimiters.add("~", "del", double=True)
+    patterns.register(Emphasis(r"[*_~]", md), "em_strong", 60)
     return md
