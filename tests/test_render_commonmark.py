@@ -92,7 +92,9 @@ def test_emphasis_is_that_of_commonmark(parts: list[str]) -> None:
     ("text", "expected"),
     [
         ("*$x$**$y$*$z$", "<em><math><mi>x</mi></math>**<math><mi>y</mi></math></em><math><mi>z</mi></math>"),
-        ("**Note:**text, n**(a)**, **`x`**s", "<strong>Note:</strong>text, n<strong>(a)</strong>, "),
+        ("**Note:**text", "<strong>Note:</strong>text"),
+        ("n**(a)**", "n<strong>(a)</strong>"),
+        ("**`x`**s", "<strong><code>x</code></strong>s"),
         ("f(*args) and g(*more)", "f(*args) and g(*more)"),
     ],
 )
