@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from noisebook.arguments import Choice, local_size
+from noisebook.arguments import Choice, local_size, store_place
 from noisebook.building import Request, Unfinished
 from noisebook.building import build as build_project
 from noisebook.cells.plan import Planned, everything, work
@@ -56,7 +56,7 @@ def opened(*, draft: bool = False, store: str | None = None, settings: tuple[str
 )
 @click.option("--draft", is_flag=True, help="Few steps, small pictures, kept apart: to look at the layout.")
 @click.option("--yes", is_flag=True, help="Compute even if it will take longer than report.yaml's limit.")
-@click.option("--store", metavar="PLACE", help="Another store than report.yaml names.")
+@click.option("--store", metavar="PLACE", callback=store_place, help="Another store than report.yaml names.")
 @click.option(
     "--keep-stale", is_flag=True, help="Show old pictures, marked as stale, where new ones are missing."
 )

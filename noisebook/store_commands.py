@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from noisebook.arguments import BYTES, DAYS, Quantity, local_size
+from noisebook.arguments import BYTES, DAYS, Quantity, local_size, store_place
 from noisebook.building import Unfinished, say_dropped, surplus
 from noisebook.project import Project, find_root
 from noisebook.render.formats import size
@@ -48,7 +48,9 @@ def gc(yes: bool, older_than: float, max_size: float | None, branches: bool, loc
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[ID...]")
-@click.option("--store", metavar="URL", help="Another shared store than report.yaml names.")
+@click.option(
+    "--store", metavar="URL", callback=store_place, help="Another shared store than report.yaml names."
+)
 @click.option("--local", is_flag=True, help="Send training states and other local outputs too.")
 @click.option("--again", is_flag=True, help="Send what is there already: mends a damaged cell.")
 def push(names: tuple[str, ...], store: str | None, local: bool, again: bool) -> None:
@@ -64,7 +66,9 @@ def push(names: tuple[str, ...], store: str | None, local: bool, again: bool) ->
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[ID...]")
-@click.option("--store", metavar="URL", help="Another shared store than report.yaml names.")
+@click.option(
+    "--store", metavar="URL", callback=store_place, help="Another shared store than report.yaml names."
+)
 def pull(names: tuple[str, ...], store: str | None) -> None:
     """Fetch cells that the shared store has, and build nothing."""
     book = Project(find_root(Path.cwd()), place=store)

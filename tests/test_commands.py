@@ -111,3 +111,14 @@ def test_whatever_goes_wrong_has_a_message_and_a_status(failing: Callable[..., t
         assert "Traceback" not in said
         assert "Traceback" in failing(error, "--debug")[1]
     assert failing(MemoryError())[0] == 1 and "out of memory. Fewer cells" in failing(MemoryError())[1]
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["http://[x", "s3://", "sftp://host:99999/x", "://x", "file://", "", "report.yaml", "sections", "."],
+)
+def test_a_store_that_cannot_be_one_is_told(book: Book, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    monkeypatch.chdir(book.root)
+    for command in ("build", "push", "pull"):
+        done = CliRunner().invoke(commands.cli, [command, "--store", place])
+        assert done.exit_code == 2 and "Invalid value for '--store'" in done.output

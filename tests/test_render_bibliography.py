@@ -139,6 +139,21 @@ def test_whatever_it_says_is_read_or_told(text: str) -> None:
     read_or_told(text)
 
 
+def test_strings_that_double_are_bounded() -> None:
+    with pytest.raises(BadInput, match="more than 1,000,000 characters"):
+        parse('@string{a = "x"}\n' + "@string{a = a # a}\n" * 60 + "@misc{b, title = a}", "r.bib")
+
+
+def test_what_a_work_lacks_is_left_out() -> None:
+    works = parse(
+        "@misc{a, author={ and A B and }, url={https://b.org/c}}\n"
+        "@misc{d, title={t}, url={http://[x}, journal={}, howpublished={h}, volume={}, pages={}}",
+        "r.bib",
+    )
+    assert (works["a"].title, works["a"].authors) == ("b.org/c", ["A B"])
+    assert (works["d"].link, works["d"].venue) == ("", "h")
+
+
 @pytest.mark.soak
 @settings(max_examples=10_000, deadline=None)
 @given(st.lists(PIECES, max_size=120).map("".join))

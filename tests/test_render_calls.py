@@ -117,3 +117,23 @@ def test_names_of_figures_are_checked_before_anything_is_computed(tmp_path: Path
         file.write('\n\nIt has {{ value("forwards/n=0.3", "psnr") }}.\n')
     with pytest.raises(BadInput, match="no figure is called 'forwards'"):
         Project(root).report  # noqa: B018  read when it is asked for
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"x = 1\0", b"(" * 500 + b")" * 500, b"def g(): pass"])
+def test_code_of_a_file_that_cannot_be_read_is_told(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "generators").mkdir()
+    (tmp_path / "generators/x.py").write_bytes(content)
+    assert "x.py" in refused(tmp_path, '{{ code("generators/x.py", "f") }}')
+    assert "no file" in refused(tmp_path, f'{{{{ code("generators/{"a" * 300}.py", "f") }}}}')
+
+
+def test_code_is_cut_where_python_counts_lines(tmp_path: Path) -> None:
+    (tmp_path / "generators").mkdir()
+    (tmp_path / "generators/x.py").write_text('a = "\u2028\x0c"\r\n\n\ndef f():\n    return 1\n')
+    html = writer(tmp_path).body('{{ code("generators/x.py", "f") }}', "x.md", 1, str).html
+    assert "return 1" in plain(str(html)) and "Lines 4 to 5" in html
+
+
+def test_marked_lines_of_any_number_are_those_that_there_are() -> None:
+    html = writer(Path()).body(f'```python hl_lines="2-{"9" * 5000} 1-2"\nx\ny\n```', "x.md", 1, str).html
+    assert html.count("hll") == 2

@@ -239,3 +239,8 @@ def test_any_values_of_a_front_matter(tmp_path_factory: pytest.TempPathFactory, 
 @given(ANY)
 def test_many_values(tmp_path_factory: pytest.TempPathFactory, data: dict[str, Any]) -> None:
     check_values(tmp_path_factory.getbasetemp() / "values", data)
+
+
+def test_a_value_that_stands_twice_is_told_beside_a_picture_that_is_not_there(tmp_path: Path) -> None:
+    told = complaints(make_report(tmp_path, one=figure("counts: [1, 2, 2]\n  picture: images/none.png")))
+    assert len(told) == 2 and "stands twice" in "".join(told) and "images/none.png" in "".join(told), told

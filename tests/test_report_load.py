@@ -406,6 +406,7 @@ def test_numbers_are_unique(tmp_path):
         ("title: T\nsections: [one, one]\n", "2:17", "listed twice", ""),
         ("title: T\nstore: ../x\n", "2:8", "leads out", "file:///"),
         ("title: T\nbibliography: x.bib\n", "2:15", "no file 'x.bib'", "relative"),
+        ("title: T\nbase_url: https://a.org/?b\n", "2:11", "no ? and no #", "https"),
         ("title: T\nbase_url: javascript:alert(1)\n", "2:11", "not what is expected", "https"),
         ("title: T\nseed: 1.5\n", "2:7", "expected a whole number", "seed"),
         ("title: T\nauthors: Me\n", "2:10", "expected a list", "names"),

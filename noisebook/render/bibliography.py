@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -15,7 +16,7 @@ from urllib.parse import quote, urlsplit
 from noisebook.render.formats import slug
 from noisebook.report.model import SHOWN, BadInput, Position, Problem, Report
 from noisebook.report.model import quote as quoted
-from noisebook.report.reader import Source, read_text
+from noisebook.report.reader import LARGEST_TEXT, Source, read_text
 
 VENUES = ("journal", "journaltitle", "booktitle", "publisher", "institution", "school", "howpublished")
 SHOWN_FIELDS = (*VENUES, "title", "year", "date", "volume", "number", "pages", "doi", "eprint", "url")
@@ -83,13 +84,13 @@ class Work:
 
     @property
     def title(self) -> str:
-        """In plain words: formulas as Unicode has them. The key of a work without a title."""
+        """In plain words: formulas as Unicode has them. One without a title has its address or key."""
         found = MATH.sub(lambda match: _signs(match[1]), self.title_with_formulas)
         return found.replace("\\$", "$")
 
     @property
     def title_with_formulas(self) -> str:
-        return self.fields.get("title") or self.key
+        return self.fields.get("title") or self.link.partition("://")[2] or self.key
 
     @property
     def title_as_text(self) -> str:
@@ -106,10 +107,10 @@ class Work:
     def venue(self) -> str:
         """Where it appeared, with volume and pages."""
         fields = self.fields
-        venue = next((fields[name] for name in VENUES if name in fields), "")
-        if venue and "volume" in fields:
-            venue += f" {fields['volume']}" + (f"({fields['number']})" if "number" in fields else "")
-        if venue and "pages" in fields:
+        venue = next((fields[name] for name in VENUES if fields.get(name)), "")
+        if venue and fields.get("volume"):
+            venue += f" {fields['volume']}" + (f"({fields['number']})" if fields.get("number") else "")
+        if venue and fields.get("pages"):
             venue += f", {re.sub('-+', '–', fields['pages'])}"
         return venue
 
@@ -122,7 +123,9 @@ class Work:
         if found := _ARXIV.fullmatch(self.fields.get("eprint", "")):
             return f"https://arxiv.org/abs/{found[1]}{found[2] or ''}"
         url = self.fields.get("url", "")
-        return url if urlsplit(url).scheme in ("http", "https") else ""
+        with suppress(ValueError):
+            return url if urlsplit(url).scheme in ("http", "https") else ""
+        return ""
 
 
 @lru_cache(maxsize=4)
@@ -138,6 +141,16 @@ def parse(text: str, file: str) -> Mapping[str, Work]:
 
     class Parser(LowLevelParser):  # type: ignore[misc]
         pos: int
+        put_in = 0
+
+        def substitute_macro(self, name: str) -> str:
+            """What a @string stands for, up to as much as a file may have: one may double another."""
+            value: str = super().substitute_macro(name)
+            self.put_in += len(value)
+            if self.put_in > LARGEST_TEXT:
+                message = f"@string has put in more than {LARGEST_TEXT:,} characters up to here"
+                raise BadInput([*problems, Problem(source.position(self.pos), message)])
+            return value
 
         def skip_to(self, signs: list[Literal]) -> Token | None:
             """To the first of some signs: one search, where pybtex has one for each, to the text's end."""
@@ -218,7 +231,7 @@ def _work(key: str, kind: str, fields: dict[str, str]) -> Work:
             raise ValueError(f"its {name} has more than {most:,} characters")
     people: list[tuple[str, str]] = []
     listed = re.sub(r"\s+and\s*$", "", fields.get("author") or fields.get("editor") or "")
-    names = split_name_list(listed)
+    names = [name for name in split_name_list(listed) if name.strip("{} ")]
     more = bool(names) and names[-1].lower() == "others"
     for name in names[: len(names) - more]:
         if ";" in _plain(name):

@@ -6,18 +6,22 @@ import ast
 import hashlib
 import re
 from collections.abc import Collection
+from contextlib import suppress
 from functools import lru_cache
 from importlib import import_module, metadata
 from pathlib import Path
 from textwrap import dedent
 from xml.etree.ElementTree import Element, SubElement
 
+from noisebook.cells.folders import read_regular
 from noisebook.cells.names import SHIPPED
 from noisebook.render.marks import without
 from noisebook.report.body import TAB, Span
+from noisebook.report.reader import LARGEST_TEXT
 
 _OPENING = re.compile(r"\s*(?:\{\s*)?\.?([\w+#-]*)")
 _LINES = re.compile(r"hl_lines\s*=\s*[\"']?([\d\s-]+)")
+_LINE = re.compile(r"(\d{1,6})(?:-(\d{1,6}))?")
 _ID = re.compile(r"#([\w:.-]+)|id\s*=\s*[\"']?([\w:.-]+)")
 
 
@@ -76,8 +80,11 @@ def source(root: Path, file: str, name: str) -> Element:
     path = _path(root, file)
     if path is None:
         raise NoSource(f"there is no file {file!r} of Noisebook's or of the report's generators")
-    data = path.read_bytes()
-    code, first, last = _cut(data.decode("utf-8"), file, name)
+    try:
+        data = read_regular(path, LARGEST_TEXT)
+        code, first, last = _cut(data.decode("utf-8"), file, name)
+    except (OSError, UnicodeDecodeError) as error:
+        raise NoSource(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     details = Element("details", {"class": "source"})
     summary = SubElement(details, "summary")
     SubElement(summary, "code").text = name
@@ -97,7 +104,11 @@ def _path(root: Path, file: str) -> Path | None:
     own = [root / "generators"] if folder == "generators" else []
     package = import_module("noisebook" if folder == "noisebook" else SHIPPED)
     places = [place / rest for place in (*own, *map(Path, package.__path__))]
-    return next((path for path in places if path.is_file()), None)
+    for path in places:
+        with suppress(OSError):  # a name that is too long
+            if path.is_file():
+                return path
+    return None
 
 
 @lru_cache(maxsize=64)
@@ -105,8 +116,8 @@ def _cut(text: str, file: str, name: str) -> tuple[str, int, int]:
     """The lines of a definition, with its decorators, and the numbers of the first and the last."""
     try:
         body = ast.parse(text).body
-    except SyntaxError as error:
-        raise NoSource(f"{file} is no Python: {error.msg}") from error
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise NoSource(f"{file} is no Python: {getattr(error, 'msg', error)}") from error
     found: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | None = None
     for part in name.split("."):
         known = {
@@ -119,7 +130,7 @@ def _cut(text: str, file: str, name: str) -> tuple[str, int, int]:
         found, body = known[part], known[part].body
     assert found and found.end_lineno
     first = min((each.lineno for each in found.decorator_list), default=found.lineno)
-    lines = text.splitlines()[first - 1 : found.end_lineno]
+    lines = re.split(r"\r\n?|\n", text)[first - 1 : found.end_lineno]  # as Python counts them
     return dedent("\n".join(lines)) + "\n", first, found.end_lineno
 
 
@@ -127,9 +138,8 @@ def _marked(opening: str, count: int) -> set[int]:
     found: set[int] = set()
     marked = _LINES.search(opening)
     for each in marked[1].split() if marked else ():
-        first, _, last = each.partition("-")
-        if first.isdigit() and (last.isdigit() or not last):
-            found.update(range(int(first), min(int(last or first), count) + 1))
+        if lines := _LINE.fullmatch(each):
+            found.update(range(int(lines[1]), min(int(lines[2] or lines[1]), count) + 1))
     return found
 
 

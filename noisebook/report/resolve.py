@@ -94,9 +94,9 @@ class _Figure:
         written = {key: value for key, value in params.items() if key in generator.Params.model_fields}
         named = generator.Params.model_construct(**written) if checked is None else checked
         self.problems.extend(check_files(named, files, document, at))
-        if checked is None or len(self.problems) > before:
+        if checked is None:
             return None
-        if check := generator.check:
+        if (check := generator.check) and len(self.problems) == before:
             complaints = self.ask(
                 "check()",
                 lambda: [((*at, *each.loc), str(each.message)) for each in check(checked, files)],
@@ -105,17 +105,11 @@ class _Figure:
             for place, message in complaints or ():
                 self.problems.append(Problem(document.value(place), message))
         if len(self.problems) > before:
+            with suppress(Exception, SystemExit):  # a generator may trust what is checked before
+                self.twice(_checked(generator.cells(checked)), params, document)
             return None
         cells = self.ask("cells()", lambda: _checked(generator.cells(checked)), document)
-        if cells is None:
-            return None
-        ids = Counter(cell.id for cell in cells)
-        if len(ids) < len(cells):
-            repeated = self.repeated(params, at, document)
-            (twice, _), *_ = ids.most_common(1)
-            code = _code(files.root, generator.path, 1, document.value(at))
-            hint = f"asked by {document.value(()).file}"
-            self.problems.extend(repeated or [Problem(code, f"two cells have the id {twice!r}", hint)])
+        if cells is None or self.twice(cells, params, document):
             return None
         for path in sorted({path for cell in cells for path in cell.inputs.values()}):
             try:
@@ -161,6 +155,18 @@ class _Figure:
             elif len(self.problems) > MATRIX_PROBLEMS:
                 break
         return (first, tuple(cells)) if first else None
+
+    def twice(self, cells: tuple[Cell, ...], params: dict[str, Any], document: Document) -> bool:
+        """Whether two cells have one id, which is told where the value stands that does it."""
+        ids = Counter(cell.id for cell in cells)
+        if len(ids) == len(cells):
+            return False
+        repeated = self.repeated(params, self.at, document)
+        (first, _), *_ = ids.most_common(1)
+        code = _code(self.files.root, self.generator.path, 1, document.value(self.at))
+        hint = f"asked by {document.value(()).file}"
+        self.problems.extend(repeated or [Problem(code, f"two cells have the id {first!r}", hint)])
+        return True
 
     def repeated(self, values: Json, at: Loc, document: Document) -> list[Problem]:
         """What stands a second time in a list among ``values``, which stand at ``at``."""

@@ -33,9 +33,11 @@ def url_fault(url: str) -> str:
         _ = parts.port
     except ValueError as error:
         return str(error)
-    if parts.scheme in ("http", "https") and not parts.hostname:
-        return "it names no host"
-    return ""
+    if not parts.scheme:
+        return "it names no protocol"
+    if parts.scheme in ("file", "local", "memory"):
+        return "" if parts.path.strip("/") or parts.netloc else "it names no folder"
+    return "" if parts.hostname else "it names no host"
 
 
 def _checked_url(url: str) -> str:
@@ -43,6 +45,8 @@ def _checked_url(url: str) -> str:
         raise ValueError(f"this is not a URL: {fault}")
     if "@" in urlsplit(url).netloc:
         raise ValueError("a published address holds no user and no password")
+    if "?" in url or "#" in url:
+        raise ValueError("what other addresses begin with has no ? and no #")
     return url
 
 
