@@ -108,6 +108,7 @@ def test_only_the_site_is_served(tmp_path: Path) -> None:
             "secret%00.html",
             "%252e%252e/secret.html",
             "%252enoisebook.json",
+            "n" * 3000,
         ):
             status, text = get(address + path)
             assert status == 404 and "secret" not in text, path

@@ -137,7 +137,8 @@ def parse(text: str, file: str) -> Mapping[str, Work]:
     from pybtex.scanner import Literal, PrematureEOF, PybtexSyntaxError, Token
     from pybtex.utils import CaseInsensitiveDict
 
-    source, problems = Source(file, text), []
+    source = Source(file, text)
+    problems: list[Problem] = []
 
     class Parser(LowLevelParser):  # type: ignore[misc]
         pos: int

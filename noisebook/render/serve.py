@@ -114,8 +114,11 @@ class _Handler(SimpleHTTPRequestHandler):
     def send_head(self) -> io.BytesIO | BinaryIO | None:
         """Pages get the reload script; all else goes out as it is."""
         path = Path(self.translate_path(self.path))
-        if path.is_dir():
-            path /= "index.html"
+        try:
+            path = path / "index.html" if path.is_dir() else path
+        except OSError:  # a name that is too long
+            self.send_error(HTTPStatus.NOT_FOUND)
+            return None
         hidden = any(
             part.startswith(".") for part in re.split(r"[/\\\\]", unquote(self.path.partition("?")[0]))
         )
