@@ -15,8 +15,7 @@ import itertools
 import math
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, cast
 
@@ -32,9 +31,9 @@ from noisebook.diffusion.sampling import finish, generators, reverse
 from noisebook.diffusion.schedules import alphas_at, forward, strided
 from noisebook.diffusion.thresholding import dynamic
 from noisebook.diffusion.views import VIEWS
-from noisebook.models.bank import Bank, Banks, Settings, Variant
+from noisebook.models import bank as banks
 from noisebook.models.captions import STYLES, phrase
-from noisebook.models.exact import Exact
+from noisebook.models.exact import Exact, posterior
 from noisebook.models.library import Library, Picture
 from noisebook.models.local_posterior import Windows, noise_of
 from noisebook.models.prompts import understand
@@ -54,7 +53,6 @@ LOWPASS = (33, 2.0)
 """Taps and σ of the hybrid's blur, those of generators/hybrid.py."""
 SEEN = ("flip", "half turn", "quarter turn")
 FIRST = 990
-OPSET = 20
 
 
 class _Alike:
@@ -76,7 +74,7 @@ class Words:
         if library.path.is_dir():
             raise ValueError("pictures from words are cut out of Noisebook's own library, not a folder's")
         self.library = library
-        self.settings = replace(Settings(), names=1, variants=count)
+        self.settings = replace(banks.Settings(), names=1, variants=count)
         self.settings = replace(self.settings, windows=replace(self.settings.windows, keep=0))
         own = {p.name for p in library.pictures if p.style in ("drawn", "photograph", "oil", "lithograph")}
         short = {name for name in library.names if " " not in name and len(self._styles(name)) >= 5}
@@ -90,9 +88,13 @@ class Words:
     def _styles(self, name: str) -> set[str]:
         return {self.library.pictures[index].style for index in self.library.by_name[name]}
 
+    def phrase(self, name: str) -> str:
+        """A name as it stands in a caption."""
+        return name if name.startswith("a ") else phrase(name)
+
     def prompt(self, name: str, style: str) -> str:
         """ "an oil painting of a castle"."""
-        return STYLES[style].captions[0].format(name if name.startswith("a ") else phrase(name))
+        return STYLES[style].captions[0].format(self.phrase(name))
 
     def pictures(self, name: str) -> list[int]:
         """Indices of a subject's pictures: those that travel."""
@@ -114,10 +116,10 @@ class Words:
         file = self.library.pictures[index].file
         return self._archives[file].read(file)
 
-    def _variants(self, pictures: Sequence[Picture], prompt: str) -> list[Variant]:
+    def _variants(self, pictures: Sequence[Picture], prompt: str) -> list[banks.Variant]:
         """The bank of ``prompt`` over some pictures of one name."""
         own = Library(self.library.path, pictures, self.library.more)
-        return Banks(own, cast(Text, _Alike()), self.settings).of(prompt).variants
+        return banks.Banks(own, cast(Text, _Alike()), self.settings).of(prompt).variants
 
     @cached_property
     def tables(self) -> tuple[list[Json], dict[tuple[str, str, str], int]]:
@@ -156,7 +158,7 @@ class Words:
             self._shares[alike] = counts, grounds.pop() if grounds else ""
         return self._shares[alike]
 
-    def bank(self, name: str, style: str) -> Bank:
+    def bank(self, name: str, style: str) -> banks.Bank:
         """What a page's bank holds."""
         tables, place = self.tables
         pictures = self.pictures(name)
@@ -170,16 +172,16 @@ class Words:
             gap = (SIZE - side) / 2
             behind = "white" if table["scene"] else ground or table["ground"]
             variants.append(
-                Variant(
+                banks.Variant(
                     index, side / SIZE, left - gap, top - gap, bool(mirror), behind, seed,
                     table["treatment"], cast(Any, tuple(mood) or (1.0, 1.0, 1.0)),
                 )
             )  # fmt: skip
         prior = torch.full((len(variants),), -math.log(len(variants)))
-        return Bank(self.library, variants, prior, self.settings.windows)
+        return banks.Bank(self.library, variants, prior, self.settings.windows)
 
 
-def _row(variant: Variant) -> list[Json]:
+def _row(variant: banks.Variant) -> list[Json]:
     side = max(4, round(SIZE * variant.scale))
     left, top = (round((SIZE - side) / 2 + shift) for shift in (variant.right, variant.down))
     row: list[Json] = [side, left, top, int(variant.mirror), variant.seed]
@@ -191,56 +193,59 @@ class Asked(Exact):
 
     def __init__(self, words: Words) -> None:
         super().__init__(words.library, cast(Text, _Alike()), SIZE, words.settings)
-        self.words, self.known = words, dict[tuple[str, str], Bank]()
+        self.words, self.known = words, dict[tuple[str, str], banks.Bank]()
 
-    def bank(self, prompt: Any) -> Bank:
+    def bank(self, prompt: Any) -> banks.Bank:
         """The pictures of a subject in a style."""
         if prompt not in self.known:
             self.known[prompt] = self.words.bank(*prompt)
         return self.known[prompt]
 
     def _estimate(self, y: Tensor, sigma: float, prompt: Any) -> Tensor:
-        from noisebook.models.exact import posterior
-
         return posterior(y, sigma, self.bank(prompt), self.bank(prompt))
 
 
-def timesteps(stride: int) -> list[int]:
-    """From 990 down in equal strides."""
-    return strided(FIRST, stride)
+@dataclass(frozen=True)
+class Settings:
+    """What a reader asks for.
 
-
-def draw(
-    model: Asked, mode: str, prompts: Sequence[tuple[str, str]], seed: int, stride: int = 30, view: str = "flip",
-    sketch: Tensor | None = None, start: int = 0,
-) -> Tensor:  # fmt: skip
-    """The picture (3, 64, 64) of ``templates/words-worker.js`` for the same settings, in [-1, 1].
-
-    Args:
+    Attributes:
         mode: picture, anagram, hybrid (far, near) or sketch.
-        prompts: one, or two.
+        prompts: one, or two: (name, style).
         seed: of the portable noise.
         stride: between timesteps.
         view: the anagram's second.
-        sketch: (3, 64, 64), where ``mode`` is sketch.
+        sketch: (3, 64, 64) in [-1, 1], where ``mode`` is sketch.
         start: index of the timestep at which it begins there.
     """
-    chosen = timesteps(stride)[start:]
+
+    mode: str
+    prompts: Sequence[tuple[str, str]]
+    seed: int = 0
+    stride: int = 30
+    view: str = "flip"
+    sketch: Tensor | None = None
+    start: int = 0
+
+
+def draw(model: Asked, asked: Settings) -> Tensor:
+    """The picture (3, 64, 64) in [-1, 1] that templates/words-model.js draws for the same settings."""
+    chosen = strided(FIRST, asked.stride)[asked.start :]
     shape = (1, 3, SIZE, SIZE)
-    noise = iter(normal(seed, len(chosen) * 3 * SIZE**2).view(-1, *shape))
+    noise = iter(normal(asked.seed, len(chosen) * 3 * SIZE**2).view(-1, *shape))
     small = ancestral("small")
 
     def step(now: Transition) -> Tensor:
         return small(replace(now, draw=lambda: next(noise)))
 
-    each: list[Estimate] = [guided(model, [prompt]) for prompt in prompts]
-    if mode == "anagram":
-        each = [averaged(each, [VIEWS["identity"], VIEWS[view]])]
-    elif mode == "hybrid":
+    each: list[Estimate] = [guided(model, [prompt]) for prompt in asked.prompts]
+    if asked.mode == "anagram":
+        each = [averaged(each, [VIEWS["identity"], VIEWS[asked.view]])]
+    elif asked.mode == "hybrid":
         each = [split(each[0], each[1], lambda x: blur(x, *LOWPASS))]
     x = next(noise)
-    if sketch is not None:
-        x = forward(sketch[None], alphas_at(model.alphas_cumprod, chosen)[0], x)
+    if asked.sketch is not None:
+        x = forward(asked.sketch[None], alphas_at(model.alphas_cumprod, chosen)[0], x)
     ended = finish(reverse(x, chosen, model.alphas_cumprod, each[0], generators([0]), step=step))
     return ended[0].clamp(-1, 1)
 
@@ -259,7 +264,7 @@ def processes(model: Asked) -> dict[str, Json]:
     """By its number of steps: timesteps, ᾱ of each and of the end, and the windows."""
     found: dict[str, Json] = {}
     for stride in STRIDES:
-        chosen = timesteps(stride)
+        chosen = strided(FIRST, stride)
         alphas = alphas_at(model.alphas_cumprod, chosen)
         found[str(len(chosen))] = {
             "timesteps": chosen,
@@ -308,6 +313,7 @@ def offered(words: Words) -> tuple[dict[str, Json], dict[str, list[str]]]:
         found.append(
             {
                 "name": name,
+                "phrase": words.phrase(name),
                 "bundle": sha256[:16],
                 "sizes": [len(data) for data in files],
                 "kinds": [kinds.index((picture.style, picture.kind)) for picture in pictures],
@@ -328,63 +334,6 @@ def offered(words: Words) -> tuple[dict[str, Json], dict[str, list[str]]]:
 def ground_sheet(kind: str) -> Tensor:
     """The backdrops of a kind below one another, (3, 24·64, 64) in [0, 1]."""
     return torch.cat([backdrop(kind, SIZE, seed) for seed in range(GROUNDS)], 1)
-
-
-def treatment(name: str, batch: int) -> bytes:
-    """What a style's word does to ``batch`` pictures (B, 3, 64, 64) in [0, 1], as ONNX: x to y."""
-    import io
-    import warnings
-
-    import onnx
-    from torch.fx.experimental.proxy_tensor import make_fx
-
-    def treated(x: Tensor) -> Tensor:
-        return TREATMENTS[name](x).clamp(0, 1)
-
-    x = torch.rand(batch, 3, SIZE, SIZE)
-    treated(x)  # its textures are kept, and enter as constants
-    buffer = io.BytesIO()
-    with warnings.catch_warnings(), _exportable(OPSET):
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            make_fx(treated)(x),
-            (x,),
-            buffer,
-            dynamo=False,
-            opset_version=OPSET,
-            input_names=["x"],
-            output_names=["y"],
-        )
-    model = onnx.load_from_string(buffer.getvalue())
-    onnx.checker.check_model(model, full_check=True)
-    return bytes(model.SerializeToString(deterministic=True))
-
-
-@contextmanager
-def _exportable(opset: int) -> Iterator[None]:
-    """Operators that the exporter lacks, or has wrong where both of atan2's arguments are 0."""
-
-    def hypot(g: Any, a: Any, b: Any) -> Any:
-        return g.op("Sqrt", g.op("Add", g.op("Mul", a, a), g.op("Mul", b, b)))
-
-    def atan2(g: Any, y: Any, x: Any) -> Any:
-        def constant(value: float) -> Any:
-            return g.op("Constant", value_t=torch.tensor(value))
-
-        zero, half_turn = constant(0.0), constant(math.pi)
-        nowhere = g.op("And", g.op("Equal", x, zero), g.op("Equal", y, zero))
-        atan = g.op("Atan", g.op("Div", y, g.op("Where", nowhere, constant(1.0), x)))
-        turn = g.op("Where", g.op("Less", y, zero), g.op("Neg", half_turn), half_turn)
-        return g.op("Where", g.op("Less", x, zero), g.op("Add", atan, turn), atan)
-
-    own: dict[str, Any] = {"hypot": hypot, "atan2": atan2, "lift_fresh_copy": lambda g, x: x}
-    for name, function in own.items():
-        torch.onnx.register_custom_op_symbolic(f"aten::{name}", function, opset)
-    try:
-        yield
-    finally:
-        for name in own:
-            torch.onnx.unregister_custom_op_symbolic(f"aten::{name}", opset)
 
 
 def used(data: Mapping[str, Json]) -> tuple[list[str], list[str]]:

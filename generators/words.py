@@ -1,16 +1,29 @@
-"""Pictures from words that the machine of the page's reader draws: what it needs, and a few to compare with."""
+"""Pictures from words that the reader's own machine draws: what it needs, and some to compare with."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from noisebook.cells import contract
-from noisebook.cells.contract import Cell, Complaint, Context, Files, Json, Labelled, Output, Result, canonical
+from noisebook.cells.contract import (
+    Cell,
+    Complaint,
+    Context,
+    Files,
+    Json,
+    Labelled,
+    Output,
+    Result,
+    canonical,
+)
 from noisebook.cells.outputs import picture
+
+if TYPE_CHECKING:
+    from . import _words
 
 ONNX = "application/onnx"
 Mode = Literal["picture", "anagram", "hybrid"]
@@ -24,22 +37,26 @@ class Asked(contract.Params):
     """One subject and how it is drawn."""
 
     name: str = Field(max_length=80, description="a name in the library")
-    style: Style = Field("plain", description="the word for its style")
+    style: Style = Field(default="plain", description="the word for its style")
 
 
 class Example(contract.Params):
     """Settings of the page, whose picture torch draws as well."""
 
-    mode: Mode = Field("picture", description="one reading, or two: as it stands and turned, or far and near")
+    mode: Mode = Field(
+        default="picture", description="one reading, or two: as it stands and turned, or far and near"
+    )
     subjects: list[Asked] = Field(min_length=1, max_length=2, description="one for a picture, else two")
-    view: View = Field("flip", description="how an anagram is seen the second time")
-    seed: int = Field(0, ge=0, lt=2**32, description="of the noise")
+    view: View = Field(default="flip", description="how an anagram is seen the second time")
+    seed: int = Field(default=0, ge=0, lt=2**32, description="of the noise")
 
 
 class Params(contract.Params):
     """What is offered."""
 
-    variants: int = Field(240, ge=24, le=720, multiple_of=24, description="pictures in a subject's bank")
+    variants: int = Field(
+        default=240, ge=24, le=720, multiple_of=24, description="pictures in a subject's bank"
+    )
     examples: Annotated[list[Example], Field(min_length=1, description="drawn here too, to compare with")] = (
         Field(default=[Example(subjects=[Asked(name="castle", style="oil")])])
     )
@@ -86,7 +103,7 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
             continue
         prompts = [(each["name"], each["style"]) for each in cell.params["subjects"]]
         mode, view = cell.params["mode"], cell.params["view"]
-        x = _words.draw(model, mode, prompts, cell.params["seed"], view=view)
+        x = _words.draw(model, _words.Settings(mode, prompts, cell.params["seed"], view=view))
         outputs = [picture("picture", to_bytes(x))]
         if mode == "anagram":
             outputs.append(picture("turned", to_bytes(VIEWS[view].apply(x))))
@@ -101,11 +118,14 @@ def packed(model: _words.Asked) -> list[Output]:
     """All that templates/words-worker.js reads; files are named by the beginning of their sha256."""
     from noisebook.models.pictures import to_bytes
 
-    from . import _words
+    from . import _treatments, _words
 
     offered, bundles = _words.offered(model.words)
     treatments, grounds = _words.used(offered)
-    outputs = [Output(f"treatment {name}", ONNX, _words.treatment(name, BATCH)) for name in treatments]
+    outputs = [
+        Output(f"treatment {name}", ONNX, _treatments.treatment(name, BATCH, _words.SIZE))
+        for name in treatments
+    ]
     outputs += [picture(f"backdrop {kind}", to_bytes(_words.ground_sheet(kind) * 2 - 1)) for kind in grounds]
     places: dict[str, dict[str, Json]] = {"treatment": {}, "backdrop": {}}
     for output in outputs:

@@ -12,7 +12,7 @@ from typing import Any
 from noisebook.cells.plan import Planned
 from noisebook.cells.record import Record, Stored
 from noisebook.cells.store import Absent
-from noisebook.render import media
+from noisebook.render import bundles, media
 from noisebook.render.assets import Site
 from noisebook.render.formats import SUFFIXES, duration, field, is_number, title
 from noisebook.render.styles import Styles
@@ -26,6 +26,7 @@ from noisebook.render.views import (
     Picture,
     Table,
     Tile,
+    Words,
 )
 from noisebook.report.model import Figure
 
@@ -41,6 +42,8 @@ LARGEST_DOWNLOAD = 25_000_000
 """Bytes; larger outputs stay in the store."""
 NETWORK = "application/onnx"
 """A cell that leaves a network of this type, and JSON called ``sampler``, is run by the reader's browser."""
+WORDS = "words"
+"""A cell that leaves JSON of this name, and JSON called ``bundles``, is what a page draws pictures from."""
 FILMS = ("video/mp4", "image/webp", "image/gif")
 """The lightest first."""
 
@@ -111,6 +114,8 @@ class _Finished:
             result.files.append(file)
             if output in main:
                 self._picture(output, file)
+            elif output.name == WORDS and output.mime == "application/json":
+                result.words = self._words(output, file)
             elif output.mime == "application/json":
                 self._table(output)
             elif output.mime == NETWORK and file.path and (sampler := self._sampler()):
@@ -129,6 +134,8 @@ class _Finished:
         """The pictures that the figure shows: those with labels, a film, the one called picture, or all."""
         if self.labelled:
             return [output for output in self.outputs if output.name in self.labelled]
+        if self.record.output(WORDS):
+            return []  # its pictures are what banks are made of
         moving = [output for output in self.outputs if output.name.startswith("animation")]
         if moving:
             return [min(moving, key=lambda output: [*FILMS, output.mime].index(output.mime))]
@@ -246,6 +253,29 @@ class _Finished:
             return json.loads(self._open(output).decode())
         except (ValueError, RecursionError):
             return None
+
+    def _words(self, output: Stored, file: File) -> Words | None:
+        """Subjects that are drawn in the page; their pictures are cut out of the library."""
+        found, pieces = self._json(output), self.record.output("bundles")
+        cut = None if pieces is None else self._json(pieces)
+        if not found or not cut:
+            return None
+        complete = bundles.cut(cut["files"], cut["bundles"], self.site)
+        if not complete:
+            missing = ", ".join(cut["files"])
+            warnings.warn(
+                f"{self.figure.id}: {missing} are not at hand, so the page cannot draw; "
+                "pip install noisebook[compute] brings them",
+                stacklevel=2,
+            )
+        return Words(
+            file,
+            {subject["name"]: subject["phrase"] for subject in found["subjects"]},
+            found["styles"],
+            {steps: process["timesteps"] for steps, process in found["processes"].items()},
+            list(found["views"]),
+            complete,
+        )
 
     def _sampler(self) -> str:
         """How the network is run, as JSON; '' if nothing says so."""

@@ -37,7 +37,7 @@ CONTENT_POLICY = (
     "media-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'"
 )
 LIVE_POLICY = CONTENT_POLICY.replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'")
-"""Of a page with a network to run, and of no other. The network runs in a worker, which has no policy of its
+"""Of a page with something to run, and of no other. The network runs in a worker, which has no policy of its
 own in most browsers, and the page's in some: there it is needed."""
 CREDITS = (("Pictures", "images/CREDITS.md"), ("Models and data", "models/README.md"))
 
@@ -176,7 +176,7 @@ class _Pages:
             self._page(
                 page.href,
                 template="section.html",
-                policy=LIVE_POLICY if page.live else CONTENT_POLICY,
+                policy=LIVE_POLICY if page.live or page.words else CONTENT_POLICY,
                 page=page,
                 title=page.name,
                 description=page.section.summary,
@@ -284,6 +284,7 @@ class _Pages:
             "formulas": lambda text: self.writer.title(text, Position("references.bib"))[0],
             "policy": CONTENT_POLICY,
             "live": self.theme.live() if any(page.live for page in self.pages) else None,
+            "words": self.theme.words() if any(page.words for page in self.pages) else None,
             "repository": extra.get("repository", ""),
             "licence": extra.get("licence", ""),
             "citation": bibliography.of_report(self.report),

@@ -84,6 +84,7 @@ class _Sections:
     ) -> None:
         self.planned, self.site, self.theme, self.keep_stale = figures, site, theme, keep_stale
         self.live: dict[str, Any] | None = None
+        self.words: dict[str, Any] | None = None
         self.checks = next(
             (checks.read(cell.store.place) for cells in figures.values() for cell in cells), {}
         )
@@ -189,9 +190,11 @@ class _Sections:
             )
             if shown.live and not self.live:
                 self.live = self.theme.live()
+            if shown.words and not self.words:
+                self.words = self.theme.words()
             some = parts(shown, page.href, f"{section.slug}--{figure.id}")
             page.drawn[figure.id] = self.theme.render(
-                "figure.html", figure=some.pop(page.href), live=self.live
+                "figure.html", figure=some.pop(page.href), live=self.live, words=self.words
             )
             page.further.update(some)
         page.cards = cards(page.figures, self.site)

@@ -73,6 +73,14 @@ class Theme:
             "sampling": self._hashed("sampling", ".js"),
         }
 
+    def words(self) -> dict[str, Any]:
+        """What draws pictures from words in a browser."""
+        return {
+            "runtime": runtime.add(PACKAGED / "onnxruntime", self.site),
+            "script": self._hashed("words", ".js"),
+            "worker": self._hashed("words-worker", ".js"),
+        }
+
     def _hashed(self, stem: str, suffix: str) -> str:
         """A file of the theme under its digest, and with it the modules that it imports."""
         source = self._source(stem + suffix)

@@ -104,6 +104,27 @@ class Live:
     sampler: str
 
 
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a page draws pictures from words with.
+
+    Attributes:
+        data: the JSON that the page's script reads: subjects, tables, constants.
+        names: of the subjects, each as it stands in a caption.
+        styles: each with its caption, ``{}`` for the subject.
+        timesteps: by the number of steps.
+        views: names.
+        complete: whether the subjects' pictures are on the site.
+    """
+
+    data: File
+    names: Mapping[str, str]
+    styles: Mapping[str, str]
+    timesteps: Mapping[str, Sequence[int]]
+    views: Sequence[str]
+    complete: bool
+
+
 @dataclass(slots=True)
 class Tile:
     """One place in a figure: a cell, or one of the labelled pictures of a cell. ``values`` stand under it."""
@@ -139,6 +160,7 @@ class CellView:
     seed: Json = None
     needs: list[str] = field(default_factory=list)
     live: Live | None = None
+    words: Words | None = None
     check: Check | None = None
     """How it came out when it was computed again, if it was."""
 
@@ -243,6 +265,11 @@ class FigureView:
         return any(cell.live for cell in self.cells)
 
     @property
+    def words(self) -> Words | None:
+        """What it draws pictures from words with, if it does."""
+        return next((cell.words for cell in self.cells if cell.words), None)
+
+    @property
     def numbers(self) -> bool:
         return any(cell.numbers for cell in self.cells)
 
@@ -283,6 +310,10 @@ class Page:
     @property
     def live(self) -> bool:
         return any(figure.live for figure in self.figures)
+
+    @property
+    def words(self) -> bool:
+        return any(figure.words for figure in self.figures)
 
     @property
     def title(self) -> str:

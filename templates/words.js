@@ -1,0 +1,318 @@
+// Pictures from words: words-worker.js computes, this asks and shows.
+"use strict";
+
+/* Why it cannot run here, or nothing. */
+function obstacle() {
+  if (location.protocol === "file:") {
+    const name = decodeURIComponent(location.pathname.split("/").pop());
+    return [
+      "This page was opened as a file, and browsers let no such page read the other files that it needs. From a server it runs: in the folder of this page, type ",
+      make("code", { textContent: "python3 -m http.server" }), " and open ",
+      make("code", { textContent: `http://localhost:8000/${name}` }), ". Below are some pictures that the same process drew beforehand.",
+    ];
+  }
+  if (!window.Worker || !window.WebAssembly || !window.DecompressionStream || !window.OffscreenCanvas) {
+    return ["This browser is too old to draw: it lacks workers, WebAssembly, DecompressionStream or OffscreenCanvas."];
+  }
+  return null;
+}
+
+const COLOURS = { white: "#ffffff", black: "#141414", grey: "#8c8c8c", red: "#d23228", orange: "#eb8c28", yellow: "#f5d74b", green: "#4b963c", blue: "#377dc8", "light blue": "#aad2f0", brown: "#78502d", skin: "#f0c8a5", pink: "#eb96b4" };
+const ROLES = { picture: ["Subject"], anagram: ["Upright", "Turned"], hybrid: ["From afar", "From near"], sketch: ["Subject"] };
+const TURNS = { flip: [180, "x "], "half turn": [180, ""], "quarter turn": [-90, ""] };
+const SIDE = 64;
+
+/* A square of SIDE pixels that a reader paints on, with a pointer or the keyboard. */
+function sketchpad(canvas, colour, brush) {
+  const context = canvas.getContext("2d"), scale = canvas.width / SIDE;
+  const pixels = new Uint8ClampedArray(SIDE * SIDE * 3).fill(255), undone = [];
+  let at = null, cursor = null;
+  const show = () => {
+    for (let y = 0, i = 0; y < SIDE; y++) {
+      for (let x = 0; x < SIDE; x++, i += 3) {
+        context.fillStyle = `rgb(${pixels[i]} ${pixels[i + 1]} ${pixels[i + 2]})`;
+        context.fillRect(x * scale, y * scale, scale, scale);
+      }
+    }
+    if (!cursor) return;
+    for (const [width, shade] of [[4, "#ffffff"], [2, "#000000"]]) {
+      context.beginPath();
+      context.arc((cursor.x + 0.5) * scale, (cursor.y + 0.5) * scale, brush() * scale, 0, 7);
+      context.lineWidth = width;
+      context.strokeStyle = shade;
+      context.stroke();
+    }
+  };
+  const rgb = () => [1, 3, 5].map((k) => parseInt(colour().slice(k, k + 2), 16));
+  const keep = () => (undone.push(pixels.slice()), undone.length > 30 && undone.shift());
+  const line = (from, to) => {
+    const steps = Math.max(1, Math.ceil(Math.hypot(to.x - from.x, to.y - from.y))), paint = rgb(), r = brush();
+    for (let k = 0; k <= steps; k++) {
+      const cx = from.x + ((to.x - from.x) * k) / steps, cy = from.y + ((to.y - from.y) * k) / steps;
+      for (let y = Math.max(0, Math.floor(cy - r)); y <= Math.min(SIDE - 1, cy + r); y++) {
+        for (let x = Math.max(0, Math.floor(cx - r)); x <= Math.min(SIDE - 1, cx + r); x++) {
+          if ((x - cx) ** 2 + (y - cy) ** 2 < r * r) pixels.set(paint, 3 * (y * SIDE + x));
+        }
+      }
+    }
+    show();
+  };
+  const place = (event) => {
+    const box = canvas.getBoundingClientRect();
+    return { x: ((event.clientX - box.left) / box.width) * SIDE - 0.5, y: ((event.clientY - box.top) / box.height) * SIDE - 0.5 };
+  };
+  canvas.addEventListener("pointerdown", (event) => {
+    if (event.button) return;
+    canvas.setPointerCapture(event.pointerId);
+    cursor = null;
+    keep();
+    at = place(event);
+    line(at, at);
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    if (!at) return;
+    const to = place(event);
+    line(at, to);
+    at = to;
+  });
+  for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => (at = null));
+  canvas.addEventListener("keydown", (event) => {
+    const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1], " ": [0, 0] }[event.key] ?? [];
+    if (dx === undefined || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    const before = (cursor ??= { x: SIDE / 2, y: SIDE / 2 }), step = event.shiftKey ? 6 : 2;
+    const within = (value) => Math.min(SIDE - 1, Math.max(0, value));
+    cursor = { x: within(before.x + step * dx), y: within(before.y + step * dy) };
+    const painting = event.key === " " || canvas.dataset.painting;
+    if (event.key === " ") canvas.dataset.painting = "1";
+    if (painting) event.repeat || keep();
+    painting ? line(before, cursor) : show();
+  });
+  canvas.addEventListener("keyup", (event) => event.key === " " && delete canvas.dataset.painting);
+  canvas.addEventListener("blur", () => (delete canvas.dataset.painting, (cursor = null), show()));
+  show();
+  return {
+    fill: () => (keep(), pixels.set(Array.from({ length: SIDE * SIDE }, rgb).flat()), show()),
+    undo: () => undone.length && (pixels.set(undone.pop()), show()),
+    planes: () => Float32Array.from({ length: 3 * SIDE * SIDE }, (_, i) => pixels[3 * (i % SIDE ** 2) + Math.floor(i / SIDE ** 2)] / 127.5 - 1),
+  };
+}
+
+function words(box) {
+  const place = box.querySelector(".place"), form = box.querySelector("form");
+  if (!form) return;
+  const why = obstacle();
+  if (why) return place.replaceChildren(...why), place.classList.remove("place");
+  const absolute = (path) => new URL(path, document.baseURI).href;
+  const files = { words: absolute(box.dataset.words), runtime: absolute(box.dataset.runtime), wasm: absolute(box.dataset.wasm) };
+  const timesteps = JSON.parse(box.dataset.timesteps), examples = JSON.parse(box.dataset.examples);
+  const field = (name) => form.elements[name], act = (name) => box.querySelector(`[data-act="${name}"]`);
+  const names = new Map(all("option", box.querySelector("datalist")).map(({ value, dataset }) => [value, dataset.phrase]));
+  const [status, meter] = [box.querySelector(".status"), box.querySelector("progress")];
+  const drawn = box.querySelector(".drawn"), paper = drawn.querySelector(".paper"), canvas = paper.querySelector("canvas");
+  const turning = drawn.querySelector(".turning"), receding = drawn.querySelector(".receding");
+  place.remove();
+  form.hidden = false;
+
+  // What is asked for
+  const palette = form.querySelector(".palette");
+  Object.entries(COLOURS).forEach(([name, value]) => {
+    const swatch = make("span");
+    swatch.style.background = value;
+    const radio = make("input", { type: "radio", name: "colour", value, checked: name === "black", title: name });
+    radio.setAttribute("aria-label", name);
+    palette.append(make("label", {}, radio, swatch));
+  });
+  const pad = sketchpad(form.querySelector(".sketching canvas"), () => field("colour").value, () => Number(field("brush").value));
+  const asked = () => {
+    const mode = field("mode").value;
+    return {
+      mode,
+      subjects: ROLES[mode].map((_, k) => ({ name: field(`subject${k + 1}`).value.trim(), style: field(`style${k + 1}`).value })),
+      view: field("view").value,
+      seed: Number(field("seed").value),
+      steps: field("steps").value,
+      start: Number(field("start").value),
+    };
+  };
+  const arrange = () => {
+    const { mode, steps } = asked(), roles = ROLES[mode];
+    all(".subject", form).forEach((row, k) => {
+      row.hidden = k >= roles.length;
+      row.querySelector(".role").textContent = roles[k] ?? "";
+      row.querySelector("input").required = k < roles.length;
+    });
+    form.querySelector(".view").hidden = mode !== "anagram";
+    form.querySelector(".sketching").hidden = mode !== "sketch";
+    const start = field("start");
+    start.max = timesteps[steps].length - 1;
+    form.querySelector(".sketching output").textContent = `t = ${timesteps[steps][start.value]}`;
+  };
+  const known = () => {
+    for (const k of [1, 2]) {
+      const input = field(`subject${k}`), name = input.value.trim();
+      const found = names.has(name) ? name : [...names.keys()].find((each) => each.toLowerCase() === name.toLowerCase());
+      if (found) input.value = found;
+      const near = [...names.keys()].filter((each) => name && each.includes(name.toLowerCase())).slice(0, 3);
+      input.setCustomValidity(found || !input.required || !name ? "" : near.length ? `No subject is called that; there is ${near.join(", ")}.` : "No subject is called that: choose one of the list.");
+    }
+    return form.reportValidity();
+  };
+  const fill = ({ mode = "picture", subjects = [], view, seed, steps, start }) => {
+    field("mode").value = mode in ROLES ? mode : "picture";
+    subjects.forEach(({ name, style }, k) => {
+      field(`subject${k + 1}`).value = name ?? "";
+      if (style) field(`style${k + 1}`).value = style;
+    });
+    for (const [name, value] of Object.entries({ view, seed, steps, start })) if (value !== undefined && value !== null) field(name).value = value;
+    for (const select of all("select", form)) if (select.selectedIndex < 0) select.selectedIndex = 0;
+    arrange();
+  };
+
+  // The settings are in the address.
+  const address = ({ mode, subjects, view, seed, steps, start }) => {
+    const query = new URLSearchParams({ mode });
+    subjects.forEach(({ name, style }, k) => (query.set(`subject${k + 1}`, name), query.set(`style${k + 1}`, style)));
+    if (mode === "anagram") query.set("view", view);
+    if (mode === "sketch") query.set("start", start);
+    query.set("steps", steps);
+    query.set("seed", seed);
+    return `${location.pathname}?${query}#${box.closest("figure").id}`;
+  };
+  const query = new URLSearchParams(location.search);
+  const settings = query.has("mode")
+    ? {
+        ...Object.fromEntries(["mode", "view", "seed", "steps", "start"].map((name) => [name, query.get(name)])),
+        subjects: [1, 2].map((k) => ({ name: query.get(`subject${k}`), style: query.get(`style${k}`) })),
+      }
+    : examples[0];
+  if (examples[0]) fill({ ...examples[0], subjects: [...examples[0].subjects, ...(examples.find((each) => each.subjects[1])?.subjects.slice(1) ?? [])] });
+  fill(settings ?? {});
+
+  // What is shown
+  let run = 0, worker = null, begun = 0, shown = null, loaded = 0;
+  const paint = (x) => {
+    const context = canvas.getContext("2d"), image = context.createImageData(SIDE, SIDE), area = SIDE * SIDE;
+    for (let i = 0; i < area; i++) {
+      for (let c = 0; c < 3; c++) image.data[4 * i + c] = Math.round(127.5 * (Math.min(1, Math.max(-1, x[c * area + i])) + 1));
+      image.data[4 * i + 3] = 255;
+    }
+    context.putImageData(image, 0, 0);
+  };
+  const said = ({ mode, subjects }) => {
+    const caption = ({ name, style }) => [...field("style1").options].find((option) => option.value === style).dataset.caption.replace("{}", names.get(name));
+    const [one, two] = subjects.map(caption);
+    return { picture: one, sketch: `${one}, from a sketch`, anagram: `${one}; turned, ${two}`, hybrid: `${two} from near, ${one} from afar` }[mode];
+  };
+  const pose = () => {
+    const turn = Number(turning.querySelector("input").value) / 100, far = Number(receding.querySelector("input").value) / 100;
+    const [degrees, axis] = (shown?.mode === "anagram" && TURNS[shown.view]) || [0, ""];
+    canvas.style.rotate = `${axis}${degrees * turn}deg`;
+    canvas.style.scale = shown?.mode === "hybrid" ? 0.12 ** far : 1;
+    canvas.style.imageRendering = far && shown?.mode === "hybrid" ? "auto" : "";
+    act("over").textContent = turn < 0.5 ? "Turn over" : "Turn back";
+  };
+  const finish = (text) => {
+    act("stop").disabled = true;
+    meter.hidden = true;
+    status.textContent = text;
+  };
+  const answered = ({ data }) => {
+    if (data.run !== run) return;
+    if (data.error) return finish(`That did not work: ${data.error}.`);
+    if (data.bytes) {
+      loaded += data.bytes;
+      status.textContent = `Loading: ${(loaded / 1e6).toFixed(1)} MB …`;
+    }
+    if (data.making !== undefined) {
+      meter.value = data.making / 2;
+      if (data.making) status.textContent = "Making the subject’s pictures …";
+    }
+    if (!data.step) return;
+    meter.value = 0.5 + data.step / data.of / 2;
+    const last = data.step === data.of;
+    if (last || !still.matches) paint(data.x);
+    if (!last) return (status.textContent = `Step ${data.step} of ${data.of}`);
+    for (const name of ["save", "link", "over"]) act(name).disabled = false;
+    canvas.setAttribute("aria-label", `The picture, drawn as ${said(shown)}`);
+    finish(`Drew ${said(shown)}, from seed ${shown.seed}: ${data.of} steps, ${((performance.now() - begun) / 1000).toFixed(1)} s on your machine.`);
+  };
+  const draw = () => {
+    if (!known()) return;
+    if (!worker) {
+      worker = new Worker(absolute(box.dataset.worker), { type: "module" });
+      worker.addEventListener("message", answered);
+      worker.addEventListener("error", (event) => {
+        event.preventDefault();
+        worker = null;
+        finish(`That did not work: ${event.message || "the worker could not be started"}.`);
+      });
+    }
+    shown = asked();
+    history.replaceState(null, "", address(shown));
+    run += 1;
+    loaded = 0;
+    begun = performance.now();
+    drawn.hidden = meter.hidden = act("stop").disabled = false;
+    meter.value = 0;
+    turning.hidden = act("over").hidden = shown.mode !== "anagram";
+    receding.hidden = shown.mode !== "hybrid";
+    for (const input of [turning, receding]) input.querySelector("input").value = 0;
+    for (const name of ["save", "link", "over"]) act(name).disabled = true;
+    pose();
+    canvas.getContext("2d").clearRect(0, 0, SIDE, SIDE);
+    status.textContent = "Drawing …";
+    worker.postMessage({ run, files, ...shown, sketch: shown.mode === "sketch" ? pad.planes() : null });
+  };
+  form.addEventListener("submit", (event) => (event.preventDefault(), draw()));
+  form.addEventListener("change", arrange);
+  form.addEventListener("input", (event) => (event.target.setCustomValidity?.(""), arrange()));
+  act("stop").addEventListener("click", () => {
+    run += 1;
+    worker?.postMessage({ run });
+    finish("Stopped.");
+    form.querySelector(".begin").focus();
+  });
+  act("another").addEventListener("click", () => {
+    field("seed").value = crypto.getRandomValues(new Uint32Array(1))[0] % 10000;
+    draw();
+  });
+  act("fill").addEventListener("click", pad.fill);
+  act("undo").addEventListener("click", pad.undo);
+  turning.addEventListener("input", pose);
+  receding.addEventListener("input", pose);
+  act("over").addEventListener("click", () => {
+    const input = turning.querySelector("input"), target = Number(input.value) < 50 ? 100 : 0;
+    const go = () => {
+      const way = target - input.value, step = still.matches ? 100 : 2.5;
+      input.value = Number(input.value) + Math.sign(way) * Math.min(step, Math.abs(way));
+      pose();
+      if (Number(input.value) !== target) requestAnimationFrame(go);
+    };
+    go();
+  });
+  act("save").addEventListener("click", () => {
+    const large = make("canvas", { width: 8 * SIDE, height: 8 * SIDE }), context = large.getContext("2d");
+    context.imageSmoothingEnabled = false;
+    context.drawImage(canvas, 0, 0, large.width, large.height);
+    large.toBlob((blob) => {
+      const href = URL.createObjectURL(blob);
+      make("a", { href, download: `${shown.subjects.map(({ name }) => name).join("-")}-${shown.seed}.png`.replaceAll(" ", "-") }).click();
+      setTimeout(() => URL.revokeObjectURL(href), 60_000);
+    });
+  });
+  act("link").addEventListener("click", async () => {
+    await navigator.clipboard?.writeText(location.href);
+    status.textContent = navigator.clipboard ? "The link is copied." : "The address of this page has these settings.";
+  });
+
+  // What was drawn beforehand can be drawn here.
+  const buttons = examples.map((example) => {
+    const button = make("button", { type: "button", textContent: example.subjects.map(({ name }) => name).join(" / ") });
+    button.addEventListener("click", () => (fill(example), draw(), form.scrollIntoView({ block: "nearest" })));
+    return button;
+  });
+  form.prepend(make("p", { className: "tries" }, make("span", { textContent: "For example " }), ...buttons));
+}
+
+all(".words").forEach(words);
