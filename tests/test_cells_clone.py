@@ -24,7 +24,7 @@ LATER = (
     "models/mnist-flow-time.safetensors",
 )
 """What later pages brought, pictures and the words for them, and the weights for samples to come."""
-LATER_FIGURES = ("flow-", "guidance-rules", "gallery-", "logo", "anagram-failing")
+LATER_FIGURES = ("flow-", "guidance-rules", "gallery-", "logo", "anagram-failing", "words")
 """How figures of later pages begin, flow matching's and the gallery's: what they show counts with them."""
 
 
