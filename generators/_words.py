@@ -69,17 +69,28 @@ class Words:
         names: of the subjects, sorted.
     """
 
-    def __init__(self, library: Library, count: int) -> None:
-        """``count``: pictures in a bank."""
+    def __init__(self, library: Library, count: int, names: Sequence[str] = ()) -> None:
+        """
+        Args:
+            library: Noisebook's own.
+            count: pictures in a bank.
+            names: the subjects; without them all of one word that five styles draw, those by which models
+                are judged, and those with pictures of this project's own.
+
+        Raises:
+            ValueError: for a library in a folder, or a name that it lacks.
+        """
         if library.path.is_dir():
             raise ValueError("pictures from words are cut out of Noisebook's own library, not a folder's")
         self.library = library
         self.settings = replace(banks.Settings(), names=1, variants=count)
         self.settings = replace(self.settings, windows=replace(self.settings.windows, keep=0))
+        if missing := sorted(set(names) - set(library.names)):
+            raise ValueError(f"the library has no {', '.join(missing)}")
         own = {p.name for p in library.pictures if p.style in ("drawn", "photograph", "oil", "lithograph")}
         short = {name for name in library.names if " " not in name and len(self._styles(name)) >= 5}
         plain = {name for name in short | set(subjects(library)) if understand(name).style == "plain"}
-        self.names = sorted(own | plain, key=str.lower)
+        self.names = sorted(names or own | plain, key=str.lower)
         archives = [zipfile.ZipFile(path) for path in (library.path, *library.more)]
         self._archives = {name: archive for archive in archives for name in archive.namelist()}
         self._pictures: dict[str, list[int]] = {}
@@ -129,7 +140,8 @@ class Words:
         """
         tables: list[Json] = []
         place: dict[tuple[str, str, str], int] = {}
-        kinds = sorted({(picture.style, picture.kind) for picture in self.library.pictures})
+        pictures = (self.library.pictures[i] for name in self.names for i in self.pictures(name))
+        kinds = sorted({(picture.style, picture.kind) for picture in pictures})
         for style, (made, kind) in itertools.product(STYLES, kinds):
             picture = Picture("thing", made, cast(Any, kind), "")
             variants = self._variants([picture], self.prompt("thing", style))

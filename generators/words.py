@@ -57,6 +57,9 @@ class Params(contract.Params):
     variants: int = Field(
         default=240, ge=24, le=720, multiple_of=24, description="pictures in a subject's bank"
     )
+    subjects: list[str] = Field(
+        default=[], description="names in the library; empty is a few hundred: all that fit"
+    )
     examples: Annotated[list[Example], Field(min_length=1, description="drawn here too, to compare with")] = (
         Field(default=[Example(subjects=[Asked(name="castle", style="oil")])])
     )
@@ -73,7 +76,8 @@ def check(params: Params, files: Files) -> Iterator[Complaint]:
 def cells(params: Params) -> list[Cell]:
     """What a page needs, and each example."""
     models = {"stage1": "exact"}
-    found = [Cell("model", "", "", {"variants": params.variants}, models=models, seed=None, minutes=0.5)]
+    offered = {"variants": params.variants, "subjects": sorted(params.subjects)}
+    found = [Cell("model", "", "", offered, models=models, seed=None, minutes=0.5)]
     for number, example in enumerate(params.examples):
         own = {"variants": params.variants, **example.model_dump(mode="json")}
         names = [f"{each.name} ({each.style})" for each in example.subjects]
@@ -99,7 +103,8 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
             known[count] = _words.Asked(_words.Words(context.model(cell, "stage1").library, count))
         model = known[count]
         if cell.id == "model":
-            yield cell, packed(model)
+            words = _words.Words(model.library, count, cell.params["subjects"])
+            yield cell, packed(_words.Asked(words))
             continue
         prompts = [(each["name"], each["style"]) for each in cell.params["subjects"]]
         mode, view = cell.params["mode"], cell.params["view"]

@@ -261,6 +261,7 @@ function words(box) {
     for (const name of ["save", "link", "over"]) act(name).disabled = true;
     pose();
     canvas.getContext("2d").clearRect(0, 0, SIDE, SIDE);
+    paper.scrollIntoView({ block: "nearest", behavior: still.matches ? "auto" : "smooth" });
     status.textContent = "Drawing …";
     worker.postMessage({ run, files, ...shown, sketch: shown.mode === "sketch" ? pad.planes() : null });
   };
@@ -309,7 +310,7 @@ function words(box) {
   // What was drawn beforehand can be drawn here.
   const buttons = examples.map((example) => {
     const button = make("button", { type: "button", textContent: example.subjects.map(({ name }) => name).join(" / ") });
-    button.addEventListener("click", () => (fill(example), draw(), form.scrollIntoView({ block: "nearest" })));
+    button.addEventListener("click", () => (fill(example), draw()));
     return button;
   });
   form.prepend(make("p", { className: "tries" }, make("span", { textContent: "For example " }), ...buttons));
