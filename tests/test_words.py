@@ -282,7 +282,7 @@ def test_a_reader_draws_with_the_keyboard_alone(site: Path, open_page: Callable[
         page.keyboard.press("Enter")
         assert "No subject" in page.get_by_label("Upright").evaluate("input => input.validationMessage")
         page.get_by_label("Upright").fill("Tulip")
-        page.get_by_label("Turned", exact=True).first.fill("dress")
+        page.get_by_label("Turned", exact=True).fill("dress")
         page.get_by_label("Seed of the noise").fill("3")
         page.keyboard.press("Enter")
         assert "Drew a tulip; turned, a dress, from seed 3" in finished(page)
