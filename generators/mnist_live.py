@@ -1,219 +1,151 @@
-"""The class-conditioned network, packed to be run by a reader's browser, and what it should draw there."""
+"""The class-conditioned networks, packed to be run by a reader's browser, and what they should draw there."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from noisebook.cells import contract
-from noisebook.cells.contract import Cell, Complaint, Context, Files, Json, Output, Result
+from noisebook.cells.contract import Cell, Complaint, Context, Files, Labelled, Output, Result
 from noisebook.cells.outputs import number, picture
 
-from ._mnist import after, run_complaints
+from ._mnist import FIRST_OF_EACH_CLASS, after, run_complaints
+from ._mnist_flow import FLOW
 from ._mnist_sampling import RUN, network_params
 from .mnist_training import Params as Training
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from noisebook.networks.mnist.unet import UNet
-
 ONNX = "application/onnx"
-OPSET = 20
-"""The first with Gelu as one operator."""
-INPUTS = ("x", "time", "one_hot")
+SAFETENSORS = "application/x-safetensors"
 LARGEST_GAMMA = 10.0
+DIGIT, INTO, FILLED = 4, 9, (4, 9, 6, 1, None)
+"""The stored digit that the stills begin with, what they make of it, and what they fill its lower half as."""
 
 
 class Params(contract.Params):
-    """Which network, and how it samples."""
+    """Which networks, and how they sample."""
 
     training: Training = Field(
         Training.model_validate({**RUN, "objective": "class"}),
         description="the training run, with objective `class`",
     )
-    epoch: int = Field(20, ge=1, description="the checkpoint")
-    weights: Literal["weights", "average"] = Field(
-        "weights", description="as trained, or their moving average (if the run keeps one)"
+    flow: Training = Field(
+        Training.model_validate({**FLOW, "objective": "flow_class"}),
+        description="the flow's training run, with objective `flow_class`",
     )
-    steps: int = Field(40, ge=2, le=1000, description="network calls for a digit")
+    weights: Literal["weights", "average"] = Field(
+        "weights", description="as trained, or their moving average (if the runs keep one)"
+    )
+    choices: list[Annotated[int, Field(ge=2, le=1000)]] = Field(
+        [10, 20, 40, 100], min_length=1, description="how many steps a reader can choose"
+    )
+    steps: int = Field(40, description="steps to begin with: one of the choices")
     guidance: float = Field(5.0, ge=0, le=LARGEST_GAMMA, description="γ to begin with")
     noise: int = Field(42, ge=0, lt=2**32, description="seed of the noise to begin with")
 
 
 def check(params: Params, files: Files) -> Iterator[Complaint]:
-    """The run fits, and has as many timesteps as are asked for."""
-    yield from run_complaints(
-        params.training, "class", epochs=[params.epoch], weights=params.weights, asked="epoch"
-    )
-    if params.steps > params.training.timesteps:
-        yield Complaint(("steps",), f"the run has {params.training.timesteps} timesteps")
+    """The runs fit each other, and the first has as many timesteps as are asked for."""
+    yield from run_complaints(params.training, "class", weights=params.weights)
+    if params.flow.objective != "flow_class":
+        yield Complaint(("flow", "objective"), "this generator needs a run with objective `flow_class`")
+    if params.weights == "average" and not params.flow.average:
+        yield Complaint(("weights",), "the flow's run keeps no moving average: give flow.average")
+    if params.flow.width != params.training.width:
+        message = f"both networks need one width: training.width is {params.training.width}"
+        yield Complaint(("flow", "width"), message)
+    for place, steps in enumerate(params.choices):
+        if steps > params.training.timesteps:
+            yield Complaint(("choices", place), f"the run has {params.training.timesteps} timesteps")
+    if params.steps not in params.choices:
+        yield Complaint(("steps",), f"it must be one of the choices {params.choices}")
 
 
 def cells(params: Params) -> list[Cell]:
-    """One: the network, what a sampler must know, and ten digits to compare with."""
+    """One: the networks, what a sampler must know, and digits to compare with."""
+    filled = ", ".join("any digit" if label is None else str(label) for label in FILLED)
     return [
         Cell(
             "network",
             "",
             "The digits 0 to 9, drawn from the same noise.",
-            {**network_params(params.training), **params.model_dump(exclude={"training", "epoch"})},
-            needs={"trained": after(params.training, params.epoch)},
+            {**network_params(params.training), **params.model_dump(exclude={"training", "flow"})},
+            models={"data": "mnist"},
+            needs={
+                "trained": after(params.training, params.training.epochs),
+                "flow": after(params.flow, params.flow.epochs),
+            },
             seed=None,
-            minutes=0.3,
+            minutes=0.5,
+            pictures=[
+                Labelled("picture", "from noise, by DDPM", "The digits 0 to 9, drawn from the same noise."),
+                Labelled(
+                    "edit",
+                    f"a {DIGIT} brought back as {INTO}, by DDPM and by flow",
+                    f"A handwritten {DIGIT}, and what becomes of it as a {INTO} from five levels of noise, "
+                    "falling from left to right. Above DDPM, below flow.",
+                ),
+                Labelled(
+                    "fill",
+                    "its lower half filled, by DDPM and by flow",
+                    f"The {DIGIT} without its lower half, and the half filled for the classes {filled}. "
+                    "Above DDPM, below flow.",
+                ),
+            ],
         )
     ]
 
 
 def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
-    """Export, ask the exported network and the original the same, and draw."""
-    import torch
+    """Export, ask the exported networks and the originals the same, and draw."""
+    from dataclasses import replace
 
+    import torch
+    from safetensors.torch import load
+
+    from noisebook.networks.mnist.denoiser import MnistDenoiser
     from noisebook.networks.mnist.unet import UNet
 
     from ._mnist import sheet
+    from ._mnist_live import LEVELS, Asked, difference, export, quantized, sampler, sampling, stills
 
     for cell in cells:
         params = dict(cell.params)
-        trained = context.needed(cell, "trained").arrays(params["weights"])
-        # Plain layers, no kernels of this machine: those could not be exported.
-        network = UNet(params["width"], timed=True, classes=10).eval().requires_grad_(False)
-        network.load_state_dict({name: torch.tensor(value) for name, value in trained.items()})
-        packed = export(network)
-        digits = draw(network, params)
+        networks, weights = {}, {}
+        for name, need in (("diffusion", "trained"), ("flow", "flow")):
+            weights[name] = context.needed(cell, need).data(params["weights"])
+            # Plain layers, no kernels of this machine: those could not be exported.
+            networks[name] = UNet(params["width"], timed=True, classes=10).eval().requires_grad_(False)
+            networks[name].load_state_dict(load(weights[name]))
+        packed = export(networks["diffusion"], weights["diffusion"])
+        if export(networks["flow"], weights["flow"]) != packed:
+            raise ValueError("the files of the two networks differ in more than their weights")
+        schedule = (params["timesteps"], params["beta_first"], params["beta_last"])
+        denoiser = MnistDenoiser(networks["diffusion"], *schedule)
+        digits = quantized(context.model(cell, "data").test_digits[FIRST_OF_EACH_CLASS])
+        asked = Asked("ddpm", list(range(10)), params["guidance"], params["steps"], params["noise"])
+        first = {name: params[name] for name in ("guidance", "noise", "steps")}
+        first |= {"largest": LARGEST_GAMMA, "digit": DIGIT}
+        draw = sampler(denoiser, networks["flow"])
+        begun = torch.from_numpy(digits[DIGIT]).float()[None, None] / LEVELS
+        edit, fill = stills(draw, replace(asked, classes=[INTO]), begun, FILLED)
         yield (
             cell,
             [
                 Output("network", ONNX, packed),
-                Output("sampler", "application/json", contract.canonical(sampler(params))),
-                picture("picture", sheet(digits.reshape(2, 5, 1, 28, 28))),
-                number("largest difference from torch", difference(network, packed)),
+                *(Output(name, SAFETENSORS, data) for name, data in weights.items()),
+                Output(
+                    "sampler",
+                    "application/json",
+                    contract.canonical(sampling(denoiser, params["choices"], first, digits)),
+                ),
+                picture("picture", sheet(draw(asked).reshape(2, 5, 1, 28, 28))),
+                picture("edit", sheet(edit)),
+                picture("fill", sheet(fill)),
+                *(
+                    number(f"largest difference, {name}", difference(networks[name], packed, weights[name]))
+                    for name in networks
+                ),
             ],
         )
-
-
-def timesteps(params: dict[str, Json]) -> list[int]:
-    """From T down in equal strides; one more stride would reach 0, the clean digit."""
-    last, steps = int(params["timesteps"]), int(params["steps"])
-    return [round(last * (steps - step) / steps) for step in range(steps)]
-
-
-def sampler(params: dict[str, Json]) -> dict[str, Json]:
-    """All that a program beside this one must know to sample with the network, for templates/live.js."""
-    from noisebook.networks.mnist.schedule import alphas_cumprod
-
-    alphas = alphas_cumprod(params["timesteps"], params["beta_first"], params["beta_last"])
-    chosen = timesteps(params)
-    return {
-        "shape": [1, 28, 28],
-        "classes": [str(digit) for digit in range(10)],
-        "timesteps": chosen,
-        "time": [t / params["timesteps"] for t in chosen],
-        "alphas_cumprod": [float(alphas[t]) for t in [*chosen, 0]],
-        "guidance": {"largest": LARGEST_GAMMA, "first": params["guidance"]},
-        "noise": params["noise"],
-    }
-
-
-def draw(network: UNet, params: dict[str, Json]) -> Tensor:
-    """The ten digits, (10, 1, 28, 28), all from one noise, as templates/live-worker.js draws them."""
-    from dataclasses import replace
-
-    from noisebook.diffusion.estimates import guided
-    from noisebook.diffusion.posterior import Transition, ancestral
-    from noisebook.diffusion.sampling import finish, generators, reverse
-    from noisebook.diffusion.thresholding import thresholding
-    from noisebook.networks.mnist.denoiser import MnistDenoiser
-    from noisebook.networks.mnist.portable import normal
-
-    denoiser = MnistDenoiser(network, params["timesteps"], params["beta_first"], params["beta_last"])
-    chosen = timesteps(params)
-    # For the start, and for every step but the last, which adds none.
-    noise = iter(normal(params["noise"], len(chosen) * 28 * 28).reshape(-1, 1, 1, 28, 28))
-    small = ancestral("small")
-
-    def step(now: Transition) -> Tensor:
-        return small(replace(now, draw=lambda: next(noise)))
-
-    return finish(
-        reverse(
-            next(noise).expand(10, -1, -1, -1),
-            chosen,
-            denoiser.alphas_cumprod,
-            guided(denoiser, list(range(10)), params["guidance"]),
-            generators([0] * 10),
-            threshold=thresholding("none"),
-            step=step,
-        )
-    )
-
-
-def export(network: UNet) -> bytes:
-    """The network as an ONNX model for two rows at a time: x (2, 1, 28, 28), time (2,), one_hot (2, classes).
-
-    Weights are kept in half precision, as the training cell publishes them, and cast back where they enter:
-    nothing is lost, and a runtime does it once. BatchNorm stays a layer of its own, because the weights that
-    it would be folded into were halves no longer.
-    """
-    import tempfile
-    import warnings
-    from pathlib import Path
-
-    import numpy as np
-    import onnx
-    import torch
-    from onnx import helper, numpy_helper
-
-    rows = (torch.zeros(2, 1, 28, 28), torch.zeros(2), torch.zeros(2, network.classes))
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        # The newer exporter needs two more packages, to the same end.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        path = Path(folder) / "network.onnx"
-        torch.onnx.export(
-            network,
-            rows,
-            path,
-            dynamo=False,
-            opset_version=OPSET,
-            input_names=list(INPUTS),
-            output_names=["noise"],
-            training=torch.onnx.TrainingMode.PRESERVE,
-            do_constant_folding=False,
-        )
-        model = onnx.load(path)
-    casts = []
-    for weight in model.graph.initializer:
-        values = numpy_helper.to_array(weight)
-        if values.dtype == np.float32:
-            half = f"{weight.name}.half"
-            casts.append(helper.make_node("Cast", [half], [weight.name], to=onnx.TensorProto.FLOAT))
-            weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), half))
-    nodes = [*casts, *model.graph.node]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
-    onnx.checker.check_model(model, full_check=True)
-    return bytes(model.SerializeToString(deterministic=True))
-
-
-def difference(network: UNet, packed: bytes) -> float:
-    """The largest difference of an estimate of noise between the network and its export, which ONNX's own
-    reference implementation computes: over the schedule's start, middle and end, with a class and without."""
-    import onnx
-    import torch
-    from onnx.reference import ReferenceEvaluator
-
-    reference = ReferenceEvaluator(onnx.load_from_string(packed))
-    generator = torch.Generator().manual_seed(0)
-    worst = 0.0
-    for digit, time in enumerate((1.0, 0.5, 0.01)):
-        one_hot = torch.zeros(2, network.classes)
-        one_hot[0, digit] = 1
-        rows = (torch.randn(2, 1, 28, 28, generator=generator), torch.full((2,), time), one_hot)
-        with torch.inference_mode():
-            expected = network(*rows)
-        feeds = {name: tensor.numpy() for name, tensor in zip(INPUTS, rows, strict=True)}
-        (found,) = reference.run(None, feeds)
-        worst = max(worst, float((torch.tensor(found) - expected).abs().max()))
-    return worst

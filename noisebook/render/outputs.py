@@ -40,7 +40,7 @@ LONGEST_STRIP = 16_383
 """Pixels; the largest side that WebP has."""
 LARGEST_DOWNLOAD = 25_000_000
 """Bytes; larger outputs stay in the store."""
-NETWORK = "application/onnx"
+NETWORK, ARRAYS = "application/onnx", "application/x-safetensors"
 """A cell that leaves a network of this type, and JSON called ``sampler``, is run by the reader's browser."""
 WORDS = "words"
 """A cell that leaves JSON of this name, and JSON called ``bundles``, is what a page draws pictures from."""
@@ -119,7 +119,7 @@ class _Finished:
             elif output.mime == "application/json":
                 self._table(output)
             elif output.mime == NETWORK and file.path and (sampler := self._sampler()):
-                result.live = Live(file, sampler)
+                result.live = Live(file, sampler, self._weights())
             self._take_away(self.planned, output, self.outputs)
         for need in self.planned.needs.values():
             for output in need.record.outputs if need.record else ():
@@ -282,13 +282,18 @@ class _Finished:
         told = self.record.output("sampler")
         return "" if told is None or self._json(told) is None else self._open(told).decode()
 
+    def _weights(self) -> dict[str, dict[str, str | int]]:
+        """What the network may be run with: the cell's arrays."""
+        files = [self._file(output) for output in self.outputs if output.mime == ARRAYS]
+        return {file.name: {"path": file.path, "bytes": file.bytes} for file in files}
+
     def _take_away(self, planned: Planned, output: Stored, others: Sequence[Stored]) -> None:
         """A film as a GIF, where the cell has none; curves as CSV."""
         if output.mime == "image/webp" and output.name.startswith("animation"):
             if any(other.mime == "image/gif" for other in others):
                 return
             suffix = ".gif"
-        elif output.mime == "application/x-safetensors" and output.bytes <= LARGEST_CURVES:
+        elif output.mime == ARRAYS and output.bytes <= LARGEST_CURVES:
             suffix = ".csv"
         else:
             return

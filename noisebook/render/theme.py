@@ -70,7 +70,7 @@ class Theme:
             "runtime": runtime.add(PACKAGED / "onnxruntime", self.site),
             "script": self._hashed("live", ".js"),
             "worker": self._hashed("live-worker", ".js"),
-            "sampling": self._hashed("sampling", ".js"),
+            "page": self._hashed("live-page", ".js"),
         }
 
     def words(self) -> dict[str, Any]:

@@ -98,10 +98,12 @@ class Download:
 
 @dataclass(slots=True)
 class Live:
-    """A network that the reader's browser runs, and what the page's script is told about it: any JSON."""
+    """A network that the reader's browser runs: its operations, what the page's script is told about it (any
+    JSON), and by name the path and size of the files with weights that the operations may be run with."""
 
     network: File
     sampler: str
+    weights: dict[str, dict[str, str | int]]
 
 
 @dataclass(frozen=True, slots=True)
