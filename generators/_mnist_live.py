@@ -26,7 +26,7 @@ from noisebook.diffusion.estimates import guided
 from noisebook.diffusion.flow import FlowStep, Velocity, euler, integrate, path, times
 from noisebook.diffusion.guidance import ClassifierFreeGuidance
 from noisebook.diffusion.posterior import Transition, ancestral, ddim
-from noisebook.diffusion.sampling import After, Draw, finish, generators, paste, reverse
+from noisebook.diffusion.sampling import After, Draw, finish, generators, paste, reverse  # type: ignore[attr-defined]
 from noisebook.diffusion.schedules import forward
 from noisebook.diffusion.thresholding import thresholding
 from noisebook.networks.mnist.denoiser import MnistDenoiser
@@ -203,7 +203,7 @@ def sampling(
 
 def quantized(digits: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Bytes as the levels of a drawing, 0 … ``LEVELS``."""
-    levels: NDArray[np.uint8] = (digits.astype(np.uint32) * LEVELS + 127).astype(np.uint32) // 255
+    levels: NDArray[np.uint8] = (digits.astype(np.uint32) * LEVELS + 127).astype(np.uint32) // 255  # type: ignore[assignment]
     return levels.astype(np.uint8)
 
 
@@ -217,7 +217,7 @@ def export(network: UNet, weights: bytes) -> bytes:
     be folded into were halves no longer.
     """
     # The exporter shares tensors that are equal; these are not, whatever the network's are.
-    shape = UNet(network.conv[0][0].out_channels, timed=True, classes=network.classes)
+    shape = UNet(network.conv[0][0].out_channels, timed=True, classes=network.classes)  # type: ignore[index]
     generator = torch.Generator().manual_seed(0)
     for value in shape.eval().requires_grad_(False).state_dict().values():
         if value.is_floating_point():

@@ -96,8 +96,9 @@ def draw_ten() -> Tensor:
 
 
 def small_network(seed: int = 1) -> UNet:
-    """Not trained, but as trained ones: weights are halves, BatchNorm has seen something, class and time matter.
-    ε is smaller than noise: without training, a larger one makes of a rounding error another picture."""
+    """Not trained, but as trained ones: weights are halves, BatchNorm has seen something, class and time
+    matter. ε is smaller than noise: without training, a larger one makes of a rounding error another
+    picture."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = UNet(8, timed=True, classes=10)
