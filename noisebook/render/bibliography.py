@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from html import unescape
+from typing import Any
 from unicodedata import normalize
 from urllib.parse import quote, urlsplit
 
@@ -180,6 +181,15 @@ def parse(text: str, file: str) -> Mapping[str, Work]:
             raise BadInput(problems)
 
     parser = Parser(text, macros=CaseInsensitiveDict(month_names), handle_error=note)
+    works = _works(_entries(parser, source, problems), problems)
+    if problems:
+        raise BadInput(problems)
+    return works
+
+
+def _entries(
+    parser: Any, source: Source, problems: list[Problem]
+) -> dict[str, tuple[Position, str, dict[str, str]]]:
     entries: dict[str, tuple[Position, str, dict[str, str]]] = {}
     for kind, content in parser:
         if kind.lower() in ("string", "preamble"):
@@ -196,10 +206,7 @@ def parse(text: str, file: str) -> Mapping[str, Work]:
                 problems.append(Problem(position, f"{key!r}: its {name} is given twice"))
             fields[name] = value
         entries[key] = position, kind, fields
-    works = _works(entries, problems)
-    if problems:
-        raise BadInput(problems)
-    return works
+    return entries
 
 
 def _works(

@@ -394,9 +394,7 @@ class Blocks:
 
     def _reference(self, found: re.Match[str]) -> str:
         """Take in what a label of links stands for: nothing of it is shown."""
-        address, title = (
-            unescape(marks.ESCAPED.sub(r"\1", each))
-            for each in (found[2].strip("<>"), (found[3] or "")[1:-1])
-        )
+        given = found[2].strip("<>"), (found[3] or "")[1:-1]
+        address, title = (unescape(marks.ESCAPED.sub(r"\1", each)) for each in given)
         self.references.setdefault(" ".join(found[1].split()).lower(), (address, title))
         return ""
