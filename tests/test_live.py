@@ -278,7 +278,7 @@ def test_a_browser_draws_what_torch_draws(site: Path, open_page: Callable[..., W
         assert np.abs(draw(page).astype(int) - seven).max() > 20
         page.get_by_label("Guidance γ").focus()
         page.keyboard.press("ArrowRight")
-        expect(page.locator(".status", has_text="γ = 2.5 from")).to_be_visible(timeout=60_000)
+        expect(page.locator(".status", has_text="γ = 2.5 by DDPM from")).to_be_visible(timeout=60_000)
 
         states = page.get_by_label("Step of the reverse process")
         expect(states).to_have_value(str(STEPS))
