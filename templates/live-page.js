@@ -73,7 +73,7 @@ export function live(box, place) {
   const another = button("Another", { ariaLabel: "Another seed" });
   const pad = drawingPad({ width, height, levels: LEVELS, changed: () => ((begin.value = "own"), changed()) });
   const desk = make("div", { className: "desk" }, pad.element,
-    make("div", { className: "tools" }, tool.element, field("Begin with", begin), undo));
+    make("div", { className: "desk-tools" }, tool.element, field("Begin with", begin), undo));
   const from = make("label", {}, make("span", {}, "Noise: i", make("sub", { textContent: "start" })), start, startSaid);
   const controls = make("div", { className: "asked" }, task.element, desk, label.element, method.element, from,
     field("Guidance γ", gamma, gammaSaid), field("Steps", steps), make("div", {}, field("Seed of the noise", seed), another));
@@ -83,7 +83,7 @@ export function live(box, place) {
   const nowSaid = make("figcaption"), guessSaid = make("figcaption");
   const pair = make("div", { className: "pair" }, make("figure", {}, now, nowSaid), make("figure", {}, guess, guessSaid));
   const film = picture("", FRAMES * (width + 1) - 1, 2 * height + 1);
-  film.className = "way";
+  film.className = "reel";
   const at = range("Step of the reverse process", 1, 0);
   const go = button("", { className: "begin" }), stop = button("Stop", { hidden: true });
   const save = button("Save picture", { disabled: true }), copy = button("Copy link", { hidden: !navigator.clipboard });
