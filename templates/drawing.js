@@ -87,7 +87,7 @@ export function drawingPad({ width, height, levels: most, changed }) {
     const from = at;
     if (step) at = [Math.min(width - 1, Math.max(0, at[0] + step[0])), Math.min(height - 1, Math.max(0, at[1] + step[1]))];
     if (paint || event.shiftKey) {
-      remember();
+      if (!event.repeat) remember(); // a key held down is one stroke
       stroke([from[0] + 0.5, from[1] + 0.5], [at[0] + 0.5, at[1] + 0.5]);
       changed();
     }

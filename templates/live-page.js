@@ -128,7 +128,7 @@ export function live(box, place) {
       const text = given.get(name), value = Number(text);
       if (/^\d{1,10}(\.\d+)?$/.test(text) && value >= Number(input.min) && value <= Number(input.max)) input.value = value;
     };
-    oneOf("task", task, TASKS);
+    if (oneOf("task", task, TASKS)) tool.value = task.value === "fill" ? "hole" : "pen";
     oneOf("method", method, methods);
     oneOf("class", label, label.names);
     oneOf("steps", steps, sampler.times);

@@ -10,6 +10,16 @@ const make = (tag, properties = {}, ...children) => {
 /* Data come as scripts, because a page opened as a file may not fetch. */
 const script = (src) => new Promise((resolve, reject) => document.head.append(make("script", { src, onload: resolve, onerror: reject })));
 const still = matchMedia("(prefers-reduced-motion: reduce)");
+/* Why this page can compute nothing, as a paragraph; or nothing. `more`: what is needed beside the usual. */
+function obstacle(...more) {
+  if (location.protocol === "file:") {
+    const code = (textContent) => make("code", { textContent });
+    return make("p", {}, "This page was opened as a file, and browsers let no such page read the other files that it needs. From a server it runs: in the folder of this page, type ",
+      code("python3 -m http.server"), " and open ", code(`http://localhost:8000/${location.pathname.split("/").pop()}`), ".");
+  }
+  const missing = ["Worker", "WebAssembly", "DecompressionStream", ...more].filter((name) => !(name in window));
+  return missing.length ? make("p", { textContent: `This browser is too old for what runs here: it lacks ${missing.join(", ")}.` }) : null;
+}
 
 // Theme
 

@@ -1,22 +1,6 @@
 // Pictures from words: words-worker.js computes, this asks and shows.
 "use strict";
 
-/* Why it cannot run here, or nothing. */
-function obstacle() {
-  if (location.protocol === "file:") {
-    const name = decodeURIComponent(location.pathname.split("/").pop());
-    return [
-      "This page was opened as a file, and browsers let no such page read the other files that it needs. From a server it runs: in the folder of this page, type ",
-      make("code", { textContent: "python3 -m http.server" }), " and open ",
-      make("code", { textContent: `http://localhost:8000/${name}` }), ". Below are some pictures that the same process drew beforehand.",
-    ];
-  }
-  if (!window.Worker || !window.WebAssembly || !window.DecompressionStream || !window.OffscreenCanvas) {
-    return ["This browser is too old to draw: it lacks workers, WebAssembly, DecompressionStream or OffscreenCanvas."];
-  }
-  return null;
-}
-
 const COLOURS = { white: "#ffffff", black: "#141414", grey: "#8c8c8c", red: "#d23228", orange: "#eb8c28", yellow: "#f5d74b", green: "#4b963c", blue: "#377dc8", "light blue": "#aad2f0", brown: "#78502d", skin: "#f0c8a5", pink: "#eb96b4" };
 const ROLES = { picture: ["Subject"], anagram: ["Upright", "Turned"], hybrid: ["From afar", "From near"], sketch: ["Subject"] };
 const TURNS = { flip: [180, "x "], "half turn": [180, ""], "quarter turn": [-90, ""] };
@@ -78,18 +62,16 @@ function sketchpad(canvas, colour, brush) {
   for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => (at = null));
   canvas.addEventListener("keydown", (event) => {
     const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1], " ": [0, 0] }[event.key] ?? [];
-    if (dx === undefined || event.ctrlKey || event.metaKey) return;
+    if (dx === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
-    const before = (cursor ??= { x: SIDE / 2, y: SIDE / 2 }), step = event.shiftKey ? 6 : 2;
+    const before = (cursor ??= { x: SIDE / 2, y: SIDE / 2 });
     const within = (value) => Math.min(SIDE - 1, Math.max(0, value));
-    cursor = { x: within(before.x + step * dx), y: within(before.y + step * dy) };
-    const painting = event.key === " " || canvas.dataset.painting;
-    if (event.key === " ") canvas.dataset.painting = "1";
-    if (painting) event.repeat || keep();
-    painting ? line(before, cursor) : show();
+    cursor = { x: within(before.x + 2 * dx), y: within(before.y + 2 * dy) };
+    if (event.key !== " " && !event.shiftKey) return show();
+    if (!event.repeat) keep(); // a key held down is one stroke
+    line(before, cursor);
   });
-  canvas.addEventListener("keyup", (event) => event.key === " " && delete canvas.dataset.painting);
-  canvas.addEventListener("blur", () => (delete canvas.dataset.painting, (cursor = null), show()));
+  canvas.addEventListener("blur", () => ((cursor = null), show()));
   show();
   return {
     fill: () => (keep(), pixels.set(Array.from({ length: SIDE * SIDE }, rgb).flat()), show()),
@@ -101,8 +83,8 @@ function sketchpad(canvas, colour, brush) {
 function words(box) {
   const place = box.querySelector(".place"), form = box.querySelector("form");
   if (!form) return;
-  const why = obstacle();
-  if (why) return place.replaceChildren(...why), place.classList.remove("place");
+  const why = obstacle("OffscreenCanvas");
+  if (why) return place.replaceWith(why);
   const absolute = (path) => new URL(path, document.baseURI).href;
   const files = { words: absolute(box.dataset.words), runtime: absolute(box.dataset.runtime), wasm: absolute(box.dataset.wasm) };
   const timesteps = JSON.parse(box.dataset.timesteps), examples = JSON.parse(box.dataset.examples);
@@ -158,14 +140,19 @@ function words(box) {
     }
     return form.reportValidity();
   };
-  const fill = ({ mode = "picture", subjects = [], view, seed, steps, start }) => {
-    field("mode").value = mode in ROLES ? mode : "picture";
-    subjects.forEach(({ name, style }, k) => {
-      field(`subject${k + 1}`).value = name ?? "";
-      if (style) field(`style${k + 1}`).value = style;
-    });
-    for (const [name, value] of Object.entries({ view, seed, steps, start })) if (value !== undefined && value !== null) field(name).value = value;
-    for (const select of all("select", form)) if (select.selectedIndex < 0) select.selectedIndex = 0;
+  /* Takes the settings that a control understands, and leaves the others as they are. */
+  const fill = ({ mode, subjects = [], view, seed, steps, start }) => {
+    const put = (name, value) => {
+      const control = field(name), before = control.value;
+      if ([undefined, null, ""].includes(value)) return;
+      control.value = value;
+      if (control.value !== String(value) || control.validity?.valid === false) control.value = before;
+    };
+    put("mode", mode);
+    put("steps", steps);
+    arrange(); // how far the start may be depends on the steps
+    subjects.forEach(({ name, style }, k) => (put(`subject${k + 1}`, name), put(`style${k + 1}`, style)));
+    for (const [name, value] of Object.entries({ view, seed, start })) put(name, value);
     arrange();
   };
 

@@ -374,6 +374,7 @@ def test_a_drawing_by_hand_and_by_keys_is_in_the_address(
         again = open_page()
         again.page.goto(link)
         assert pads(again.page) == expected
+        expect(again.page.get_by_role("radio", name="Hole", exact=True)).to_be_checked()
         expect(again.page.get_by_label("Steps")).to_have_value("3")
         again.page.get_by_role("button", name="Load").click()
         draw(again.page)
