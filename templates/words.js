@@ -295,9 +295,10 @@ function words(box) {
   });
 
   // What was drawn beforehand can be drawn here.
+  const usual = [...field("steps").options].find((option) => option.defaultSelected)?.value;
   const buttons = examples.map((example) => {
     const button = make("button", { type: "button", textContent: example.subjects.map(({ name }) => name).join(" / ") });
-    button.addEventListener("click", () => (fill(example), draw()));
+    button.addEventListener("click", () => (fill({ steps: usual, ...example }), draw()));
     return button;
   });
   form.prepend(make("p", { className: "tries" }, make("span", { textContent: "For example " }), ...buttons));

@@ -317,9 +317,7 @@ def test_a_reader_stops_and_paints(site: Path, open_page: Callable[..., Watched]
         blank = pad.evaluate("c => c.toDataURL()")
         pad.focus()
         for stroke in ("Space", "Shift+ArrowRight"):
-            pad.focus()
-            page.keyboard.press(stroke)
-            page.keyboard.press("ArrowDown")
+            pad.press(stroke)
             page.keyboard.press("Tab")
             assert pad.evaluate("c => c.toDataURL()") != blank
             page.get_by_role("button", name="Undo").click()
@@ -337,6 +335,8 @@ def test_a_reader_stops_and_paints(site: Path, open_page: Callable[..., Watched]
         page.get_by_label("Steps").select_option("17")
         page.get_by_role("button", name="Draw", exact=True).click()
         assert "a tulip, from a sketch" in finished(page)
+        page.get_by_role("button", name="castle").click()
+        expect(page.get_by_label("Steps")).to_have_value("34")
         assert not watched.faults, watched.faults
 
 
