@@ -228,6 +228,6 @@ def test_scores_that_a_run_cannot_give() -> None:
         }
     )
     found = {complaint.loc: complaint.message for complaint in mnist_evaluation.check(params, None)}  # type: ignore[arg-type]
-    assert "keeps checkpoints of 1" in found["scores", 0, "epoch"]
+    assert "no checkpoint of epoch 2; it keeps 1" in found["scores", 0, "epoch"]
     assert "no moving average" in found["scores", 1, "weights"]
     assert "the same gamma" in found["over",]

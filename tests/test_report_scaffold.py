@@ -282,7 +282,7 @@ def test_the_tutorial_works_as_it_is_written(tmp_path):
     """From an empty folder: its commands, its Python and its YAML."""
     page = (DOCS / "start.md").read_text()
     commands = [
-        shlex.split(line.removeprefix("noisebook "))
+        shlex.split(line.removeprefix("noisebook "), comments=True)
         for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
         for line in block.splitlines()
         if line.startswith("noisebook ")
