@@ -82,11 +82,11 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
 PAINT = '''
 """What tiles look like."""
 
-import numpy as np
-
 
 def paint(value):
     """A tile."""
+    import numpy as np
+
     # noisy enough for a file of its own
     return np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8) ^ np.uint8(value % 256)
 

@@ -487,6 +487,7 @@ def test_reduced_motion_shows_the_digit_alone(site: Path, open_page: Callable[..
     page = open_page(reduced_motion="reduce").page
     with served(site) as address:
         page.goto(f"{address}/b4-live.html")
+        page.wait_for_selector(".pair")
         page.evaluate(
             "new MutationObserver(() => { (window.seen ??= new Set()).add("
             "document.querySelector('.pair figcaption').textContent) })"

@@ -265,5 +265,5 @@ def test_an_encoder_that_is_not_here_is_told(with_file: Book) -> None:
     lock["entries"]["deepfloyd-m/stage1"]["text_folder"] = "nowhere"
     Path("models.lock.json").write_text(json.dumps(lock))
     status, said = invoke("embed", "a cat", "--model", "deepfloyd-m")
-    assert status == 1 and "no text encoder for ''" in said and not Path("prompts.pth").exists()
+    assert status == 1 and "nowhere: no tokenizer/" in said and not Path("prompts.pth").exists()
     assert issubclass(BadEmbeddings, MissingModel)
