@@ -30,30 +30,10 @@ from noisebook.models.unconditional import NoWords, Unconditional
 from tests.known_answers import GaussianDenoiser
 
 from .conftest import Book
+from .small_unet import SIZE, folder_for
 
 torch.set_num_threads(1)
-SIZE = 16
 ENDS_IN_NOISE = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
-
-
-def unet(channels: int = 3, size: Any = SIZE, **more: Any) -> UNet2DModel:
-    torch.manual_seed(channels)
-    return UNet2DModel(
-        sample_size=size,
-        in_channels=channels,
-        out_channels=channels,
-        block_out_channels=(16, 32),
-        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
-        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
-        layers_per_block=1,
-        norm_num_groups=8,
-        **more,
-    ).eval()
-
-
-def folder_for(place: Path, scheduler: Any = None, **kinds: Any) -> Path:
-    DDPMPipeline(unet(**kinds), scheduler or DDPMScheduler()).save_pretrained(place)
-    return place
 
 
 def ours(

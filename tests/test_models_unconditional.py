@@ -29,33 +29,14 @@ from noisebook.models.settings import Settings
 from noisebook.models.unconditional import NoWords, Unconditional
 
 from .conftest import Book
+from .small_unet import SIZE, folder_for
 
 torch.set_num_threads(1)
-SIZE = 16
 SCHEDULES = {
     "linear": {"beta_schedule": "linear"},
     "scaled_linear": {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012},
     "cosine": {"beta_schedule": "squaredcos_cap_v2"},
 }
-
-
-def unet(size: Any = SIZE, channels: int = 3, outputs: int = 3) -> UNet2DModel:
-    torch.manual_seed(channels)
-    return UNet2DModel(
-        sample_size=size,
-        in_channels=channels,
-        out_channels=outputs,
-        block_out_channels=(16, 32),
-        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
-        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
-        layers_per_block=1,
-        norm_num_groups=8,
-    ).eval()
-
-
-def folder_for(place: Path, scheduler: Any = None, **kinds: Any) -> Path:
-    DDPMPipeline(unet(**kinds), scheduler or DDPMScheduler()).save_pretrained(place)
-    return place
 
 
 @pytest.fixture(scope="module")

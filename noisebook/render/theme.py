@@ -66,19 +66,18 @@ class Theme:
 
     def live(self) -> dict[str, Any]:
         """What a network needs to run in a browser."""
-        return {
-            "runtime": runtime.add(PACKAGED / "onnxruntime", self.site),
-            "script": self._hashed("live", ".js"),
-            "worker": self._hashed("live-worker", ".js"),
-            "page": self._hashed("live-page", ".js"),
-        }
+        return {**self._computing("live"), "page": self._hashed("live-page", ".js")}
 
     def words(self) -> dict[str, Any]:
         """What draws pictures from words in a browser."""
+        return self._computing("words")
+
+    def _computing(self, name: str) -> dict[str, Any]:
+        """A page that computes: the runtime, the page's script, and its worker."""
         return {
             "runtime": runtime.add(PACKAGED / "onnxruntime", self.site),
-            "script": self._hashed("words", ".js"),
-            "worker": self._hashed("words-worker", ".js"),
+            "script": self._hashed(name, ".js"),
+            "worker": self._hashed(f"{name}-worker", ".js"),
         }
 
     def _hashed(self, stem: str, suffix: str) -> str:
