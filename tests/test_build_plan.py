@@ -248,6 +248,24 @@ def test_a_clone_without_local_outputs_draws_from_published_ones(chain: Book) ->
     assert build(chain) == 5, "now it reads local outputs too, and the chain must run again"
 
 
+def test_lost_local_outputs_that_cannot_be_had_again_are_a_message(
+    chain: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fails = (
+        'import os\n        if "GONE" in os.environ:\n            raise OSError("gone")\n        x = context'
+    )
+    chain.edit("generators/chain.py", "x = context", fails)
+    build(chain)
+    chain.edit("generators/user.py", 'step={params.step}")', 'step={params.step}", True)')
+    chain.edit("generators/user.py", "json.loads(", "1 + json.loads(")
+    for path in (chain.cache / "objects").iterdir():
+        path.unlink()
+    monkeypatch.setenv("GONE", "1")
+    failed = chain.run("build", "--yes")
+    assert failed.returncode == 1 and "1 not computed" in failed.stderr, failed.stderr
+    assert "OSError: gone" in failed.stderr and "IndexError" not in failed.stderr
+
+
 def test_a_need_that_does_not_exist_is_told_with_its_figure(chain: Book) -> None:
     from noisebook.report.model import BadInput
 

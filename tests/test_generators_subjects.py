@@ -225,6 +225,10 @@ def test_progress_over_training_and_over_guidance(judge) -> None:
         made["picture"].data
         == run(net_progress, [cell], FakeContext(needed=needed))["scores"]["picture"].data
     )
+    both = net_progress._panels([[64, 7, 1, 2], [256, 7, 3, 4], [256, 3, 5, 6]])
+    assert [points for *_, points in both] == [[[0.064, 1, 2], [0.256, 3, 4]], [[3, 5, 6], [7, 3, 4]]]
+    ((title, label, _),) = net_progress._panels([[256, 7, 3, 4], [256, 3, 5, 6]])
+    assert label == "γ" and "0.256 thousand" in title
     wrong = net_progress.Params.model_validate({"training": RUN, "scores": [{"seen": 65}]})
     (complaint,) = net_progress.check(wrong, None)
     assert complaint.loc == ("scores", 0, "seen") and "64, 128, 192, 256" in complaint.message

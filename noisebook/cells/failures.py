@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from noisebook.cells.plan import Planned
+from noisebook.cells.store import Absent
 
 
 def explain_failure(
@@ -20,6 +21,8 @@ def explain_failure(
     """
     if isinstance(error, plain):
         return str(error)
+    if isinstance(error, Absent):
+        return f"{planned.cell.id} of {planned.generator.name} goes on from what is lost: {error}"
     if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
         said = str(error).removeprefix("out of memory").lstrip(":. ")
         return f"out of memory: {said}. Fewer cells at a time: noisebook build --only {planned.figure}"

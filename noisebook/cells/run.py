@@ -267,8 +267,9 @@ def execute(
                     others, missing = [], [p for p in waiting if not p.cached]
                     lost.update(planned.key for planned in missing)
                     message = explain_failure(error, waiting[0], errors, models.failure, models.loaded)
-                    outcome.failures.append((missing, message))
-                    watcher.failed(missing, message)
+                    failed = missing or waiting  # cached ones were run again for what they keep to themselves
+                    outcome.failures.append((failed, message))
+                    watcher.failed(failed, message)
                 elsewhere = (elsewhere - {p.key for p in waiting}) | {p.key for p in others}
                 left += [others] if others else []
             if sum(map(len, left)) == sum(map(len, queue)):  # others have all of it
