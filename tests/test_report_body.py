@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from noisebook.report.body import label_faults, math_fault, scan
+from noisebook.report.body import scan
+from noisebook.report.formulas import label_faults, math_fault
 
 
 def spans(body: str) -> list[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
@@ -15,11 +15,15 @@ ALIKE = 2000
 
 def suggest(name: str, known: Mapping[str, Any] | tuple[str, ...], noun: str) -> str:
     """What to tell somebody who wrote ``name``: the nearest known name, else the known ones."""
-    some = islice(known, ALIKE)
-    near = difflib.get_close_matches(name[:100], some, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean {near[0]!r}?"
+    if found := near(name, known):
+        return found
     if not known:
         return f"there are no {noun} here"
     shown = ", ".join(sorted(known)[:12]) + (", …" if len(known) > 12 else "")
     return f"known {noun}: {shown}"
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """``did you mean …?``, or nothing where no known name is like ``name``."""
+    found = difflib.get_close_matches(name[:100], islice(known, ALIKE), n=1, cutoff=0.6)
+    return f"did you mean {found[0]!r}?" if found else ""

@@ -39,7 +39,10 @@ _SIGNS = {
 }  # fmt: skip
 """Commands that the codec leaves, and what they print."""
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>@~&{}!#])")
-_ARXIV = re.compile(r"(?i:arxiv:)?([a-z-]+(?:\.[A-Z]{2})?/\d{7}|\d{4}\.\d{1,5})(v\d+)?")
+_ARXIV = re.compile(
+    r"(?i:(?:https?://arxiv\.org/(?:abs|pdf)/|arxiv:)?\s*)([a-z-]+(?:\.[A-Z]{2})?/\d{7}|\d{4}\.\d{1,5})(v\d+)?"
+    r"(?:\.pdf)?(?:\s*\[[\w.-]+\])?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class Work:
     key: str
     kind: str
     fields: Mapping[str, str]
+    position: Position
     people: tuple[tuple[str, str], ...] = ()
     more: bool = False
     """There are people that the entry does not name."""
@@ -216,7 +220,7 @@ def _works(
     for key, (position, kind, fields) in entries.items():
         whole = entries.get(fields.get("crossref", "").strip(), (None, "", {}))[2]
         try:
-            works[key] = _work(key, kind, {**_inherited(whole), **fields})
+            works[key] = _work(key, kind, {**_inherited(whole), **fields}, position)
         except ValueError as error:
             problems.append(Problem(position, f"{key!r}: {error}"))
     return works
@@ -229,7 +233,7 @@ def _inherited(whole: Mapping[str, str]) -> dict[str, str]:
     return {"booktitle": whole["title"], **found} if "title" in whole else found
 
 
-def _work(key: str, kind: str, fields: dict[str, str]) -> Work:
+def _work(key: str, kind: str, fields: dict[str, str], position: Position) -> Work:
     from pybtex.bibtex.utils import split_name_list
     from pybtex.database import InvalidNameString, Person
 
@@ -266,7 +270,7 @@ def _work(key: str, kind: str, fields: dict[str, str]) -> Work:
             if name == "title"
             else _text(value).replace("\\$", "$")
         )
-    return Work(key, kind.lower(), shown, tuple(people), more)
+    return Work(key, kind.lower(), shown, position, tuple(people), more)
 
 
 def _text(tex: str) -> str:
@@ -292,7 +296,7 @@ def _plain(tex: str) -> str:
     import latexcodec  # noqa: F401  registers its codec
 
     tex = _DOTLESS.sub(r"\\\1{\2}", tex)
-    decoded: str = codecs.decode(tex.replace("~", " "), "ulatex")  # type: ignore[call-overload]
+    decoded: str = codecs.decode(re.sub(r"(?<!\\)~", " ", tex), "ulatex")  # type: ignore[call-overload]
     decoded = _QUOTED.sub(r"“\1”", decoded.replace("\u00ad", ""))
     below = {"d": "\u0323", "b": "\u0331"}
     decoded = _BELOW.sub(lambda match: normalize("NFC", (match[2] or match[3]) + below[match[1]]), decoded)
@@ -304,7 +308,8 @@ def _plain(tex: str) -> str:
 
 def _address(tex: str) -> str:
     """An address as browsers take it, where TeX's signs for its characters stand in it."""
-    plain = re.sub(r"\{?\\textasciitilde\s*(?:\{\})?\}?|\\~\{\}|\$\\sim\$", "~", tex)
+    plain = re.sub(r"\\(?:url|path|nolinkurl)\s*(?=\{)", "", tex)
+    plain = re.sub(r"\{?\\textasciitilde\s*(?:\{\})?\}?|\\~\{\}|\$\\sim\$", "~", plain)
     return re.sub(r"\\([_%&#~{}$])", r"\1", re.sub(r"(?<!\\)[{}]", "", plain))
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from html import unescape
 from xml.etree.ElementTree import Element, SubElement
 
 from noisebook.render import marks
+from noisebook.render.paragraphs import paragraph_faults, without_references
 from noisebook.render.tables import Tables
 from noisebook.report.body import TAB
 
@@ -17,6 +17,7 @@ DEEPEST = 30
 TEXT = "text"
 """The tag of words that stand in their parent without an element of their own."""
 
+_TITLES = (["admonition-title"], ["summary"])
 Fault = Callable[[int, str, str], None]
 
 
@@ -275,15 +276,14 @@ class Blocks:
         if leaf and ((leaf.kind == "code" and indent <= 3) or (leaf.kind == "table" and other)):
             self._finish()
             leaf = None
-        if leaf and leaf.kind == "code":
+        if indent > 3 and (leaf is None or leaf.kind == "code"):
+            leaf = self._leaf = leaf or _Leaf("code", self._parent(), self._number)
             leaf.lines.append(self._code(rest))
             return
-        if indent > 3 and leaf is None:
-            self._leaf = _Leaf("code", self._parent(), self._number, [self._code(rest)])
-            return
         if indent <= 3 and (whole := self._whole(text)) is not None:
-            self._finish()
-            self._parent().append(whole)
+            if not (leaf and leaf.kind == "table" and whole.tag == "comment"):
+                self._finish()
+                self._parent().append(whole)
             return
         if leaf and leaf.kind == "table":
             leaf.lines.append(text)
@@ -335,6 +335,8 @@ class Blocks:
         if named := marks.NAMED.search(text):
             element.set("id", named[1])
             text = text[: named.start()]
+        if not text.strip():
+            self._fault(line, "this heading says nothing", "\\# is the sign itself")
         self._text(element, text.strip(), line)
 
     # The tree
@@ -369,6 +371,8 @@ class Blocks:
         for box in self._open[depth:]:
             if box.kind == "details":
                 self._fault(box.line, "<details> is never closed", "</details> ends it")
+            elif box.width and [each.get("class", each.tag) for each in box.element] in _TITLES:
+                self._fault(box.line, "this block has no text", "its text is indented by four spaces")
         del self._open[depth:]
 
     def _finish(self) -> None:
@@ -383,18 +387,14 @@ class Blocks:
         elif leaf.kind == "table":
             Tables(self._text, self._fault).table(leaf.parent, leaf.lines, leaf.line)
         else:
-            text = marks.REFERENCE.sub(self._reference, "\n".join(leaf.lines)).rstrip()
-            if not text:
+            text, above = without_references("\n".join(leaf.lines), self.references)
+            line = leaf.line + above
+            if not (text := text.rstrip()):
                 return
+            for index, message, hint in paragraph_faults(text.split("\n"), leaf.parent):
+                self._fault(line + index, message, hint)
             element = SubElement(leaf.parent, "p")
             if named := re.search(r"\n\{:?[ ]*#([\w:.-]+)[ ]*\}$", text):
                 element.set("id", named[1])
                 text = text[: named.start()]
-            self._text(element, text, leaf.line)
-
-    def _reference(self, found: re.Match[str]) -> str:
-        """Take in what a label of links stands for: nothing of it is shown."""
-        given = found[2].strip("<>"), (found[3] or "")[1:-1]
-        address, title = (unescape(marks.ESCAPED.sub(r"\1", each)) for each in given)
-        self.references.setdefault(" ".join(found[1].split()).lower(), (address, title))
-        return ""
+            self._text(element, text, line)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable
 from xml.etree.ElementTree import Element, SubElement
 
@@ -24,11 +25,15 @@ class Headings:
     def highest(self) -> list[Element]:
         return [each for each in self.all if each.tag == "h2"]
 
-    def name(self, root: Element) -> None:
-        """Give levels and ids. The page's title is the only h1; no level is skipped."""
+    def name(self, root: Element) -> list[str]:
+        """Give levels and ids; those that an author gave twice, or that the page has itself.
+
+        The page's title is the only h1; no level is skipped.
+        """
         self.all = [element for element in root.iter() if re.fullmatch("h[1-6]", element.tag)]
         top = min((int(element.tag[1]) for element in self.all), default=1)
-        before, used = 1, {each.get("id", "") for each in self.all}
+        given = Counter(element.get("id", "") for element in root.iter() if element.tag != "figure")
+        before, used = 1, {*given}
         counts: dict[str, int] = {}
         for element in self.all:
             before = min(int(element.tag[1]) - top + 2, before + 1, 6)
@@ -41,6 +46,7 @@ class Headings:
                 name = f"{first}_{counts[first]}"
             used.add(name)
             element.set("id", name)
+        return [name for name, count in given.items() if name and (count > 1 or _taken(name))]
 
     def link(self) -> None:
         """Give each a link to itself."""
@@ -63,4 +69,9 @@ def address(words: str) -> str:
         sign for sign in plain if sign in "-_" or sign.isspace() or unicodedata.category(sign)[0] in "LMN"
     )
     found = re.sub(r"[-\s]+", "-", kept.strip().lower())
-    return f"{found}-section" if found in OWN_IDS or found.startswith(("fig-", "eq-", "fn")) else found
+    return f"{found}-section" if _taken(found) or found.startswith("fn") else found
+
+
+def _taken(name: str) -> bool:
+    """Whether a page may have the id itself."""
+    return name in OWN_IDS or name.startswith(("fig-", "eq-"))

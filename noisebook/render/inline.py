@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Callable, Container
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
 from html import unescape
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement
@@ -19,7 +20,9 @@ from markdown.inlinepatterns import (
 )
 from markdown.util import AtomicString
 
+from noisebook.cells.names import near
 from noisebook.render.emphasis import Emphasis
+from noisebook.report.model import quote
 
 PIECE = "piece"
 """The tag of an element that stands for what was taken out of the text before; ``n`` is its number."""
@@ -32,9 +35,28 @@ _MARK = re.compile(r"[\\*_\[<&~!\x02]|https?:|www\.")
 _MARKED = re.compile(r"[\\*_\[<&~!]|https?:|www\.|  \n")
 _BRACKET = re.compile(r"\[|\](\()?|\)")
 _TAGS = "sub|sup|kbd|mark|small|del|ins|s|u|var|samp|q|b|i|em|strong"
+_TAG = re.compile(
+    r"""(?<!\\)(?<!\]\()<(/?)([A-Za-z][A-Za-z0-9]*)"""
+    r"""((?:\s+(?:[\w:-]+\s*=\s*(?:"[^"<>]*"|'[^'<>]*'|[^\s<>"']+)|open|hidden|controls|async|defer))*)\s*/?>"""
+)
+_NOT_HERE = (
+    "a article aside audio blockquote canvas caption center div dl embed figcaption figure font footer form"
+    " h1 h2 h3 h4 h5 h6 header hr iframe img li nav ol p pre script section span strike style svg table tbody"
+    " td tfoot th thead tr tt ul video details summary"
+)
+"""Elements of HTML that authors try; other words between angle brackets are words."""
+_INSTEAD = {
+    "a": "a link is [words](address)",
+    "img": "a picture is ![what it shows](path)",
+    "table": "a table is | a | b |, and below it |---|---|",
+    "details": "<details> (or <details open>), <summary>words</summary> and </details> begin lines",
+}
+_INSTEAD |= {"tr": _INSTEAD["table"], "td": _INSTEAD["table"], "summary": _INSTEAD["details"]}
+_USE = "<br>, <sub>, <sup>, <kbd>, <mark> and their like may be used, without attributes"
+_SIGN = "\\< is the sign itself"
 _MEANT = {"b": "strong", "i": "em"}
 _TITLED = re.compile(r"(\S+)\s+\(([^()]*)\)")
-_UNSAFE_AFTER = ".,:;!?'\"”’)*_~"
+_UNSAFE_AFTER = ".,:;!?'\"”’)*_~。，、；：！？）」』》"
 
 Tell = Callable[[str, str, str], None]
 """What is told: the text that it is about, the message, and a hint."""
@@ -49,6 +71,11 @@ def piece_alone(line: str) -> int | None:
     """The number of the piece that a line consists of."""
     found = _PIECE.fullmatch(line.strip())
     return int(found[1]) if found else None
+
+
+def pieces(text: str) -> list[int]:
+    """The numbers of the pieces in a text."""
+    return [int(found[1]) for found in _PIECE.finditer(text)]
 
 
 def restored(text: str, original: Callable[[int], str]) -> str:
@@ -76,6 +103,26 @@ def said(element: Element, words: Callable[[int], str]) -> str:
     if element.tag in ("sup", "note"):
         return ""
     return (element.text or "") + "".join(said(child, words) + (child.tail or "") for child in element)
+
+
+def foreign_html(text: str) -> Iterator[tuple[str, str, str]]:
+    """Tags that are none here: each with a message and a hint."""
+    still_open: Counter[str] = Counter()
+    for tag in _TAG.finditer(text) if "<" in text else ():
+        name = tag[2].lower()
+        known = name in _TAGS.split("|")
+        if name in _NOT_HERE.split() or (tag[3].strip() and (known or name == "br")):
+            yield (
+                tag[0],
+                f"{quote(tag[0])} is no HTML that a text may have",
+                f"{_INSTEAD.get(name, _USE)}; {_SIGN}",
+            )
+        elif known and name != "s":  # </s> ends a sentence in many a vocabulary
+            still_open[name] += -1 if tag[1] else 1
+    for name, count in still_open.items():
+        here, other = (f"<{name}>", f"</{name}>") if count > 0 else (f"</{name}>", f"<{name}>")
+        if count:
+            yield here, f"{here} has no {other} in its paragraph", _SIGN
 
 
 def too_much(text: str) -> tuple[int, str] | None:
@@ -164,17 +211,14 @@ class _Picture(_Target, ImageInlineProcessor):
 class _Note(InlineProcessor):
     """``[^name]``: a footnote's sign, numbered once all are known."""
 
-    def __init__(self, md: Markdown, known: Container[str], tell: Tell) -> None:
+    def __init__(self, md: Markdown, known: Collection[str], tell: Tell) -> None:
         super().__init__(r"\[\^([^\]\n]+)\]", md)
         self.known, self.tell = known, tell
 
     def handleMatch(self, m: re.Match[str], data: str) -> tuple[Any, Any, Any]:  # type: ignore[override]
         if m[1] not in self.known:
-            self.tell(
-                m[0],
-                f"no footnote is called {m[1]!r}",
-                f"a line [^{m[1]}]: … gives its text; \\[ is a bracket",
-            )
+            hint = near(m[1], self.known) or f"a line [^{m[1]}]: … gives its text; \\[ is a bracket"
+            self.tell(m[0], f"no footnote is called {m[1]!r}", hint)
             return None, None, None
         return Element("note", name=m[1]), m.start(), m.end()
 
@@ -195,11 +239,10 @@ class _Reference(ReferenceInlineProcessor):
             before = data[m.start() - 1 : m.start()]
             if label and not (before.isalnum() or before in ("]", "_", ")")):
                 name = label[1] or data[m.end() : found[2]].partition("]")[0]
-                self.tell(
-                    f"[{name}]",
-                    f"no link is called {name!r}",
-                    f"a line [{name}]: address gives it; \\[ is a bracket",
+                hint = (
+                    near(name, self.md.references) or f"a line [{name}]: address gives it; \\[ is a bracket"
                 )
+                self.tell(f"[{name}]", f"no link is called {name!r}", hint)
         return found
 
     def makeTag(self, href: str, title: str, text: str) -> Element:
@@ -210,7 +253,7 @@ class _Reference(ReferenceInlineProcessor):
         )
 
 
-def engine(words: Callable[[int], str], notes: Container[str], tell: Tell) -> Markdown:
+def engine(words: Callable[[int], str], notes: Collection[str], tell: Tell) -> Markdown:
     """Python-Markdown's inline stage; ``words`` says what a piece is, ``notes`` are the footnotes."""
     md = Markdown()
     md.ESCAPED_CHARS = list(string.punctuation)
@@ -237,7 +280,7 @@ def engine(words: Callable[[int], str], notes: Container[str], tell: Tell) -> Ma
     )
     patterns.register(_Link(r"(?<![\w/@.\"'=])((?:https?://|www\.(?=\w))[^\s<>\x02\x03]+)", md), "bare", 115)
     patterns.register(SubstituteTagInlineProcessor(r"(?:(?<! )[ ]{2,}|\\)\n", "br"), "linebreak", 50)
-    patterns.register(_Element(r"<(br|wbr)[ ]*/?>", md), "empty", 92)
+    patterns.register(_Element(r"(?i)<(br|wbr)[ ]*/?>", md), "empty", 92)
     for level in range(3):  # from the inside out
         pattern = rf"(?i)<({_TAGS})[ ]*>((?:(?!</?(?:{_TAGS})\b).)*)</\1[ ]*>"
         patterns.register(_Element(pattern, md), f"html{level}", 91 - level)

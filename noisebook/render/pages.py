@@ -281,7 +281,7 @@ class _Pages:
             "parts": groups,
             "pages": self.pages,
             "works": list(self.works.values()),
-            "formulas": lambda text: self.writer.title(text, Position("references.bib"))[0],
+            "formulas": lambda work: self.writer.title(work.title_as_text, work.position)[0],
             "policy": CONTENT_POLICY,
             "live": self.theme.live() if any(page.live for page in self.pages) else None,
             "words": self.theme.words() if any(page.words for page in self.pages) else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -120,8 +121,8 @@ class _Sections:
     def _set_title(self, page: Page) -> None:
         """Formulas in a section's title and summary: set as such on pages, in words everywhere else."""
         section = page.section
-        page.title_html, title = self.writer.title(section.title, Position(section.path))
-        page.summary_html, summary = self.writer.title(section.summary, Position(section.path))
+        page.title_html, title = self.writer.title(section.title, section.places["title"])
+        page.summary_html, summary = self.writer.title(section.summary, section.places["summary"])
         page.section = replace(section, title=title, summary=summary)
 
     def _name_targets(self, page: Page) -> None:
@@ -163,8 +164,8 @@ class _Sections:
         section, writer = page.section, self.written.writer(self.site, self.values, page)
         problems: list[Problem] = []
         for figure in in_order(section):
-            if "$" in figure.alt or "\\" in figure.alt:
-                figure = replace(figure, alt=writer.title(figure.alt, figure.position)[1])
+            if re.search(r"[$\\]|<!--", figure.alt):
+                figure = replace(figure, alt=writer.title(figure.alt, figure.places["alt"])[1])
             shown = view(
                 figure,
                 self.numbers[figure.id],
@@ -180,7 +181,7 @@ class _Sections:
                 planned, root = self.planned.get(figure.id, ()), self.written.report.root
                 if found := samples(figure, planned, root, self.site):
                     shown.samples = replace(found, href=f"{section.slug}--{figure.id}-all.html")
-                shown.caption = writer.inline(figure.caption, figure.position)
+                shown.caption = writer.inline(figure.caption, figure.places["caption"])
             except BadInput as error:
                 problems += error.problems
             page.figures.append(shown)

@@ -12,9 +12,9 @@ from xml.etree.ElementTree import Element, SubElement
 
 from markupsafe import Markup
 
-from noisebook.cells.names import suggest
 from noisebook.render import html, inline
 from noisebook.render.blocks import Blocks
+from noisebook.render.cite import NAMED, cite
 from noisebook.render.code import fenced, source
 from noisebook.render.context import WAITING, Context, Prose
 from noisebook.render.headings import Headings
@@ -29,8 +29,6 @@ from noisebook.report.reader import BadFile
 MOST_PROBLEMS = 50
 """Of one text; what is further wrong with it is told once these are gone."""
 _TARGET = r"(?<=[(<\s]){}(?=[\s)>]|$)"
-_NAMED = re.compile(r"(?<![\\\w@/.:])@([\w:./+-]*\w)")  # a citation without its brackets
-_CITED = re.compile(r"(.*?)(-?)@([\w:./+-]*\w)\s*(?:,\s*(.*))?", re.DOTALL)
 
 
 class Text:
@@ -64,15 +62,20 @@ class Text:
         root = blocks.root
         for name, line in number_notes(blocks):
             self._tell(self._start(line), f"no text refers to the footnote {name!r}", f"[^{name}] does")
-        if self.problems:
-            raise BadInput(self.problems)
         for table in root.iter("div"):
             if table.get("class") == "scroll":
                 table.attrib.update(
                     {"tabindex": "0", "role": "region", "aria-label": f"Table: {self._label(table)}"}
                 )
         headings = Headings(self.words)
-        headings.name(root)
+        for name in headings.name(root):
+            self.at = 0
+            if self.text.count(f"#{name}") > 1:
+                self._find(f"#{name}")  # the second is the one too many
+            hint = "the page itself has it, or another line here: choose another"
+            self._tell_text(f"#{name}", f"the id {name!r} is there already", hint)
+        if self.problems:
+            raise BadInput(self.problems)
         contents = [{"id": each.get("id", ""), "html": self._bare(each)} for each in headings.highest]
         headings.link()
         written, own = Markup(self._html(root).strip()), self.context
@@ -114,21 +117,28 @@ class Text:
             if span is None:
                 break
             at = span.end
-            if span.kind == "comment":
+            if span.kind == "comment" and not self._alone(span):
                 continue
             parts.append(inline.piece(len(self.pieces)))
             self.spans.append(span)
             self.pieces.append(next(formulas) if span.kind in ("math", "display") else self._piece(span))
         return "".join(parts).split("\n"), starts
 
+    def _alone(self, span: Span) -> bool:
+        """Whether nothing but marks of lists and quotes stands beside a piece: it is a block of its own."""
+        before = self.text[self.text.rfind("\n", 0, span.start) + 1 : span.start]
+        return not before.strip(" \t>-*+") and not self.text[span.end :].partition("\n")[0].strip()
+
     def _piece(self, span: Span) -> Element:
+        if span.kind == "comment":
+            return Element("comment")
         if span.kind == "figure":
             self.figures.append(span.value)
             return Element("figure", id=span.value)
         if span.kind == "ref":
             return self._reference(span)
         if span.kind == "cite":
-            return self._cite(span)
+            return cite(span, self.context.works, self.cited, self._tell)
         if span.kind in ("value", "source"):
             return self._asked(span)
         if span.kind == "fence":
@@ -156,7 +166,7 @@ class Text:
         if number is None:
             return None
         found = self.pieces[number]
-        return found if found.tag in ("pre", "div", "figure", "details") else None
+        return found if found.tag in ("pre", "div", "figure", "details", "comment") else None
 
     def _math(self, spans: list[Span]) -> list[Element]:
         try:
@@ -212,35 +222,6 @@ class Text:
             number.set("title", "not computed yet")
         return number
 
-    def _cite(self, span: Span) -> Element:
-        """Works in parentheses: ``[see @key, p. 3; -@other]``."""
-        outer = Element("span")
-        outer.text = "("
-        at = span.inner
-        for item in span.value.split(";"):
-            found = _CITED.fullmatch(item.strip())
-            before, bare, key, place = found.groups() if found else ("", "", item.strip(), "")
-            work = self.context.works.get(key)
-            if work is None:
-                works = tuple(self.context.works)
-                hint = suggest(key, works, "works") if works else "the bibliography is empty"
-                self._tell(at - (at == span.inner), f"no work has the key {key!r}", hint)
-            else:
-                if key not in self.cited:
-                    self.cited.append(key)
-                short = work.year or work.short if bare else work.short
-                if len(outer):
-                    outer[-1].tail = "; " + before
-                else:
-                    outer.text += before
-                words = short + (f", {' '.join(place.split())}" if place else "")
-                link = html.link(words, f"references.html#{key}", "cite", work.title)
-                outer.append(link)
-            at += len(item) + 1
-        if len(outer):
-            outer[-1].tail = ")"
-        return outer
-
     # The tree
 
     def _read(self, blocks: Blocks) -> None:
@@ -254,7 +235,11 @@ class Text:
             if bad := inline.too_much(leaf.text or ""):
                 self._tell(self.at + bad[0], bad[1], "a blank line begins another; \\[ is a bracket")
                 continue
-            for name in _NAMED.findall(leaf.text or ""):
+            for told in inline.foreign_html(leaf.text or ""):
+                self._tell_text(*told)
+            if leaf.tag in ("td", "th"):
+                self._unescape_bars(leaf.text or "")
+            for name in NAMED.findall(leaf.text or ""):
                 if name in self.context.works:
                     hint = f"write [@{name}], or \\@{name} for the words themselves"
                     self._tell_text(f"@{name}", "a citation stands in brackets", hint)
@@ -276,6 +261,12 @@ class Text:
                 elif element.tag == "img":
                     self._picture(element)
 
+    def _unescape_bars(self, text: str) -> None:
+        r"""A bar in code within a table may be written ``\|``, as elsewhere in its row."""
+        for code in map(self.pieces.__getitem__, inline.pieces(text)):
+            if code.tag == "code":
+                code.text = (code.text or "").replace("\\|", "|")
+
     def _link(self, element: Element) -> None:
         """Only addresses that lead somewhere harmless; a section's file becomes its page."""
         href = unescape(element.get("href", ""))
@@ -283,7 +274,9 @@ class Text:
         if not href:
             self._tell_text("]()", "this link leads nowhere", "its address stands in the parentheses")
         if kind is None:
-            del element.attrib["href"]
+            message = f"a link cannot lead to {quote(href)}"
+            hint = "an address begins with https://, http:// or mailto:, or is a page of the report"
+            self._tell(self._find(element.get("href", ""), _TARGET), message, hint)
         elif kind:
             element.set("href", href)
             element.set("rel", "noopener")
@@ -308,7 +301,8 @@ class Text:
         if found is None:
             near = self.context.near(source)
             hint = f"did you mean {near}?" if near else hint
-            self._tell(self._find(element.get("src", ""), _TARGET), message, hint)
+            written = element.get("src", "")
+            self._tell(self._find(written, _TARGET) if written else self._find("]()"), message, hint)
             return
         self.context.pictures.append(found[0])
         element.set("alt", unescape(element.get("alt", "")))

@@ -35,9 +35,13 @@ def _inside(element: Element, before: str) -> str:
 
 
 def _printed(words: str, before: str) -> str:
+    opened = -1
+    """Where a quotation mark ended that opens: one within it opens as well, and a hyphen there is no dash."""
+
     def mark(match: re.Match[str]) -> str:
         sign, start, end = match[0], match.start(), match.end()
-        last = words[start - 1] if start else before
+        nonlocal opened
+        last = "(" if opened == start else words[start - 1] if start else before
         following = words[end : end + 1]
         if sign[0] == "-":
             option = (
@@ -49,6 +53,7 @@ def _printed(words: str, before: str) -> str:
         if sign == "...":
             return "…"
         opens = not last or last in _OPENS
+        opened = end if opens else -1
         if sign == '"':
             return "“" if opens else "”"
         return "‘" if opens and following and not (following.isspace() or following.isdigit()) else "’"

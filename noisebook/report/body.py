@@ -13,12 +13,9 @@ from __future__ import annotations
 import difflib
 import re
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
-
-from noisebook.report import tex
 
 Kind = Literal["code", "fence", "math", "display", "figure", "ref", "value", "source", "cite", "comment"]
 CALLS: dict[str, Kind] = {"figure": "figure", "ref": "ref", "value": "value", "code": "source"}
@@ -69,7 +66,8 @@ _TOKEN = re.compile(
   | \\begin[ ]?\{(?P<environment>
       (?:equation|align|alignat|flalign|gather|multline|eqnarray|displaymath|math)\*?)\}
   | (?P<eqref>\\(?:eq)?ref\{[^{}\n]+\})
-  | \\(?P<tex>begin|end|label|cite[a-z]*|footnote|includegraphics)(?:\[[^\]\n]*\])?\{
+  | \\(?P<tex>begin|end|label|cite[a-z]*|footnote|includegraphics|(?:re)?newcommand|textbf|textit|emph|texttt
+      |(?:sub)*section|href|url)\*?(?:\[[^\]\n]*\])?\{
   | (?P<bracket>\\[(\[])
   | (?P<escape>\\[^\w\s])
   | (?P<ticks>`+)
@@ -109,6 +107,14 @@ _INSTEAD = {
     "label": "a label stands in an equation, between $$ and $$",
     "footnote": "a footnote is written [^name], and its text: [^name]: …",
     "includegraphics": "a picture is written ![what it shows](path)",
+    "newcommand": "a macro stands in a formula, or under macros: in report.yaml",
+    "url": "a link is written [words](address)",
+    "textit": "emphasised words are written *…*",
+    "textbf": "strong words are written **…**",
+    "emph": "emphasised words are written *…*",
+    "texttt": "code is written `…`",
+    "section": "a heading is written ## …",
+    "href": "a link is written [words](address)",
 }
 
 
@@ -210,7 +216,8 @@ class _Scanner:
         return self._add("math", *token.span(), *token.span())
 
     def _tex(self, token: re.Match[str]) -> int:
-        hint = _INSTEAD.get(token["tex"], "a work is cited as [@key]")
+        name = re.sub("^(?:re|(?:sub)+)(?=new|sec)", "", token["tex"])
+        hint = _INSTEAD.get(name, "a work is cited as [@key]")
         self._fault(token.start(), f"\\{token['tex']} is not known in a text", hint)
         return token.end()
 
@@ -262,11 +269,11 @@ class _Scanner:
 
     def _comment(self, token: re.Match[str]) -> int:
         start, inner = token.span()
-        end = self.body.find("-->", inner)
+        end = self.body.find("-->", start + 2)  # <!--> and <!---> are whole
         if end < 0:
             self._fault(start, "this comment is never closed", "--> ends it")
             return len(self.body)
-        return self._add("comment", start, end + 3, inner, end)
+        return self._add("comment", start, end + 3, inner, max(inner, end))
 
     def _cite(self, token: re.Match[str]) -> int:
         return self._add("cite", *token.span(), token.start() + 1, token.end() - 1)
@@ -293,7 +300,8 @@ class _Scanner:
                 self._fault(start, "this formula is never closed", "a dollar sign is written \\$")
             return inner
         value = body[inner:end]
-        if (value[0].isdigit() or body[start - 1 : start].isalnum()) and (
+        beside = body[start - 1 : start] + body[end + 1 : end + 2]
+        if (value[0].isdigit() or value[0] in ").,;:!?" or any(map(str.isalnum, beside))) and (
             _WORD.search(value) and not _SIGNS.search(value)
         ):
             self.price = end
@@ -354,46 +362,3 @@ def _call(body: str, start: int, inner: int, end: int) -> Span | Fault:
             hint = 'within a text, {{ ref("id") }} names it' if kind == "figure" else ""
             return Fault(start, f"{what} stands on a line of its own", hint)
     return Span(kind, start, end + 2, call[group], call.start(group), (), second or "")
-
-
-def math_fault(span: Span, known: tex.Tex | None = None) -> Fault | None:
-    """Why the TeX of a span is not math, or None; ``known`` are the macros so far."""
-    if not span.value.strip():
-        return Fault(span.start, "this formula is empty")
-    if found := (known or tex.Tex()).fault(span.value, span.kind == "display"):
-        offset, message, hint = found
-        return Fault(span.place(min(offset, len(span.value))), f"in a formula: {message}", hint)
-    return None
-
-
-def math_faults(spans: list[Span], macros: Mapping[str, str]) -> Iterator[Fault]:
-    """What is wrong with the formulas of a text, which know ``macros`` and what those before them define."""
-    known = tex.Tex(macros)
-    for span in spans:
-        if span.kind in ("math", "display") and (fault := math_fault(span, known)):
-            yield fault
-    yield from label_faults(spans)
-
-
-_LABEL = re.compile(r"\\(label|eqref|ref)\s*\{([^{}]*)\}")
-
-
-def label_faults(spans: list[Span]) -> Iterator[Fault]:
-    r"""Labels of equations given twice, and ``\eqref`` to labels that the body does not give."""
-    uses = [
-        (match[1], match[2], span.place(match.start(2)))
-        for span in spans
-        if span.kind in ("math", "display")
-        for match in _LABEL.finditer(span.value)
-    ]
-    known: set[str] = set()
-    for command, label, offset in uses:
-        if command == "label":
-            if label in known:
-                yield Fault(offset, f"the equation label {label!r} is given twice")
-            known.add(label)
-    for command, label, offset in uses:
-        if command != "label" and label not in known:
-            near = difflib.get_close_matches(label, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "\\label{…} within the equation gives one"
-            yield Fault(offset, f"no equation here has the label {label!r}", hint)

@@ -28,6 +28,16 @@ _HABITS = {
     r"\^\[[^\[\]\n]{2,400}\]": ("^[…] is no footnote here", "a footnote is [^name], and its text [^name]: …"),
     r"^[ >]*\+(?:[-=:]{2,}\+)+[ ]*$": ("tables are not drawn with +", "| a | b |, and below it |---|---|"),
     r"^[ ]{0,3}\*\[[^\]\n]+\]:": ("abbreviations are not known", "write the words out"),
+    r"(?<=\w)(?:~[\w+-]{1,10}~|\^[\w+-]{1,10}\^)(?!~)": (
+        "this lowers or raises nothing",
+        "write <sub>…</sub> or <sup>…</sup>, or a formula",
+    ),
+    r"(?<![=\w])==(?=[^\s=])[^=\n]{1,200}(?<=\S)==(?![=\w])": (
+        "== marks nothing here",
+        "words are marked by <mark>…</mark>",
+    ),
+    r"\{#[ ].{0,200}?#\}|(?:\A|(?<=\n\n))[ >]*%[ ]": ("this is no comment here", "a comment is <!-- … -->"),
+    r"(?<!`)``[^`\n]{1,300}''": ("``…'' are no quotation marks here", 'write "…"'),
     r"\\\\[(\[](?=.{1,400}?\\\\[)\]])": ("\\\\( begins no formula", "write $…$ or \\(…\\)"),
     r"(?i)^[ ]{0,3}(?:\[toc\]|\[\[_?toc_?\]\]|\{:toc\}|\\(?:newpage|pagebreak|tableofcontents))[ ]*$": (
         "this stands for nothing here",
@@ -45,6 +55,8 @@ def foreign(body: str, spans: Sequence[Span]) -> Iterator[Fault]:
     at = 0
     for span in spans:
         between = body[span.start : span.end]
+        if between[:2] == "``" and "''" in span.value and "`" not in span.value:
+            yield Fault(span.start, "``…'' are no quotation marks here", 'write "…"')
         parts += body[at : span.start], re.sub(r"[^\n]", "\x02", between)
         at = span.end
     told = list(_HABITS.values())

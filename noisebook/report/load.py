@@ -311,6 +311,7 @@ def _section(draft: Draft, drawn: Drawn) -> Section:
                 chosen=f"{entry.chosen.of} by {entry.chosen.by}" if entry.chosen else "",
                 sheet=(entry.chosen and entry.chosen.sheet) or "",
                 pending=entry.pending,
+                places=_places(draft, loc, "caption", "alt"),
             )
         )
     return Section(
@@ -323,4 +324,9 @@ def _section(draft: Draft, drawn: Drawn) -> Section:
         body=draft.body,
         body_line=draft.place(0).line,
         figures=tuple(figures),
+        places=_places(draft, (), "title", "summary"),
     )
+
+
+def _places(draft: Draft, loc: Loc, *keys: str) -> dict[str, Position]:
+    return {key: draft.document.value((*loc, key)) for key in keys}

@@ -116,6 +116,9 @@ class Figure:
     pending: str = ""
     """Why it is not computed yet; the page says so in its place."""
 
+    places: Mapping[str, Position] = field(default_factory=dict)
+    """Where its caption and its alternative text are written."""
+
 
 @dataclass(frozen=True, slots=True)
 class Section:
@@ -130,6 +133,8 @@ class Section:
     body: str
     body_line: int
     figures: tuple[Figure, ...]
+    places: Mapping[str, Position] = field(default_factory=dict)
+    """Where its title and its summary are written."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from noisebook.report.body import ALONE, Span, math_faults, scan
+from noisebook.report.body import ALONE, Span, scan
+from noisebook.report.formulas import math_faults
+from noisebook.report.habits import foreign
 from noisebook.report.model import Enough, Position, Problem, Problems, quote
 from noisebook.report.parse import Document, Loc, parse_yaml, read
 from noisebook.report.reader import Source
@@ -180,7 +182,7 @@ def check_text(document: Document, loc: Loc, macros: Mapping[str, str], problems
         return
     spans, faults = scan(value)
     where = document.value(loc)
-    for fault in [*faults, *math_faults(spans, macros)]:
+    for fault in [*faults, *math_faults(spans, macros), *foreign(value, spans)]:
         problems.append(Problem(where, fault.message, fault.hint))
     if any(span.kind in ALONE for span in spans):
         message, hint = f"a {loc[-1]} cannot hold a figure or a piece of code", 'write {{ ref("id") }}'

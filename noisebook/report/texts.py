@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from noisebook.report.body import Span, math_faults, scan
+from noisebook.report.body import Span, scan
+from noisebook.report.formulas import math_faults
 from noisebook.report.habits import foreign
 from noisebook.report.model import Position, Problem, quote
 from noisebook.report.reader import Source

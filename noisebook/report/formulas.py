@@ -1,0 +1,57 @@
+"""What is wrong with the formulas of a text: their TeX, their labels."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+
+from noisebook.report import tex
+from noisebook.report.body import Fault, Span
+
+
+def math_fault(span: Span, known: tex.Tex | None = None) -> Fault | None:
+    """Why the TeX of a span is not math, or None; ``known`` are the macros so far."""
+    if not span.value.strip():
+        return Fault(span.start, "this formula is empty")
+    if (comment := span.value.find("<!--")) >= 0:
+        return Fault(
+            span.place(comment), "<!-- begins no comment within a formula", "a line of TeX has % for it"
+        )
+    if found := (known or tex.Tex()).fault(span.value, span.kind == "display"):
+        offset, message, hint = found
+        return Fault(span.place(min(offset, len(span.value))), f"in a formula: {message}", hint)
+    return None
+
+
+def math_faults(spans: list[Span], macros: Mapping[str, str]) -> Iterator[Fault]:
+    """What is wrong with the formulas of a text, which know ``macros`` and what those before them define."""
+    known = tex.Tex(macros)
+    for span in spans:
+        if span.kind in ("math", "display") and (fault := math_fault(span, known)):
+            yield fault
+    yield from label_faults(spans)
+
+
+_LABEL = re.compile(r"\\(label|eqref|ref)\s*\{([^{}]*)\}")
+
+
+def label_faults(spans: list[Span]) -> Iterator[Fault]:
+    r"""Labels of equations given twice, and ``\eqref`` to labels that the body does not give."""
+    uses = [
+        (match[1], match[2], span.place(match.start(2)))
+        for span in spans
+        if span.kind in ("math", "display")
+        for match in _LABEL.finditer(span.value)
+    ]
+    known: set[str] = set()
+    for command, label, offset in uses:
+        if command == "label":
+            if label in known:
+                yield Fault(offset, f"the equation label {label!r} is given twice")
+            known.add(label)
+    for command, label, offset in uses:
+        if command != "label" and label not in known:
+            near = difflib.get_close_matches(label, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "\\label{…} within the equation gives one"
+            yield Fault(offset, f"no equation here has the label {label!r}", hint)

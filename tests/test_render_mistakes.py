@@ -1,0 +1,155 @@
+"""What would reach the reader otherwise than meant is told at its place, or read as it was meant."""
+
+from __future__ import annotations
+
+import pytest
+
+from noisebook.render.bibliography import parse
+from noisebook.report.body import scan
+from noisebook.report.formulas import math_faults
+from noisebook.report.habits import foreign
+from noisebook.report.model import BadInput, Position
+from tests.test_render_prose import write, writer
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "said"),
+    [
+        ("a <div>b</div>", "10:3", "no HTML"),
+        ('[a](two.md)\n<a href="b">c</a>', "11:1", "[words](address)"),
+        ("<img src=images/a.png>", "10:1", "![what it shows](path)"),
+        ("<details class=x>\n\nb\n\n</details>", "10:1", "begin lines"),
+        ('x <kbd class="y">z</kbd>', "10:3", "without attributes"),
+        ("a <sub>b", "10:3", "no </sub>"),
+        ("a</sup> b", "10:2", "no <sup>"),
+        ("[x](javascript:y)", "10:5", "https://"),
+        ("a [x](//elsewhere.example)", "10:7", "https://"),
+        ("[x](ftp://elsewhere.example/a)", "10:5", "cannot lead to"),
+        ("a\n[b]: https://b.org", "11:1", "a blank line"),
+        ("!!! note Title\n    a", "10:1", "begins no block"),
+        ('!!! "Title"\n    a', "10:1", "begins no block"),
+        ("!!! danger\n  two spaces", "10:1", "indented by four"),
+        ("# A\n\n: lost", "12:1", "no term"),
+        ("| a | b |\n| 1 | 2 |", "10:1", "|---|---|"),
+        ("1. a\n\nb\n2. c", "13:1", "item 2"),
+        ("a\n\n##\n\nb", "12:1", "says nothing"),
+        ("## A {#x}\n\n## B {#x}", "12:7", "there already"),
+        ("## A {#main}", "10:7", "there already"),
+        ("a {#x}\n\nb\n{#fig-1}", "13:2", "there already"),
+        ("a[^note1] b[^note]\n\n[^note]: c", "10:2", "did you mean 'note'?"),
+        ("[a][lnk] [link]\n\n[link]: https://a.org", "10:4", "did you mean 'link'?"),
+        ("[see @ho2020 and @ho2020]", "10:2", "a semicolon"),
+        ("[@ho2020 p. 3]", "10:1", "a comma follows the key: [@ho2020, p. 3]"),
+        ("a [@ho2020, eq. $x$]", "10:4", "outside its brackets"),
+        ("a ![u]()", "10:6", "no picture"),
+    ],
+)
+def test_what_is_not_what_it_looks_like_is_told(text: str, place: str, said: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        write(text)
+    problem = caught.value.problems[0]
+    assert str(problem.position) == f"sections/x.md:{place}" and said in f"{problem.message} {problem.hint}"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "the <label>, <eos> and </s>; a<b and c>d",
+            "<p>the &lt;label&gt;, &lt;eos&gt; and &lt;/s&gt;; a&lt;b",
+        ),
+        ("\\<div> and &lt;p&gt;, `<div>`", "&lt;div&gt; and &lt;p&gt;, <code>&lt;div&gt;</code>"),
+        ("a<Br>b", "a<br>b"),
+        ("|x| and |y| are bars", "<p>|x| and |y| are bars</p>"),
+        ("It was in\n1999. A year.", "<p>It was in\n1999. A year.</p>"),
+        ("!!!note\n    a", '<div class="admonition note">'),
+        ('!!! tip ""\n    a', '<div class="admonition tip"><p>a</p>'),
+        ("| a |\n|---|\n| `x\\|y` |", "<code>x|y</code>"),
+        ("`x\\|y`", "<code>x\\|y</code>"),
+        ("see https://a.org/b。", '<a href="https://a.org/b"'),
+        ('"\'a\'" and "--frozen", (--x)', "“‘a’” and “--frozen”, (--x)"),
+        ("[a]: https://a.org\n'T'\n[b]: https://b.org\ntext [b]", '<p>text <a href="https://b.org"'),
+        (
+            "[n][i](https://j.org)\n\n[n]: https://n.org\n[i]: https://i.org",
+            '<a href="https://i.org" rel="noopener">n</a>(',
+        ),
+    ],
+)
+def test_what_is_what_it_looks_like(text: str, expected: str) -> None:
+    assert expected in str(write(text).html)
+
+
+def test_a_comment_on_its_own_is_a_block_that_nobody_sees() -> None:
+    assert write("- a\n- b\n<!-- c -->\n- d").html.count("<ul>") == 2, "as in CommonMark"
+    assert "<p>" not in write("- a\n<!-- c\n\nd -->\n- b").html
+    table = write("| a |\n|---|\n| 1 |\n<!-- | 2 | -->\n| 3 |").html
+    assert table.count("<tr>") == 3 and "2" not in table
+    assert str(write("x<!-->y<!--->z <!-- a -->w").html) == "<p>xyz w</p>"
+
+
+def test_no_comment_stands_in_a_formula() -> None:
+    for text, place in (("$a <!-- b --> c$", 3), ("> $$\n> a <!-- b -->\n> $$", 9)):
+        (fault,) = math_faults(scan(text)[0], {})
+        assert fault.offset == place and "comment" in fault.message
+
+
+@pytest.mark.parametrize(
+    "text", ["from $1 to $2 (both $) it is. A$AP and Ke$ha. The cost is 5$.", "Ke$ha and others$ are"]
+)
+def test_dollars_between_words_are_dollars(text: str) -> None:
+    assert scan(text) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "name", ["textbf", "emph", "section*", "subsection", "newcommand", "renewcommand", "url"]
+)
+def test_commands_of_tex_in_a_text_are_told(name: str) -> None:
+    (fault,) = scan(rf"a \{name}{{b}}")[1]
+    assert fault.offset == 2 and fault.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("H~2~O", 1),
+        ("x^2^", 1),
+        ("a ==b c== d", 2),
+        ("{# to do #}", 0),
+        ("a\n\n% to do", 3),
+        ("he said ``no''", 8),
+        ("``no'' and ``yes''", 0),
+    ],
+)
+def test_more_marks_of_other_programs(text: str, place: int) -> None:
+    (fault,) = foreign(text, scan(text)[0])
+    assert fault.offset == place and fault.hint
+
+
+@pytest.mark.parametrize(
+    "text", ["~~a~~b~~c~~", "x == 1 and y == 2", "50\n% of it", "``a ` b''``", "a~b", "a^b^ c"]
+)
+def test_what_only_resembles_them_is_left(text: str) -> None:
+    assert not list(foreign(text, scan(text)[0])) or text == "a^b^ c"
+
+
+def test_accents_and_addresses_of_bibliographies() -> None:
+    works = parse(
+        r"@misc{a, title={\~n {\~N} \~{o} a~b}, author={Mu{\~n}oz, J}, eprint={2301.1v2 [cs.LG]}}"
+        "\n@misc{b, title={b}, eprint={https://arxiv.org/abs/2301.12345}}"
+        r"@misc{c, title={c}, url={\url{https://a.org/x\_y}}}",
+        "r.bib",
+    )
+    assert works["a"].title == "ñ Ñ õ a b" and works["a"].authors == ["J Muñoz"]
+    links = [work.link for work in works.values()]
+    assert links == [
+        "https://arxiv.org/abs/2301.1v2",
+        "https://arxiv.org/abs/2301.12345",
+        "https://a.org/x_y",
+    ]
+    assert [str(work.position) for work in works.values()][:2] == ["r.bib:1:1", "r.bib:2:1"]
+
+
+def test_a_title_is_told_where_it_stands() -> None:
+    with pytest.raises(BadInput) as caught:
+        writer().title("A <div> [@nobody]", Position("sections/x.md", 2, 8))
+    assert {str(problem.position) for problem in caught.value.problems} == {"sections/x.md:2:8"}
