@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from noisebook.cells.contract import Json, Output, canonical
+from noisebook.cells.folders import parse_json
 
 FORMAT = 2
 """1 had every output in a file of its own and the digests of the code in each record."""
@@ -127,8 +128,12 @@ def parse(key: str, data: bytes) -> Record:
 
 
 def strict(data: bytes) -> Json:
-    """The value of a JSON text in UTF-8 of finite numbers of bounded length. Raises ValueError."""
+    """The value of a JSON text in UTF-8, nested 200 deep at most, of finite numbers of bounded length.
+
+    Raises ValueError.
+    """
     try:
+        parse_json(data, Any)  # tells how deep it is, at no depth of its own
         value = json.loads(data.decode(), parse_int=_whole, parse_constant=_no_number)
         canonical(value)  # 1e999
         return value

@@ -127,13 +127,18 @@ def _distance(stored: Stored, before: bytes, after: bytes) -> tuple[bool, str]:
     if stored.mime in ("image/png", "image/webp", "image/gif"):
         from PIL import Image
 
-        one, other = (
-            np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), np.float64) for data in (before, after)
-        )
-        if one.shape != other.shape:
-            return False, f"size {one.shape} became {other.shape}"
-        worst = float(np.abs(one - other).max())
-        psnr = 10 * np.log10(255**2 / max(float(((one - other) ** 2).mean()), 1e-12))
+        with Image.open(io.BytesIO(before)) as one, Image.open(io.BytesIO(after)) as other:
+            sizes = [(*each.size, getattr(each, "n_frames", 1)) for each in (one, other)]
+            if sizes[0] != sizes[1]:
+                return False, "size {}×{}, frames {} became {}×{}, {}".format(*sizes[0], *sizes[1])
+            worst = error = 0.0
+            for frame in range(sizes[0][2]):
+                one.seek(frame)
+                other.seek(frame)
+                apart = np.asarray(one.convert("RGB"), np.float64) - np.asarray(other.convert("RGB"))
+                worst = max(worst, float(np.abs(apart).max()))
+                error = max(error, float((apart**2).mean()))
+        psnr = 10 * np.log10(255**2 / max(error, 1e-12))
         return (
             worst <= PIXEL_TOLERANCE or psnr >= PSNR_FLOOR,
             f"largest difference {worst:.0f}, PSNR {psnr:.1f} dB",

@@ -15,6 +15,7 @@ from pathlib import Path
 from PIL import Image
 
 from noisebook.cells.plan import Planned
+from noisebook.cells.record import strict
 from noisebook.render.assets import Site
 from noisebook.render.views import Picture, Samples
 from noisebook.report.model import BadInput, Figure, Problem
@@ -53,9 +54,9 @@ def decoded(data: bytes) -> Sheet:
     with Image.open(io.BytesIO(data)) as opened:
         notes, paper = opened.info.get("xmp", b""), opened.convert("RGB")
     try:
-        told = json.loads(notes)
+        told = strict(notes)
         count, key = int(told["count"]), str(told["key"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError("this picture is no sheet of samples: noisebook candidates makes them") from error
     readings, left = divmod(paper.width, ROW * SIDE)
     if left or not readings or paper.height != -(-count // ROW) * SIDE:

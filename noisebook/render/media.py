@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import Any
@@ -15,6 +16,8 @@ from noisebook.report.reader import BadFile, decode
 
 MAGIC = {"video/mp4": (4, b"ftyp"), "video/webm": (0, b"\x1aE\xdf\xa3")}
 """Where the bytes stand by which a film is told."""
+LARGEST_GIF = 50_000_000
+"""Pixels of all frames of a GIF, which are held at once."""
 
 
 def published(data: bytes, mime: str) -> bytes:
@@ -72,33 +75,44 @@ def film(data: bytes) -> Iterator[tuple[Image.Image, int]]:
             yield _opaque(picture), int(picture.info.get("duration", 100))
 
 
-def still(frames: Sequence[tuple[Image.Image, int]]) -> bytes:
+def shape(data: bytes) -> tuple[int, int, int]:
+    """Width, height and number of frames of a picture."""
+    with Image.open(io.BytesIO(data)) as picture:
+        return *picture.size, int(getattr(picture, "n_frames", 1))
+
+
+def still(data: bytes) -> bytes:
     """The last frame of a film as PNG."""
-    return _saved(frames[-1][0], "PNG", optimize=True)
+    [(last, _)] = deque(film(data), maxlen=1)  # one at a time is held
+    return _saved(last, "PNG", optimize=True)
 
 
-def strip(frames: Sequence[tuple[Image.Image, int]]) -> bytes:
+def strip(data: bytes) -> bytes:
     """The frames of a film from left to right, as WebP."""
-    width, height = frames[0][0].size
-    joined = Image.new("RGB", (width * len(frames), height))
-    for index, (frame, _) in enumerate(frames):
+    width, height, frames = shape(data)
+    joined = Image.new("RGB", (width * frames, height))
+    for index, (frame, _) in enumerate(film(data)):
         joined.paste(frame, (index * width, 0))
     return _saved(joined, "WEBP", quality=85, method=4)
 
 
-def gif(data: bytes, small: int, target: int) -> bytes:
-    """A film as GIF, as long as it is; of up to ``small`` pixels a side it is enlarged towards ``target``.
+def gif(data: bytes, small: int, target: int) -> bytes | None:
+    """A film as GIF, as long as it is; None for one of more than :data:`LARGEST_GIF` pixels.
 
-    GIF counts hundredths of a second, and browsers show none for less than two of them: what rounding takes
-    from one frame the next one gets, and a frame too short to be seen gives all its time to the next.
+    Of up to ``small`` pixels a side it is enlarged towards ``target``. GIF counts hundredths of a second, and
+    browsers show none for less than two of them: what rounding takes from one frame the next one gets, and a
+    frame too short to be seen gives all its time to the next.
     """
+    width, height, frames = shape(data)
+    factor = max(1, target // max(width, height)) if max(width, height) <= small else 1
+    size = (width * factor, height * factor)
+    if size[0] * size[1] * frames > LARGEST_GIF:
+        return None
     shown: list[Image.Image] = []
     durations: list[int] = []
     elapsed = told = 0.0
     for frame, milliseconds in film(data):
         elapsed += milliseconds / 10
-        factor = max(1, target // max(frame.size)) if max(frame.size) <= small else 1
-        size = (frame.width * factor, frame.height * factor)
         if round(elapsed - told) >= 2 or not shown:
             shown.append(frame.quantize(255).resize(size, Image.Resampling.NEAREST))
             durations.append(max(2, round(elapsed - told)))

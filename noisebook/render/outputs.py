@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from noisebook.cells.contract import Json
+from noisebook.cells.folders import parse_json
 from noisebook.cells.plan import Planned
 from noisebook.cells.record import Record, Stored
-from noisebook.cells.store import Absent
+from noisebook.cells.store import Absent, Store
 from noisebook.render import bundles, media
 from noisebook.render.assets import Site
 from noisebook.render.formats import SUFFIXES, duration, field, is_number, title
@@ -34,6 +35,8 @@ LARGEST_NUMBER = 200
 """Bytes of an output that may be a number."""
 LARGEST_TABLE = 2_000_000
 """Bytes of an output that may be a table."""
+MOST_FIELDS = 100_000
+"""Of a table in a page; a longer one is a file to download."""
 LARGEST_CURVES = 2_000_000
 """Bytes; larger arrays are weights and states, not curves."""
 LONGEST_STRIP = 16_383
@@ -73,6 +76,19 @@ def _empty(planned: Planned, state: str) -> CellView:
         tiles or [Tile(cell.id, cell.label)],
         seed=planned.components.get("seed"),
     )
+
+
+def decoded(store: Store, output: Stored, most: int) -> Json:
+    """What a JSON output of at most ``most`` bytes says; None if it is longer, or nothing that can be shown.
+
+    Raises Absent.
+    """
+    if output.bytes > most:
+        return None
+    try:
+        return parse_json(store.open(output), Any)  # nested 200 deep at most
+    except ValueError:
+        return None
 
 
 def older(planned: Planned) -> Record | None:
@@ -192,24 +208,22 @@ class _Finished:
     def _film(self, output: Stored, result: Picture) -> None:
         """The still of a film, and its frames side by side if the reader goes through them by hand."""
         name = f"assets/{output.sha256[:16]}"
-        still, strip, by_hand = (
-            f"{name}-still.png",
-            f"{name}-frames.webp",
-            self.figure.layout.get("kind") == "scrubber",
-        )
+        still, strip = f"{name}-still.png", f"{name}-frames.webp"
+        by_hand = self.figure.layout.get("kind") == "scrubber"
         if not by_hand and self.site.keep(still):
             result.animated, result.poster = True, still
             return
-        frames = list(media.film(self._open(output)))
-        if len(frames) == 1:
+        data = self._open(output)
+        _, _, count = media.shape(data)
+        if count == 1:
             return
         result.animated, result.poster = True, still
         if not self.site.keep(still):
-            self.site.add(still, media.still(frames))
-        if by_hand and len(frames) * result.natural <= LONGEST_STRIP:
-            result.frames, result.durations = strip, [milliseconds for _, milliseconds in frames]
+            self.site.add(still, media.still(data))
+        if by_hand and count * result.natural <= LONGEST_STRIP:
+            result.frames, result.durations = strip, [milliseconds for _, milliseconds in media.film(data)]
             if not self.site.keep(strip):
-                self.site.add(strip, media.strip(frames))
+                self.site.add(strip, media.strip(data))
 
     def _published(self, output: Stored) -> bytes:
         try:
@@ -221,7 +235,7 @@ class _Finished:
 
     def _number(self, output: Stored) -> bool:
         """Whether the output is a number: it goes beside the picture."""
-        value = self._json(output) if output.bytes <= LARGEST_NUMBER else None
+        value = self._json(output, LARGEST_NUMBER)
         if not (isinstance(value, Mapping) and is_number(value.get("value"))):
             return False
         self.result.values[output.name] = dict(value)
@@ -238,6 +252,8 @@ class _Finished:
                 width = max(map(len, [names, *rows]))
             case _:
                 return
+        if width * len(rows) > MOST_FIELDS:
+            return
         columns = [str(name) for name in names] + [""] * (width - len(names))
         rows = [row + [None] * (width - len(row)) for row in rows]
         path = self.site.add(f"assets/{output.sha256[:16]}.csv", _csv([columns, *rows]))
@@ -245,24 +261,23 @@ class _Finished:
         shown = [list(map(field, row)) for row in rows]
         self.result.tables.append(Table(title(output.name), columns, shown, path, numeric, output.measured))
 
-    def _json(self, output: Stored) -> Any:
-        """What a JSON output says; nothing if that cannot be read."""
-        if output.bytes > LARGEST_TABLE:
-            return None
-        try:
-            return json.loads(self._open(output).decode())
-        except (ValueError, RecursionError):
-            return None
+    def _json(self, output: Stored, most: int = LARGEST_TABLE) -> Json:
+        return decoded(self.planned.store, output, most)
 
     def _words(self, output: Stored, file: File) -> Words | None:
         """Subjects that are drawn in the page; their pictures are cut out of the library."""
-        found, pieces = self._json(output), self.record.output("bundles")
-        cut = None if pieces is None else self._json(pieces)
-        if not found or not cut:
+        pieces = self.record.output("bundles")
+        if pieces is None or max(output.bytes, pieces.bytes) > LARGEST_TABLE:
             return None
-        complete = bundles.cut(cut["files"], cut["bundles"], self.site)
+        try:
+            found = parse_json(self._open(output), bundles.Offered)
+            parts = parse_json(self._open(pieces), bundles.Bundles)
+        except ValueError as error:
+            warnings.warn(f"{self.figure.id}: the page cannot draw: {error}", stacklevel=2)
+            return None
+        complete = bundles.cut(parts, self.site, self.planned.store.pinned.values())
         if not complete:
-            missing = ", ".join(cut["files"])
+            missing = ", ".join(parts.files)
             warnings.warn(
                 f"{self.figure.id}: {missing} are not at hand, so the page cannot draw; "
                 "pip install noisebook[compute] brings them",
@@ -270,10 +285,10 @@ class _Finished:
             )
         return Words(
             file,
-            {subject["name"]: subject["phrase"] for subject in found["subjects"]},
-            found["styles"],
-            {steps: process["timesteps"] for steps, process in found["processes"].items()},
-            list(found["views"]),
+            {subject.name: subject.phrase for subject in found.subjects},
+            found.styles,
+            {steps: process.timesteps for steps, process in found.processes.items()},
+            list(found.views),
             complete,
         )
 

@@ -14,6 +14,8 @@ _NAMES = (
 _NAMES += " polyline radialGradient rect stop style svg switch symbol text textPath title tspan use"
 ELEMENTS = frozenset(_NAMES.split())
 """With them the primitives of filters, ``fe…``, but for the one that loads pictures."""
+LARGEST = 8_000_000
+"""Bytes of a drawing, whose tree takes fifty times as many."""
 DEEPEST = 200
 """Elements within each other."""
 _PICTURE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]*")
@@ -29,8 +31,10 @@ ElementTree.register_namespace("xlink", XLINK)
 def clean(data: bytes) -> bytes:
     """An SVG file of what draws alone: no scripts, handlers, animations, foreign elements or addresses.
 
-    Raises ValueError for what is no SVG, has entities of its own, or nests too deeply.
+    Raises ValueError for what is no SVG, has entities of its own, is too large or nests too deeply.
     """
+    if len(data) > LARGEST:
+        raise ValueError(f"an SVG of more than {LARGEST // 1_000_000} MB")
     if b"<!ENTITY" in data.replace(b"\0", b""):  # in UTF-16 too
         raise ValueError("an SVG with entities of its own")
     depth = 0

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Mapping, Sequence
 
-from noisebook.cells.contract import Json
 from noisebook.cells.names import suggest
 from noisebook.cells.plan import Planned, everything
 from noisebook.cells.record import Record
 from noisebook.cells.store import Absent
 from noisebook.render.context import WAITING
 from noisebook.render.formats import INFINITE, duration, is_number, measure
-from noisebook.render.outputs import older
+from noisebook.render.outputs import LARGEST_NUMBER, decoded, older
 
 
 class NoValue(LookupError):
@@ -68,10 +67,12 @@ def _said(cell: Planned, record: Record, name: str) -> str:
     if output is None:
         return ""
     try:
-        value: Json = json.loads(cell.store.open(output))
-    except (Absent, ValueError):
+        value = decoded(cell.store, output, LARGEST_NUMBER)
+    except Absent:
         return ""
     if not (isinstance(value, Mapping) and is_number(value.get("value"))):
         return ""
-    seconds = value["value"] if value.get("unit") == "s" else None
-    return duration(float(seconds)) if seconds and seconds not in INFINITE else measure(value)
+    found = value["value"]
+    if found and value.get("unit") == "s" and found not in INFINITE and math.isfinite(found):
+        return duration(found)
+    return measure(value)

@@ -31,8 +31,10 @@ LARGEST_FILE = 200_000_000
 """Bytes that any other file may have."""
 LARGEST_PICTURE = 50_000_000
 """Pixels that a picture may have: what is larger is taken for a decompression bomb."""
-LARGEST_FILM = 500_000_000
+LARGEST_FILM = 250_000_000
 """Pixels that all frames of a moving picture may have together."""
+MOST_FRAMES = 5000
+"""Frames that a moving picture may have."""
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 """What a picture may be, by its content: its file's name does not matter."""
 NEIGHBOURS = 2000
@@ -188,6 +190,8 @@ def decode(data: bytes, name: str, at: Position | None = None) -> Picture:
                 picture.verify()  # checksums, which decoding may not reach
             with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
                 frames = getattr(picture, "n_frames", 1)
+                if frames > MOST_FRAMES:
+                    raise _bad(name, at, f"{who} has more than {MOST_FRAMES:,} frames")
                 if width * height * frames > LARGEST_FILM:
                     raise _bad(
                         name, at, f"the {frames} frames of {who} have more than {LARGEST_FILM:,} pixels"
