@@ -8,6 +8,7 @@ on a machine that is busy. Everything lies in memory where that is possible: dis
 from __future__ import annotations
 
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -26,6 +27,7 @@ CURVE = (1_000, 10_000, 100_000)
 SECTION = 500
 """Cells of one section."""
 PINS = ("doit==0.37.0", "snakemake==9.27.1", "dvc==3.67.1")
+ROOT = Path(__file__).parents[1]
 NOISEBOOK = str(Path(sys.executable).with_name("noisebook"))
 
 GENERATOR = '''
@@ -152,21 +154,10 @@ def row(what: str, cost: Cost, note: str = "") -> None:
 
 
 class Report:
-    """A synthetic report of ``count`` cells."""
+    """A report whose builds are measured."""
 
-    def __init__(self, place: Path, count: int) -> None:
-        self.root, self.count = place / f"report-{count}", count
-        self.environment = {"NOISEBOOK_CACHE_DIR": str(place / "user-cache")}
-        for name in ("sections", "generators"):
-            (self.root / name).mkdir(parents=True)
-        (self.root / "report.yaml").write_text("title: Grey\n")
-        (self.root / "generators" / "tile.py").write_text(GENERATOR)
-        for first in range(0, count, SECTION):
-            self.section(first // SECTION, list(range(first, min(first + SECTION, count))))
-
-    def section(self, number: int, values: list[int]) -> None:
-        text = f"---\ntitle: Tiles {number}\ngenerator: tile\nparams:\n  values: {values}\n---\nSome grey.\n"
-        (self.root / "sections" / f"tiles-{number:04}.md").write_text(text)
+    def __init__(self, root: Path) -> None:
+        self.root, self.environment = root, {"NOISEBOOK_CACHE_DIR": str(root.parent / "user-cache")}
 
     def call(self, *arguments: str) -> Cost:
         return run([NOISEBOOK, *arguments], self.root, self.environment)
@@ -178,16 +169,45 @@ class Report:
         (self.root / ".noisebook" / "fresh").unlink()
         return self.build()
 
+    def words(self) -> Cost:
+        """Build after a sentence was added to the last section."""
+        path = sorted((self.root / "sections").glob("*.md"))[-1]
+        path.write_text(f"{path.read_text()}\nSentence {path.stat().st_size}.\n")
+        return self.build()
+
+
+class OurReport(Report):
+    """A copy of Noisebook's own."""
+
+    def __init__(self, place: Path) -> None:
+        super().__init__(place / "own")
+        for name in ("sections", "generators", "images", "models", "cache"):
+            shutil.copytree(ROOT / name, self.root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("report.yaml", "references.bib"):
+            shutil.copy(ROOT / name, self.root)
+
+
+class Synthetic(Report):
+    """A report of ``count`` cells."""
+
+    def __init__(self, place: Path, count: int) -> None:
+        super().__init__(place / f"report-{count}")
+        self.count = count
+        for name in ("sections", "generators"):
+            (self.root / name).mkdir(parents=True)
+        (self.root / "report.yaml").write_text("title: Grey\n")
+        (self.root / "generators" / "tile.py").write_text(GENERATOR)
+        for first in range(0, count, SECTION):
+            self.section(first // SECTION, list(range(first, min(first + SECTION, count))))
+
+    def section(self, number: int, values: list[int]) -> None:
+        text = f"---\ntitle: Tiles {number}\ngenerator: tile\nparams:\n  values: {values}\n---\nSome grey.\n"
+        (self.root / "sections" / f"tiles-{number:04}.md").write_text(text)
+
     def change(self) -> Cost:
         """Build after the first value of the first section became one that was never there."""
         self.count += 1
         self.section(0, [self.count, *range(1, min(SECTION, self.count - 1))])
-        return self.build()
-
-    def words(self) -> Cost:
-        """Build after a sentence was added to the last section."""
-        path = sorted((self.root / "sections").glob("*.md"))[-1]
-        path.write_text(f"{path.read_text()}Sentence {path.stat().st_size}.\n")
         return self.build()
 
     def plan(self) -> Cost:
@@ -262,7 +282,7 @@ def workplace() -> Iterator[Path]:
 def compare(place: Path, binaries: Path | None, count: int, times: int) -> None:
     """Everything about one number of cells."""
     print(f"{count:,} cells")
-    report = Report(place, count)
+    report = Synthetic(place, count)
     first = report.call("build", "--yes")
     row("first build", first, f"{1000 * first.seconds / count:.1f} ms a cell")
     report.build()
@@ -281,11 +301,25 @@ def compare(place: Path, binaries: Path | None, count: int, times: int) -> None:
     row("status", status)
 
 
+def writing(place: Path) -> None:
+    """An edit of this report's own words."""
+    print("Noisebook's own report")
+    report = OurReport(place)
+    report.build()
+    again, words = median(3, report.plan_again, report.words)
+    row("without the fast answer", again, "everything planned and rendered")
+    row(
+        "a sentence more",
+        words,
+        f"{words.busy / again.busy:.2f} × the work of planning and rendering everything",
+    )
+
+
 def curve(place: Path) -> None:
     """Planning alone, of reports that were never built."""
     print("planning (reading, keys, what is missing; the whole process)")
     for count in CURVE:
-        cost = Report(place / "curve", count).plan()
+        cost = Synthetic(place / "curve", count).plan()
         row(f"{count:,} cells", cost, f"{1e6 * cost.busy / count:.0f} µs of work a cell")
 
 
@@ -296,6 +330,7 @@ def main() -> None:
     print("columns: wall clock, processor time (what counts on a busy machine), peak memory")
     binaries = tool_binaries()
     with workplace() as place:
+        writing(place)
         compare(place, binaries, SMALL, times=5)
         compare(place, binaries, LARGE, times=3)
         curve(place)

@@ -106,6 +106,9 @@ def build(
         raise BadInput([Problem(at, message, hint) for at in book.automatic])
     begun, opened_files = time.time_ns(), reads.record()
     now = now or fresh.Now(book.root)
+    before = None if book.apart or book.place else last_build(book.root, now)
+    if before:
+        book.store.unchanged()
     todo = _fetched(book, [c for cells in book.select(request.only).values() for c in cells], say)
     if todo.cells and request.frozen:
         raise Unfinished(lacking(todo))
@@ -126,7 +129,7 @@ def build(
         book.planned,
         book.site,
         keep_stale=request.keep_stale,
-        before=None if book.apart or book.place else last_build(book.root, now),
+        before=before,
     )
     built.pages = done.written
     say(_summary(book, built, time.perf_counter() - started))
@@ -134,6 +137,7 @@ def build(
         say_dropped(surplus(book, book.used, request.local_size), say, drop=True)
     if sent and _whole(book, request):
         files = {*opened_files, *map(str, book.digests.asked)}
+        book.store.save()
         last = kept(written, *_standing(book))
         fresh.remember(book.root, now.inputs, _summary(book, Built(), 0.0), files, begun, last)
     return built

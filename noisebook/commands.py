@@ -16,9 +16,9 @@ from noisebook.building import build as build_project
 from noisebook.cells.plan import Planned, everything, work
 from noisebook.guard import Guarded
 from noisebook.model_commands import embed, models
-from noisebook.progress import forecast
+from noisebook.progress import estimate
 from noisebook.project import Project, find_root
-from noisebook.render.formats import duration, size
+from noisebook.render.formats import size
 from noisebook.store_commands import export, gc, pull, push
 
 if TYPE_CHECKING:
@@ -129,8 +129,7 @@ def status(as_json: bool, deliverables: bool) -> None:
         click.echo(f"{figure}: {counts}")
     todo = work([c for cells in book.select(()).values() for c in cells])
     if todo.cells:
-        estimate = duration(forecast(todo.cells, book.rates))
-        click.echo(f"a build would compute {len(todo.cells)} cells, about {estimate}")
+        click.echo(f"a build would compute {len(todo.cells)} cells, {estimate(todo.cells, book.rates)}")
 
 
 def hand_in(book: Project, as_json: bool) -> None:

@@ -35,14 +35,27 @@ def forecast(cells: Iterable[Planned], rates: Mapping[str, float]) -> float:
     return seconds
 
 
+def estimate(cells: Sequence[Planned], rates: Mapping[str, float]) -> str:
+    """The forecast in words, and what it rests on if not on what was measured here."""
+    said = duration(forecast(cells, rates))
+    if any(cell.components.get("draft") for cell in cells):
+        return f"at most {said}"
+    unknown = not all(
+        cell.generator.name in rates
+        or remaining(cell.key) is not None
+        or cell.store.same_identity(cell.components)
+        for cell in cells
+    )
+    return f"about {said}" + " (a first guess)" * unknown
+
+
 def reasons(group: Sequence[Planned], rates: Mapping[str, float]) -> str:
     """What will be computed and why."""
     first = group[0]
     reasons = "; ".join(sorted({d.component for d in first.because()})[:4])
-    estimate = duration(forecast(group, rates))
     begun = sum(remaining(cell.key) is not None for cell in group)
     what = f"{len(group)} × {first.generator.name}" + (f" ({begun} begun)" if begun else "")
-    return f"{first.figure}: {what}, about {estimate} ({first.state}: {reasons})"
+    return f"{first.figure}: {what}, {estimate(group, rates)} ({first.state}: {reasons})"
 
 
 def lacking(todo: Work) -> str:
@@ -56,13 +69,62 @@ def lacking(todo: Work) -> str:
     )
 
 
-class PlainWatcher:
-    """One line when a cell begins, at times while it runs, and when it is done."""
+class Batch:
+    """Cells that are computed together, and how far they are."""
+
+    def __init__(self, group: Sequence[Planned]) -> None:
+        self.figure, self.size = group[0].figure, len(group)
+        self.name = f"{self.figure}/{group[0].cell.id}" if self.size == 1 else self.figure
+        self.left = {planned.key: 0.0 for planned in group}
+        """The parts of the cells that are not finished yet."""
+        self.seconds = 0.0
+        self.told = time.monotonic()
+        self._first: tuple[float, float] | None = None
+
+    def progress(self, key: str, part: float) -> tuple[float, float | None]:
+        """A cell is at ``part``: the part of all that is done, and the seconds that are left.
+
+        They are told from the second time on: a run may begin in the middle, where one was broken off.
+        """
+        if key in self.left:
+            self.left[key] = part
+        now, done = time.monotonic(), 1 - sum(1 - each for each in self.left.values()) / self.size
+        if self._first is None:
+            self._first = now, done
+        began, first = self._first
+        return done, (now - began) * (1 - done) / (done - first) if done > first else None
+
+    def finished(self, key: str, seconds: float) -> bool:
+        """A cell is finished; whether it was the last one."""
+        self.left.pop(key, None)
+        self.seconds += seconds
+        return not self.left
+
+    def __str__(self) -> str:
+        """What it came to."""
+        count = f"{self.size} cells, " if self.size > 1 else ""
+        return f"{self.name}: {count}{duration(self.seconds)}"
+
+
+class _Batches:
+    """Of each cell that is being computed its batch."""
 
     def __init__(self, total: int) -> None:
         self.total, self.done = total, 0
-        self._told: dict[str, float] = {}
-        self._started: dict[str, float] = {}
+        self._of: dict[str, Batch] = {}
+
+    def begin(self, group: Sequence[Planned]) -> None:
+        batch = Batch(group)
+        self._of |= {planned.key: batch for planned in group}
+
+    def of(self, planned: Planned) -> Batch:
+        if planned.key not in self._of:
+            _Batches.begin(self, [planned])
+        return self._of[planned.key]
+
+
+class PlainWatcher(_Batches):
+    """One line when a batch begins, at times while it runs, and when it is done."""
 
     def __enter__(self) -> Self:
         return self
@@ -71,78 +133,89 @@ class PlainWatcher:
         return None
 
     def begin(self, group: Sequence[Planned]) -> None:
-        now = time.monotonic()
+        super().begin(group)
         print(f"{group[0].figure}: computing {len(group)} with {group[0].generator.name}", flush=True)
-        for planned in group:
-            self._started[planned.key] = self._told[planned.key] = now
 
     def progress(self, planned: Planned, done: float, total: float, note: str) -> None:
-        now = time.monotonic()
-        if now - self._told.get(planned.key, 0.0) < PLAIN_EVERY or not done:
+        batch = self.of(planned)
+        part, left = batch.progress(planned.key, done / total)
+        self._tell(batch, part, left, note)
+
+    def _tell(self, batch: Batch, part: float, left: float | None, note: str = "") -> None:
+        if (now := time.monotonic()) - batch.told < PLAIN_EVERY:
             return
-        self._told[planned.key] = now
-        left = (now - self._started[planned.key]) * (total - done) / done
-        print(
-            f"  {planned.cell.id}: {100 * done / total:.0f}%, {duration(left)} left {note}".rstrip(),
-            flush=True,
-        )
+        batch.told = now
+        time_left = "" if left is None else f", {duration(left)} left"
+        print(f"  {batch.name}: {100 * part:.0f}%{time_left} {note}".rstrip(), flush=True)
 
     def finished(self, planned: Planned, record: Record) -> None:
         self.done += 1
-        seconds = float(record.provenance["seconds"])
-        print(
-            f"  [{self.done}/{self.total}] {planned.figure}/{planned.cell.id}: {duration(seconds)}",
-            flush=True,
-        )
+        batch = self.of(planned)
+        part, left = batch.progress(planned.key, 1.0)
+        if batch.finished(planned.key, float(record.provenance["seconds"])):
+            print(f"  [{self.done}/{self.total}] {batch}", flush=True)
+        else:
+            self._tell(batch, part, left)
 
     def failed(self, group: Sequence[Planned], message: str) -> None:
         print(f"  failed: {message}", file=sys.stderr, flush=True)
 
 
-class BarWatcher:
-    """A bar for the build and one for the cell at hand, each with a time estimate."""
+class BarWatcher(_Batches):
+    """A bar for the build and one for the batch at hand, each with a time estimate."""
 
     def __init__(self, total: int) -> None:
-        self._total = total
+        super().__init__(total)
         self._bars: Progress
         self._build: TaskID
-        self._cell: TaskID
-        self._at: str = ""
+        self._batch: TaskID
+        self._at: Batch | None = None
 
     def __enter__(self) -> Self:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[count]:>5}"),
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
         )
         self._bars.start()
-        self._build = self._bars.add_task("cells", total=self._total, note="")
-        self._cell = self._bars.add_task("", total=None, visible=False, note="")
+        self._build = self._bars.add_task("cells", total=self.total, note="", count=f"0/{self.total}")
+        self._batch = self._bars.add_task("", total=None, visible=False, note="", count="")
         return self
 
     def __exit__(self, *error: object) -> None:
         self._bars.stop()
 
     def begin(self, group: Sequence[Planned]) -> None:
+        super().begin(group)
         self._bars.update(self._build, note=f"{group[0].figure} ({group[0].generator.name})")
 
     def progress(self, planned: Planned, done: float, total: float, note: str) -> None:
-        if planned.key != self._at:
-            self._at = planned.key
-            self._bars.reset(self._cell, total=total, description=planned.cell.id, visible=True, note=note)
-        self._bars.update(self._cell, completed=done, total=total, note=note)
+        batch = self.of(planned)
+        part, _ = batch.progress(planned.key, done / total)
+        at, count = round(1000 * part), f"{100 * part:.0f}%"
+        if batch is not self._at:  # what a broken-off run had done is no part of its speed
+            self._at = batch
+            self._bars.reset(
+                self._batch,
+                total=1000,
+                completed=at,
+                visible=True,
+                description=batch.name,
+                note=note,
+                count=count,
+            )
+        self._bars.update(self._batch, completed=at, note=note, count=count)
 
     def finished(self, planned: Planned, record: Record) -> None:
-        self._bars.advance(self._build)
-        self._bars.console.print(
-            f"{planned.figure}/{planned.cell.id} {duration(float(record.provenance['seconds']))}",
-            highlight=False,
-            markup=False,
-        )
+        self.done += 1
+        batch = self.of(planned)
+        self._bars.update(self._build, advance=1, count=f"{self.done}/{self.total}")
+        if batch.finished(planned.key, float(record.provenance["seconds"])):
+            self._bars.console.print(str(batch), highlight=False, markup=False)
 
     def failed(self, group: Sequence[Planned], message: str) -> None:
         self._bars.console.print(f"failed: {message}", style="red", highlight=False, markup=False)

@@ -7,7 +7,10 @@ import errno
 import hashlib
 import json
 import os
+import re
 import stat
+import warnings
+from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -79,6 +82,25 @@ def read_regular(path: Path, limit: int) -> bytes:
         if not stat.S_ISREG(found.st_mode) or found.st_size > limit:
             raise OSError(errno.EINVAL, f"not a regular file of at most {limit} bytes", str(path))
         return file.read(found.st_size + 1)[:limit]  # read(limit) would take that much memory at once
+
+
+def finished_files(folder: Path, name: re.Pattern[str]) -> Iterator[os.DirEntry[str]]:
+    """The finished files of a folder; what a killed put left behind begins with a dot.
+
+    Whatever else lies there is left alone, with a word if its name is one of ours.
+    """
+    try:
+        entries = os.scandir(folder)
+    except FileNotFoundError:
+        return
+    with entries:
+        for entry in entries:
+            if not name.fullmatch(entry.name):
+                continue
+            if entry.is_file():
+                yield entry
+            else:
+                warnings.warn(f"{entry.path} is no regular file: it is left alone", stacklevel=2)
 
 
 def write_note(path: Path, data: bytes) -> None:

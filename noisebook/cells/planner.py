@@ -36,14 +36,14 @@ def key_of(components: Mapping[str, Json]) -> str:
     digest = hashlib.sha256(b"noisebook cell\n")
     for name in sorted(components):
         value = components[name]
-        text = _canonical(value) if type(value) is str else canonical(value)
+        text = _canonical(value) if type(value) in (str, int) else canonical(value)
         digest.update(b"%d:%s%d:" % (len(name), name.encode(), len(text)))
         digest.update(text)
     return digest.hexdigest()
 
 
-_canonical = lru_cache(1000)(canonical)
-"""Of texts, which many cells have in common: their generator's name, the digest of their code."""
+_canonical = lru_cache(1000, typed=True)(canonical)
+"""Of what many cells have in common: the generator's name, the digest of the code, the seed."""
 
 
 class Planner:

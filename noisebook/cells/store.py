@@ -24,6 +24,7 @@ from noisebook.cells.contract import Json, Output, canonical
 from noisebook.cells.digests import Signature, signature
 from noisebook.cells.entries import EXPLAINS, FORMAT, Entry, Noted, Notes, identity
 from noisebook.cells.folders import (
+    finished_files,
     parse_json,
     read_memo,
     read_regular,
@@ -71,6 +72,8 @@ class Store:
     newer: set[str] = field(default_factory=set)
     """Keys whose records a later version of Noisebook wrote."""
     _entries: dict[str, Entry] = field(default_factory=dict)
+    _records: dict[str, Signature] = field(default_factory=dict)
+    """The signatures of records, and below those of objects."""
     _signatures: dict[str, Signature] = field(default_factory=dict)
     _by_identity: dict[str, list[str]] = field(default_factory=dict)
     _by_generator: dict[str, list[str]] = field(default_factory=dict)
@@ -84,13 +87,11 @@ class Store:
 
     def scan(self) -> None:
         """Look at every record and object; verify those whose signature is new."""
-        kept: Notes | None = read_memo(self.notes, Notes)
-        if kept is None or kept.format != FORMAT:
-            kept = Notes(FORMAT, {}, {})
-        self._entries = {}
-        cells = self._scan_cells(kept.cells)
+        kept = self._kept()
+        self._entries, self._records = {}, {}
+        self._scan_cells(kept.cells)
         named = {sha for entry in self._entries.values() for sha, keep in entry.objects}
-        files = {file.name: Path(file.path) for file in _files(self.place / "objects", DIGEST)}
+        files = {file.name: Path(file.path) for file in finished_files(self.place / "objects", DIGEST)}
         files |= {sha: path for sha, path in self.pinned.items() if sha in named and path.is_file()}
         self._signatures = {}
         for sha, path in files.items():
@@ -102,14 +103,31 @@ class Store:
             self._signatures[sha] = sign
         self._scanned = True
         self._forget_groups()
-        if self.notes is not None and (self._dirty or cells.keys() != kept.cells.keys()):
+        self._dirty = self._dirty or self._records.keys() != kept.cells.keys()
+        self.save()
+
+    def unchanged(self) -> None:
+        """Nothing here has changed since :meth:`save`: the notes are believed, and no file is looked at."""
+        kept = self._kept()
+        self._entries = {key: entry for key, (_, entry) in kept.cells.items()}
+        self._records = {key: sign for key, (sign, _) in kept.cells.items()}
+        self._signatures, self._scanned = dict(kept.objects), bool(kept.cells)
+        self._forget_groups()
+
+    def save(self) -> None:
+        """Keep what was learnt of the files for the next build."""
+        if self.notes is not None and self._dirty:
+            cells = {key: (sign, self._entries[key]) for key, sign in self._records.items()}
             write_memo(self.notes, to_json(Notes(FORMAT, cells, self._signatures)))
         self._dirty = False
 
-    def _scan_cells(self, kept: Mapping[str, Noted]) -> dict[str, Noted]:
-        """Fill the entries; what to keep of each in the notes."""
-        cells: dict[str, Noted] = {}
-        for file in _files(self.place / "cells", _RECORD):
+    def _kept(self) -> Notes:
+        kept: Notes | None = read_memo(self.notes, Notes)
+        return kept if kept and kept.format == FORMAT else Notes(FORMAT, {}, {})
+
+    def _scan_cells(self, kept: Mapping[str, Noted]) -> None:
+        """Fill the entries."""
+        for file in finished_files(self.place / "cells", _RECORD):
             key, sign = file.name.removesuffix(".json"), signature(file.stat())
             known = kept.get(key)
             if known is None or known[0] != sign:
@@ -118,16 +136,14 @@ class Store:
                 if record is None:
                     continue
                 known = sign, Entry.of(record)
-            cells[key] = known
-            self._entries[key] = known[1]
-        return cells
+            self._records[key], self._entries[key] = known
 
     def look(self, key: str) -> None:
         """Take in a record that another builder has put since the scan."""
         record = self._read_record(key)
         if record is None:
             return
-        self._entries[key] = entry = Entry.of(record)
+        entry = self._enter(record)
         for sha, _ in entry.objects:
             for path in (self.place / "objects" / sha, self.pinned.get(sha)):
                 if path and sha not in self._signatures and path.is_file() and self._matches(path, sha):
@@ -256,7 +272,7 @@ class Store:
         except OSError:
             path.unlink(missing_ok=True)
         self._signatures.pop(path.name, None)
-        self._entries.pop(path.name.removesuffix(".json"), None)
+        self._forget(path.name.removesuffix(".json"))
         self._whole.clear()
         warnings.warn(f"{path} is {why}: set aside in {aside.parent}, computed again", stacklevel=2)
 
@@ -314,9 +330,16 @@ class Store:
         if not (self.place / "objects" / digest).is_file():
             write_atomically(self.place / "objects" / digest, reached)
         write_atomically(path, data)
-        self._entries[key] = Entry.of(record)
+        self._enter(record)
         self._forget_groups()
         return record
+
+    def _enter(self, record: Record) -> Entry:
+        self._entries[record.key] = entry = Entry.of(record)
+        with suppress(OSError):  # another builder may have dropped it
+            self._records[record.key] = signature((self.place / "cells" / f"{record.key}.json").stat())
+        self._dirty = True
+        return entry
 
     def take(self, key: str, record: bytes, objects: Mapping[str, bytes]) -> None:
         """Put a cell that came from elsewhere, whose bytes were checked. ``objects``: by sha256."""
@@ -355,27 +378,13 @@ class Store:
     def drop(self, key: str) -> None:
         """Remove a record; its objects are left."""
         (self.place / "cells" / f"{key}.json").unlink(missing_ok=True)
+        self._forget(key)
+
+    def _forget(self, key: str) -> None:
         self._entries.pop(key, None)
+        self._records.pop(key, None)
         self._whole.discard(key)
+        self._dirty = True
 
 
 _RECORD = re.compile(DIGEST.pattern + r"\.json")
-
-
-def _files(folder: Path, name: re.Pattern[str]) -> Iterator[os.DirEntry[str]]:
-    """The finished files of a folder; what a killed put left behind begins with a dot.
-
-    Whatever else lies there is left alone, with a word if its name is one of ours.
-    """
-    try:
-        entries = os.scandir(folder)
-    except FileNotFoundError:
-        return
-    with entries:
-        for entry in entries:
-            if not name.fullmatch(entry.name):
-                continue
-            if entry.is_file():
-                yield entry
-            else:
-                warnings.warn(f"{entry.path} is no regular file: it is left alone", stacklevel=2)

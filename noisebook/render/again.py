@@ -8,20 +8,17 @@ is asked for: it tells mistakes too.
 from __future__ import annotations
 
 import hashlib
-import io
-import pickle
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, is_dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from noisebook.cells import fresh
 from noisebook.render.assets import Site
 from noisebook.render.formats import summary
+from noisebook.render.keeping import dump, load
 from noisebook.render.pages import Written
-from noisebook.render.styles import Styles
 from noisebook.render.theme import Theme, has_own_pages
 from noisebook.render.views import Page
 from noisebook.report.model import BadInput, Position, Problem
@@ -54,7 +51,7 @@ class Last:
         return _digest(front) == self.fronts.get(path)
 
     def data(self) -> bytes:
-        return pickle.dumps(self, pickle.HIGHEST_PROTOCOL)
+        return dump(self)
 
 
 def kept(written: Written, cached: int, missing: str) -> bytes:
@@ -155,22 +152,9 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-class _Reader(pickle.Unpickler):
-    """Makes what this module keeps, and nothing else that a file might name."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in (("markupsafe", "Markup"), ("pathlib", "PosixPath"), ("pathlib", "WindowsPath")):
-            return super().find_class(module, name)
-        if module.startswith(("noisebook.render.", "noisebook.report.", "noisebook.cells.")):
-            found = super().find_class(module, name)
-            if found is Styles or (isinstance(found, type) and is_dataclass(found)):
-                return found
-        raise pickle.UnpicklingError(f"{module}.{name} is not kept")
-
-
 def _load(data: bytes) -> Last | None:
     try:
-        found = _Reader(io.BytesIO(data)).load()
+        found = load(data)
     except Exception:  # whatever stands there, it is not what was kept
         return None
     return found if isinstance(found, Last) else None

@@ -66,7 +66,7 @@ class Site:
     def keep(self, name: str) -> bool:
         """Keep an asset, whose name tells its content, if it stands there already; whether it does."""
         if self._files.get(name) is None:
-            if not (self._kept and name in self._before and (self.out / name).is_file()):
+            if not (self._kept and name in self._before and Path(f"{self.out}/{name}").is_file()):
                 return False
             self._files[name] = None
         self._noted.add(name)

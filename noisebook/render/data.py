@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from noisebook.cells.checks import Check
+from noisebook.render.listed import compact
 from noisebook.render.prose import plain
-from noisebook.render.views import FigureView, File, Page, Picture
+from noisebook.render.views import Page
 
 if TYPE_CHECKING:
     from noisebook.cells.contract import Json
@@ -20,77 +21,27 @@ MANIFEST_FORMAT = 1
 
 def manifest(title: str, pages: Sequence[Page]) -> bytes:
     """Every figure with its cells, their keys, parameters, numbers, files and provenance."""
-    figures = [
-        {
-            "id": shown.id,
-            "section": page.section.slug,
-            "page": page.href,
-            "number": shown.number,
-            "generator": shown.generator,
-            "cells": _cells(shown),
-        }
-        for page in pages
-        for shown in page.figures
-    ]
-    value = {"format": MANIFEST_FORMAT, "title": title, "figures": figures}
-    return json.dumps(value, ensure_ascii=False).encode()  # indenting takes ten times as long
-
-
-def _cells(shown: FigureView) -> list[dict[str, Any]]:
-    return [
-        {
-            "id": cell.id,
-            "key": cell.key,
-            "state": cell.state,
-            "params": dict(cell.params),
-            "numbers": cell.values,
-            "files": list(map(_file, cell.files)),
-            "provenance": dict(cell.provenance),
-        }
-        for cell in shown.cells
-    ]
-
-
-def _file(file: File) -> dict[str, Any]:
-    names = ("name", "path", "sha256", "mime", "width", "height")
-    return {name: getattr(file, name) for name in names}
+    figures = ", ".join(each.data for page in pages for each in page.listed)
+    said = json.dumps(title, ensure_ascii=False)
+    return f'{{"format": {MANIFEST_FORMAT}, "title": {said}, "figures": [{figures}]}}'.encode()
 
 
 def search_index(pages: Iterable[Page]) -> bytes:
     """[title, address, text] of every section, and of every figure's caption, as a script."""
-    entries = []
-    for page in pages:
-        text = re.sub(r"<figure\b.*?</figure>", " ", str(page.prose.html), flags=re.DOTALL)
-        entries.append([page.name, page.href, f"{page.section.summary} {plain(text)}".strip()])
-        for shown in page.figures:
-            labels = " · ".join(dict.fromkeys(tile.label for tile in shown.tiles))
-            entries.append(
-                [
-                    f"Figure {shown.number} · {page.section.number or page.section.title}",
-                    f"{page.href}#fig-{shown.id}",
-                    f"{plain(str(shown.caption))} {labels}"[:2000],
-                ]
-            )
-    value = json.dumps(entries, ensure_ascii=False, separators=(",", ":"))
-    return f"window.searchIndex={value};\n".encode()
+    entries = (each for page in pages for each in (page.search, *(figure.search for figure in page.listed)))
+    return f"window.searchIndex=[{','.join(entries)}];\n".encode()
+
+
+def searched(page: Page) -> str:
+    """A section's entry there, as JSON."""
+    text = re.sub(r"<figure\b.*?</figure>", " ", str(page.prose.html), flags=re.DOTALL)
+    return compact([page.name, page.href, f"{page.section.summary} {plain(text)}".strip()])
 
 
 def figure_index(pages: Iterable[Page]) -> bytes:
     """What stands for each figure where it is referred to, as a script: id → [caption, pictures]."""
-    figures = {
-        shown.id: [
-            f"Figure {shown.number}. {plain(str(shown.caption))}"[:400],
-            [[each.src, each.width, each.height, each.alt, _look(each)] for each in shown.cards],
-        ]
-        for page in pages
-        for shown in page.figures
-    }
-    value = json.dumps(figures, ensure_ascii=False, separators=(",", ":"))
-    return f"window.figureIndex={value};\n".encode()
-
-
-def _look(picture: Picture) -> str:
-    return "pixelated" if picture.pixelated else "vector" if picture.vector else ""
+    figures = (f"{compact(each.id)}:{each.preview}" for page in pages for each in page.listed)
+    return f"window.figureIndex={{{','.join(figures)}}};\n".encode()
 
 
 def behind(

@@ -118,6 +118,9 @@ class Written:
         placed = page.prose.figures
         page.prose.html += Markup("".join(text for name, text in page.drawn.items() if name not in placed))
         page.references = [self.works[key] for key in page.prose.cited]
+        page.search = data.searched(page)
+        addresses = {each.href: each.section.slug for each in self.pages} | {"references.html": "all-works"}
+        page.joined = Markup(joined(page.prose.html, section.slug, addresses))
         page.stamp = os.urandom(8).hex()
 
     def check_links(self, problems: Sequence[Problem] = ()) -> None:
@@ -187,19 +190,8 @@ class _Pages:
                 stamp=page.stamp,
             )
             for href, part in page.further.items():
-                title = f"Figure {part.number}, from cell {part.first}"
-                self._page(href, template="part.html", page=page, figure=part, title=title, stamp=page.stamp)
-            for figure in page.figures:
-                if figure.samples:
-                    title, name = f"Samples of figure {figure.number}", figure.samples.href
-                    self._page(
-                        name,
-                        template="samples.html",
-                        page=page,
-                        figure=figure,
-                        title=title,
-                        stamp=page.stamp,
-                    )
+                shown = {"page": page, "figure": part.figure, "title": part.title}
+                self._page(href, template=part.template, stamp=page.stamp, **shown)
         self.written.made = self.made
         self._own_pages()
         self.site.add(".nojekyll", b"")
@@ -221,18 +213,15 @@ class _Pages:
             "validation.html",
             title="Validation",
             description="What stands behind the figures, taken from the records of the runs that made them.",
-            everything=[(page, figure) for page in self.pages for figure in page.figures],
+            everything=[(page, figure) for page in self.pages for figure in page.listed],
             needed=self.written.needed,
             tolerances={"pixels": PIXEL_TOLERANCE, "psnr": PSNR_FLOOR, "relative": RELATIVE_TOLERANCE},
         )
-        addresses = {page.href: page.section.slug for page in self.pages} | {"references.html": "all-works"}
         self._page(
             "print.html",
             title="The whole report",
             description="All sections on one page, to print or to save as a PDF.",
-            articles=[
-                (page, Markup(joined(page.prose.html, page.section.slug, addresses))) for page in self.pages
-            ],
+            articles=[(page, page.joined) for page in self.pages],
         )
         said = "How to cite this report, and whose pictures, data and models are in it."
         text = [(title, prose.html) for title, prose in self.credits]
@@ -257,6 +246,8 @@ class _Pages:
             self.made[name] = hashlib.sha256(f"{self.common}{stamp}{around}".encode()).hexdigest()
             if self.written.made.get(name) == self.made[name] and self.site.keep(name):
                 return
+        if figure := values.get("figure"):
+            values["figure"] = figure.value
         self.site.add(name, self.theme.render(template or name, **values).encode())
 
     def _common(self) -> str:

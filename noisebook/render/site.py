@@ -17,10 +17,12 @@ from noisebook.render.context import Target
 from noisebook.render.deliverables import delivered
 from noisebook.render.figures import view
 from noisebook.render.front import cards
+from noisebook.render.keeping import Kept
+from noisebook.render.listed import listed, states
 from noisebook.render.pages import RenderSummary, Written
 from noisebook.render.theme import Theme
 from noisebook.render.values import Values
-from noisebook.render.views import Page, parts
+from noisebook.render.views import FigureView, Further, Page, parts
 from noisebook.report.body import scan
 from noisebook.report.model import BadInput, Figure, Position, Problem, Report, Section
 from noisebook.report.reader import read_text
@@ -140,10 +142,11 @@ class _Sections:
         section, last = page.section, self.before.get(page.section.path)
         if last is None or any("value(" in text for text in (section.body, *_captions(section))):
             return None
-        for shown in last.figures:
-            planned = self.planned.get(shown.id, ())
-            states = [(cell.key, "cached") for cell in planned if cell.cached]
-            if len(states) < len(planned) or states != [(cell.key, cell.state) for cell in shown.cells]:
+        for shown in last.listed:
+            cells = self.planned.get(shown.id, ())
+            if not all(cell.cached for cell in cells):
+                return None
+            if shown.states != states((cell.key, "cached") for cell in cells):
                 return None
         if not all(map(self.site.keep, (*last.assets, *last.prose.pictures))):
             return None
@@ -163,6 +166,7 @@ class _Sections:
         """Draw a section's figures; what is wrong with them."""
         section, writer = page.section, self.written.writer(self.site, self.values, page)
         problems: list[Problem] = []
+        figures: list[FigureView] = []
         for figure in in_order(section):
             if re.search(r"[$\\]|<!--", figure.alt):
                 figure = replace(figure, alt=writer.title(figure.alt, figure.places["alt"])[1])
@@ -184,7 +188,7 @@ class _Sections:
                 shown.caption = writer.inline(figure.caption, figure.places["caption"])
             except BadInput as error:
                 problems += error.problems
-            page.figures.append(shown)
+            figures.append(shown)
             shown.cards = cards([shown], self.site)[:3]
             shown.citation = bibliography.of_figure(
                 self.named, self.year, figure.id, shown.number, section.title, f"{page.href}#fig-{figure.id}"
@@ -197,8 +201,15 @@ class _Sections:
             page.drawn[figure.id] = self.theme.render(
                 "figure.html", figure=some.pop(page.href), live=self.live, words=self.words
             )
-            page.further.update(some)
-        page.cards = cards(page.figures, self.site)
+            page.further |= {
+                href: Further("part.html", f"Figure {part.number}, from cell {part.first}", Kept(part))
+                for href, part in some.items()
+            }
+            if shown.samples:
+                title = f"Samples of figure {shown.number}"
+                page.further[shown.samples.href] = Further("samples.html", title, Kept(shown))
+            page.listed.append(listed(shown, page))
+        page.cards = cards(figures, self.site)
         return problems
 
 

@@ -19,6 +19,8 @@ from noisebook.report.model import Section
 
 if TYPE_CHECKING:
     from noisebook.cells.contract import Json
+    from noisebook.render.keeping import Kept
+    from noisebook.render.listed import Listed
 
 PIXELATED = 128
 """Pictures of at most so many pixels a side are enlarged pixel by pixel."""
@@ -281,21 +283,35 @@ class FigureView:
         return [table for cell in self.cells for table in cell.tables if not table.measured]
 
 
+@dataclass(frozen=True, slots=True)
+class Further:
+    """What a page of its own shows of a figure: ``part.html`` or ``samples.html``."""
+
+    template: str
+    title: str
+    figure: Kept[FigureView]
+
+
 @dataclass(slots=True)
 class Page:
     """One section's page on its way."""
 
     section: Section
-    figures: list[FigureView] = field(default_factory=list)
+    listed: list[Listed] = field(default_factory=list)
+    """Its figures, as the rest of the site lists them."""
     prose: Prose = field(default_factory=lambda: Prose(Markup(""), [], [], [], 0))
+    search: str = ""
+    """What searches look through of the section, as JSON."""
+    joined: Markup = field(default_factory=Markup)
+    """Its prose, as it stands among all sections on one page."""
     references: list[Work] = field(default_factory=list)
     cards: list[Picture] = field(default_factory=list)
     title_html: Markup = field(default_factory=Markup)
     summary_html: Markup = field(default_factory=Markup)
     drawn: dict[str, str] = field(default_factory=dict)
     """The HTML of its figures by their ids, in the order in which they stand."""
-    further: dict[str, FigureView] = field(default_factory=dict)
-    """Parts of large figures, each by the address of a page of its own."""
+    further: dict[str, Further] = field(default_factory=dict)
+    """Parts of large figures, and all samples of chosen ones, each by the address of a page of its own."""
     styles: Styles = field(default_factory=Styles)
     """Of its figures and captions, as what follows; ``prose`` has its own."""
     links: list[Link] = field(default_factory=list)
@@ -311,11 +327,11 @@ class Page:
 
     @property
     def live(self) -> bool:
-        return any(figure.live for figure in self.figures)
+        return any(figure.live for figure in self.listed)
 
     @property
     def words(self) -> bool:
-        return any(figure.words for figure in self.figures)
+        return any(figure.words for figure in self.listed)
 
     @property
     def title(self) -> str:

@@ -380,5 +380,7 @@ def input_files(
     elif isinstance(value, list | tuple | set | frozenset):
         fixed = isinstance(value, tuple) and arguments and arguments[-1] is not ...
         for index, item in enumerate(value):
+            if isinstance(item, int | float):
+                continue
             inner = arguments[index] if fixed and index < len(arguments) else next(iter(arguments), None)
             yield from input_files(item, inner, (), (*at, index))
