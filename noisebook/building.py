@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import time
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -240,6 +241,7 @@ def _affordable(book: Project, todo: Work, beyond: str) -> bool:
 @_collecting(True)
 def _compute(book: Project, todo: Work, request: Request) -> Outcome:
     """Compute ``todo`` in this process, in several, or on a cluster."""
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # libraries' own bars, among ours
     with watcher(len(todo.cells)) as watching:
         if request.scheduler is None and request.jobs == 1:
             with book.peers() as peers:

@@ -160,6 +160,9 @@ class PlainWatcher(_Batches):
     def failed(self, group: Sequence[Planned], message: str) -> None:
         print(f"  failed: {message}", file=sys.stderr, flush=True)
 
+    def waiting(self, cells: Sequence[Planned]) -> None:
+        print(elsewhere(cells), flush=True)
+
 
 class BarWatcher(_Batches):
     """A bar for the build and one for the batch at hand, each with a time estimate."""
@@ -219,6 +222,16 @@ class BarWatcher(_Batches):
 
     def failed(self, group: Sequence[Planned], message: str) -> None:
         self._bars.console.print(f"failed: {message}", style="red", highlight=False, markup=False)
+
+    def waiting(self, cells: Sequence[Planned]) -> None:
+        self._bars.console.print(elsewhere(cells), highlight=False, markup=False)
+
+
+def elsewhere(cells: Sequence[Planned]) -> str:
+    """That other builders are at what is left."""
+    figures = ", ".join(dict.fromkeys(cell.figure for cell in cells))
+    cells_left = f"{len(cells)} cell{'s'[: len(cells) > 1]}"
+    return f"{figures}: another build, or a preview, is computing {cells_left}: waiting for it"
 
 
 def watcher(total: int) -> PlainWatcher | BarWatcher:

@@ -104,6 +104,16 @@ def test_two_builds_at_once(book: Book) -> None:
     assert len(check_store(book)) == len(VALUES)
 
 
+def test_what_another_build_is_computing_is_said_to_be_waited_for(book: Book) -> None:
+    first = book.start("build", TILE_PAUSE="1.5")
+    while not book.computed():
+        time.sleep(0.05)
+    second = book.run("build")
+    assert first.wait(HANGS) == second.returncode == 0
+    said = "tiles: another build, or a preview, is computing 3 cells: waiting for it"
+    assert second.stdout.count(said) == 1, second.stdout
+
+
 def test_a_flipped_byte_is_computed_again(book: Book) -> None:
     book.build()
     book.computed()

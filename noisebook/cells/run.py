@@ -31,6 +31,8 @@ class Watcher(Protocol):
     def progress(self, planned: Planned, done: float, total: float, note: str) -> None: ...
     def finished(self, planned: Planned, record: Record) -> None: ...
     def failed(self, group: Sequence[Planned], message: str) -> None: ...
+    def waiting(self, cells: Sequence[Planned]) -> None:
+        """Other builders are computing these, and nothing else is left to do."""
 
 
 class Models(Protocol):
@@ -249,7 +251,7 @@ def execute(
     outcome, started = building.outcome, time.perf_counter()
     lost: set[str] = set()
     elsewhere: set[str] = set()
-    queue = list(work.groups)
+    queue, told = list(work.groups), False
     try:
         while queue:
             left: list[list[Planned]] = []
@@ -273,6 +275,9 @@ def execute(
                 elsewhere = (elsewhere - {p.key for p in waiting}) | {p.key for p in others}
                 left += [others] if others else []
             if sum(map(len, left)) == sum(map(len, queue)):  # others have all of it
+                if not told:
+                    watcher.waiting([planned for group in left for planned in group])
+                told = True
                 time.sleep(PAUSE)
             queue = left
     except KeyboardInterrupt:

@@ -220,3 +220,6 @@ class _Told:
 
     def failed(self, group: Sequence[Planned], message: str) -> None:
         pass
+
+    def waiting(self, cells: Sequence[Planned]) -> None:
+        pass
