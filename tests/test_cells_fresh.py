@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -149,3 +150,42 @@ def test_a_file_where_a_watched_folder_was_is_a_change_and_no_error(tmp_path: Pa
     (tmp_path / "shared").unlink()
     (tmp_path / "away").rename(tmp_path / "shared")
     assert fresh.look(tmp_path, [str(place)]) == there
+
+
+NOTES: dict[str, Callable[[Path, Path], object]] = {
+    "a link": lambda note, mine: note.symlink_to(mine),
+    "a pipe": lambda note, mine: os.mkfifo(note),
+    "a device": lambda note, mine: note.symlink_to("/dev/zero"),
+    "a folder": lambda note, mine: note.mkdir(),
+}
+
+
+@pytest.mark.parametrize("kind", NOTES)
+@pytest.mark.parametrize("name", ["fresh", "kept"])
+def test_what_stands_in_place_of_a_note_is_neither_waited_for_nor_written_through(
+    tmp_path: Path, name: str, kind: str
+) -> None:
+    root, mine = tmp_path / "report", tmp_path / "mine"
+    mine.write_text("mine")
+    for folder in (".noisebook", "sections"):
+        (root / folder).mkdir(parents=True)
+    section = root / "sections" / "a.md"
+    section.write_text("x")
+    note = root / ".noisebook" / name
+
+    def remember() -> fresh.Now:
+        time.sleep(2 * fresh.TICK / 1e9)
+        before = fresh.Now(root)
+        time.sleep(2 * fresh.TICK / 1e9)
+        fresh.remember(root, before.inputs, "done", [], time.time_ns(), b"words")
+        return fresh.Now(root)
+
+    assert remember().summary == "done"
+    note.unlink()
+    NOTES[kind](note, mine)
+    section.write_text("other")
+    assert fresh.Now(root).kept == b""
+    now = remember()
+    assert mine.read_text() == "mine"
+    if kind != "a folder":
+        assert now.summary == "done" and now.kept == b"words" and note.read_bytes()

@@ -104,6 +104,7 @@ KINDS: dict[str, Callable[[Path], object]] = {
     "a folder": lambda path: path.mkdir(),
     "a loop": lambda path: path.symlink_to(path),
     "a dangling link": lambda path: path.symlink_to("nowhere"),
+    "a log": lambda path: path.symlink_to("/proc/kmsg"),
 }
 
 

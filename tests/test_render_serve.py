@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -142,6 +143,8 @@ def served(tmp_path: Path) -> Iterator[int]:
         ("127.0.0.1.evil.example:PORT", 403),
         ("localhost@evil.example", 403),
         ("evil.example:80@localhost.evil", 403),
+        ("evil.example@localhost", 403),
+        ("localhost#@evil.example", 403),
         ("", 403),
         ("[", 403),
     ],
@@ -173,6 +176,21 @@ def test_clients_are_few_and_the_idle_ones_are_let_go(served: int, monkeypatch: 
     for each in idle:
         each.settimeout(20)
         assert each.recv(1) == b"", "it was let go"
+        each.close()
+
+
+def test_who_speaks_slowly_is_let_go_too(served: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("noisebook.render.serve._Handler.timeout", 1.0)
+    slow = [socket.create_connection(("127.0.0.1", served)) for _ in range(CLIENTS)]
+
+    def spoken() -> bool:
+        for each in slow:
+            with contextlib.suppress(OSError):  # it was let go
+                each.sendall(b"G")
+        return get_or_nothing(served) == 200
+
+    eventually(spoken)
+    for each in slow:
         each.close()
 
 

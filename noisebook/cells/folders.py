@@ -71,6 +71,18 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise
 
 
+def replace(path: Path, data: bytes) -> None:
+    """A whole file or none, in place of whatever stands there. Nothing is synced: it can be made again."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
 def read_regular(path: Path, limit: int) -> bytes:
     """The bytes of a regular file. Raises OSError for anything else, and for more than ``limit`` bytes.
 
@@ -81,7 +93,8 @@ def read_regular(path: Path, limit: int) -> bytes:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or found.st_size > limit:
             raise OSError(errno.EINVAL, f"not a regular file of at most {limit} bytes", str(path))
-        return file.read(found.st_size + 1)[:limit]  # read(limit) would take that much memory at once
+        # read(limit) would take that much memory at once; nothing is what a log of the system has to say
+        return (file.read(found.st_size + 1) or b"")[:limit]
 
 
 def finished_files(folder: Path, name: re.Pattern[str]) -> Iterator[os.DirEntry[str]]:

@@ -172,9 +172,10 @@ class Now:
         known = self.memory
         if known is None or known.rest != self._seen.digest(without=TEXTS):
             return b""
+        from noisebook.cells.folders import LARGEST_NOTE, read_regular
+
         try:
-            with open(os.path.join(self._root, ".noisebook", "kept"), "rb", opener=_at_once) as file:
-                data = file.read()
+            data = read_regular(self._root / ".noisebook" / "kept", LARGEST_NOTE)
         except OSError:
             return b""
         return data if _sum(data) == known.kept else b""
@@ -226,6 +227,8 @@ def remember(
     ``before`` is the digest of the inputs from before they were read, at ``started`` (ns): had one changed
     meanwhile, the site would not show it.
     """
+    from noisebook.cells.folders import replace
+
     path = root / ".noisebook" / "fresh"
     with suppress(OSError):
         path.unlink()
@@ -244,9 +247,8 @@ def remember(
         return  # somebody is writing
     if seen.digest(names) == before:
         places = "\0".join(more)
-        path.parent.mkdir(parents=True, exist_ok=True)
         text = "\n".join(Memory(seen.digest(), seen.digest(without=TEXTS), _sum(kept), places, summary))
         text = f"{_sum(text.encode(errors='surrogateescape'))}\n{text}"
         with suppress(OSError):
-            path.with_name("kept").write_bytes(kept)
-            path.write_text(text, encoding="utf-8", errors="surrogateescape")
+            replace(path.with_name("kept"), kept)
+            replace(path, text.encode(errors="surrogateescape"))

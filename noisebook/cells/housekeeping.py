@@ -117,10 +117,10 @@ def _age(store: Store, key: str) -> float:
     """Seconds since a cell was finished, as its record says; endless if it does not."""
     record = store.get(key)
     try:
-        finished = datetime.fromisoformat(str(record.provenance["finished"])) if record else None
-    except (KeyError, ValueError):
-        finished = None
-    return math.inf if finished is None else time.time() - finished.timestamp()
+        finished = datetime.fromisoformat(str(record.provenance["finished"])) if record else datetime.min
+        return time.time() - finished.timestamp()
+    except (KeyError, ValueError, OverflowError):  # years beyond the system's
+        return math.inf
 
 
 def _until_small(store: Store, cells: Sequence[str], max_size: float) -> list[str]:

@@ -240,6 +240,11 @@ def _is_count(value: object) -> bool:
     return type(value) is int and 0 <= value < 2**48
 
 
+def _is_threads(value: object) -> bool:
+    """As many as ``verify`` could start."""
+    return type(value) is int and 0 <= value <= 1024
+
+
 def _is_size(value: object) -> bool:
     return value is None or (type(value) is int and 0 < value <= 1_000_000)
 
@@ -283,7 +288,7 @@ _PROVENANCE = {
     **dict.fromkeys(("device", "command"), _is_text),
     **dict.fromkeys(("versions", "models", "reached"), _all(_is_text)),
     "seconds": _is_seconds,
-    "threads": _is_count,
+    "threads": _is_threads,
     "processes": _is_count,
     "words": _all(_is_words),
     "adopted": _is_adopted,

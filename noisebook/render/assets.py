@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from noisebook.cells.folders import LARGEST_NOTE, read_regular
+from noisebook.cells.folders import LARGEST_NOTE, read_regular, replace
 
 NOTES = ".noisebook.json"
 """The names of the files that we wrote, so that only they are ever removed."""
@@ -119,24 +118,12 @@ class Site:
                     continue
             except OSError:
                 pass
-            _replace(path, data)
+            replace(path, data)
             if name.endswith(".html"):
                 changed.append(name)
         if digests != self._before or not self._kept:
             notes = json.dumps({"files": digests, "rules": RULES}, indent=0, sort_keys=True)
-            _replace(self.out / NOTES, notes.encode())
+            replace(self.out / NOTES, notes.encode())
         for name in self._before.keys() - digests.keys():
             (self.out / name).unlink(missing_ok=True)
         return changed
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """A whole file or none. No fsync: a site can be written again."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

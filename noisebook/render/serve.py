@@ -8,6 +8,7 @@ import re
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
@@ -25,7 +26,7 @@ PREFIX = "/.noisebook/"
 ALIVE = 10.0
 """Seconds between two signs of life of an event stream."""
 IDLE = 30.0
-"""Seconds after which a client that says nothing is let go."""
+"""Seconds that a client has to say what it wants, and to take each part of the answer."""
 CLIENTS = 64
 """That are served at once: a browser keeps six connections and an event stream a page."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -84,6 +85,20 @@ class Preview:
             self._changed.notify_all()
 
 
+class _Asked(io.RawIOBase):
+    """What a client asks, for which it has some seconds in all, however many bytes come meanwhile."""
+
+    def __init__(self, connection: socket.socket, seconds: float) -> None:
+        self.connection, self.end = connection, time.monotonic() + seconds
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self.connection.settimeout(max(self.end - time.monotonic(), 0.001))
+        return self.connection.recv_into(buffer)
+
+
 class _Handler(SimpleHTTPRequestHandler):
     timeout = IDLE
     server: _Server
@@ -92,10 +107,15 @@ class _Handler(SimpleHTTPRequestHandler):
         self.preview = preview
         super().__init__(*arguments, directory=directory)  # type: ignore[arg-type]
 
+    def setup(self) -> None:
+        super().setup()
+        self.rfile = io.BufferedReader(_Asked(self.connection, self.timeout))
+
     def parse_request(self) -> bool:
         """Only for names of this machine: a page of another host's that leads here gets nothing."""
         if not super().parse_request():
             return False
+        self.connection.settimeout(self.timeout)
         found = _host(self.headers.get("Host", ""))
         if found in self.server.hosts:
             return True
@@ -203,7 +223,9 @@ def _is_own(path: Path, site: Path) -> bool:
 
 
 def _host(name: str) -> str:
-    """The host of a Host header or an address, without its port and brackets."""
+    """The host of a Host header or an address, without its port and brackets; "" for what is none."""
+    if re.search(r"[@/?#\\\s]", name):
+        return ""
     try:
         return (
             urlsplit(f"//{name}" if name.count(":") < 2 or "[" in name else f"//[{name}]").hostname or ""
