@@ -1,10 +1,8 @@
-// A small picture that a reader draws, with a finger, a mouse or the keyboard, and a hole in it; and both as text.
+// A small picture that a reader draws, with a finger, a mouse or the keyboard, and a hole in it.
 //
 //   pad = drawingPad({ width, height, levels, changed })
 //     pad.element; pad.levels: 0 … levels of each pixel; pad.hole: 0 or 1; pad.tool: a name of TOOLS;
 //     pad.set(levels, hole); pad.undo(); pad.showHole(whether). `changed` is called after a stroke.
-//   packLevels(values), unpackLevels(text, size), packBits(values), unpackBits(text, size)
-//     for an address; what is no such text unpacks to null.
 
 /* Pixels from the middle of a stroke to its edge. */
 export const TOOLS = { pen: 1.1, rubber: 1.8, hole: 2, mend: 2 };
@@ -115,51 +113,4 @@ export function drawingPad({ width, height, levels: most, changed }) {
   };
   show();
   return pad;
-}
-
-// As text: bytes in base64 with the letters that an address may have
-
-const toText = (bytes) => btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
-function toBytes(text) {
-  if (!/^[\w-]*$/.test(text) || text.length % 4 === 1) return null;
-  return Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (letter) => letter.charCodeAt(0));
-}
-
-/* Levels 1 … 15 are half bytes; a 0 and n stand for n + 1 zeros. Zeros at the end are left out. */
-export function packLevels(values) {
-  const halves = [];
-  const end = values.findLastIndex((value) => value) + 1;
-  for (let i = 0; i < end; i++) {
-    halves.push(values[i]);
-    if (values[i]) continue;
-    let more = 0;
-    while (more < 15 && !values[i + 1]) [i, more] = [i + 1, more + 1];
-    halves.push(more);
-  }
-  if (halves.length % 2) halves.push(0);
-  return toText(Uint8Array.from({ length: halves.length / 2 }, (_, i) => (halves[2 * i] << 4) | halves[2 * i + 1]));
-}
-
-export function unpackLevels(text, size) {
-  const bytes = toBytes(text);
-  if (!bytes) return null;
-  const halves = Array.from(bytes).flatMap((byte) => [byte >> 4, byte & 15]);
-  const values = [];
-  for (let i = 0; i < halves.length && values.length <= size; i++) {
-    if (halves[i]) values.push(halves[i]);
-    else if (++i < halves.length) values.push(...Array(halves[i] + 1).fill(0));
-  }
-  return values.length > size ? null : Uint8Array.from({ length: size }, (_, i) => values[i] ?? 0);
-}
-
-export function packBits(values) {
-  const bytes = new Uint8Array(Math.ceil(values.length / 8));
-  values.forEach((value, i) => (bytes[i >> 3] |= (value ? 1 : 0) << (i & 7)));
-  return toText(bytes.subarray(0, bytes.findLastIndex((byte) => byte) + 1));
-}
-
-export function unpackBits(text, size) {
-  const bytes = toBytes(text);
-  if (!bytes || bytes.length > Math.ceil(size / 8)) return null;
-  return Uint8Array.from({ length: size }, (_, i) => (bytes[i >> 3] >> (i & 7)) & 1);
 }

@@ -1,5 +1,6 @@
 // What a reader asks of a network that runs in the browser, and what comes of it: live-worker.js computes.
-import { TOOLS, drawingPad, packBits, packLevels, unpackBits, unpackLevels } from "./drawing.js";
+import { chosen, linkTo, packBits, packLevels, remember, unpackBits, unpackLevels } from "./address.js";
+import { TOOLS, drawingPad } from "./drawing.js";
 import { forward, normals, path } from "./sampling.js";
 
 const LEVELS = 15;
@@ -47,7 +48,7 @@ function picture(name, width, height) {
   return canvas;
 }
 
-export function live(box, place) {
+export function live(box) {
   const { worker: script, runtime, wasm, network } = box.dataset;
   const sampler = JSON.parse(box.dataset.sampler), weights = JSON.parse(box.dataset.weights);
   const { first, methods } = sampler;
@@ -60,7 +61,7 @@ export function live(box, place) {
   const button = (textContent, properties = {}) => make("button", { type: "button", textContent, ...properties });
   const group = (name) => `${id}-${name}`;
   const task = choice("Task", TASKS, group("task"), "named long");
-  const tool = choice("Tool", Object.fromEntries(Object.keys(TOOLS).map((name) => [name, name[0].toUpperCase() + name.slice(1)])), group("tool"), "named");
+  const tool = choice("Tool", Object.fromEntries(Object.keys(TOOLS).map((name) => [name, name[0].toUpperCase() + name.slice(1)])), group("tool"), "short");
   const begin = make("select", {}, make("option", { value: "own", textContent: "your own" }), make("option", { value: "empty", textContent: "an empty page" }),
     ...stored.map((_, i) => make("option", { value: i, textContent: `a handwritten ${sampler.classes[i]}` })));
   const undo = button("Undo");
@@ -90,7 +91,7 @@ export function live(box, place) {
   const meter = make("progress", { value: 0, hidden: true, ariaLabel: "Loading" });
   const status = make("p", { className: "status" });
   status.setAttribute("role", "status");
-  place.replaceWith(controls, pair, film, at, make("div", { className: "go" }, go, stop, save, copy, meter, status));
+  box.querySelector(".place").replaceWith(controls, pair, film, at, make("div", { className: "go" }, go, stop, save, copy, meter, status));
 
   let states = [], levels = [], run = 0, worker = null, running = false, loading = null, begun = 0, wasAsked = null;
   const loaded = new Set();
@@ -111,18 +112,19 @@ export function live(box, place) {
   });
 
   // The address
-  const address = () => {
+  const settings = () => {
     const { task, method, steps, gamma, seed, drawing, hole } = asked();
-    const found = new URLSearchParams({ task, method, class: label.value, gamma, steps, seed });
-    if (task === "edit") found.set("start", start.value);
-    if (drawing) found.set("drawing", packLevels(pad.levels));
-    if (hole) found.set("hole", packBits(pad.hole));
-    return `#${id}?${found}`;
+    return {
+      ...{ task, method, class: label.value, gamma, steps, seed },
+      ...(task === "edit" && { start: start.value }),
+      ...(drawing && { drawing: packLevels(pad.levels) }),
+      ...(hole && { hole: packBits(pad.hole) }),
+    };
   };
   /* Takes from the address what it understands, and leaves the rest as it is. */
   const read = () => {
-    if (!location.hash.startsWith(`#${id}?`)) return false;
-    const given = new URLSearchParams(location.hash.slice(id.length + 2));
+    const given = chosen(id);
+    if (!given) return false;
     const oneOf = (name, control, names) => Object.hasOwn(names, given.get(name)) && (control.value = given.get(name));
     const within = (name, input) => {
       const text = given.get(name), value = Number(text);
@@ -267,7 +269,7 @@ export function live(box, place) {
   };
   const changed = () => {
     if (!seed.reportValidity()) return;
-    history.replaceState(history.state, "", address());
+    remember(id, settings());
     answerTo();
   };
   /* What has changed is drawn at once, if nothing more need be loaded than has been asked for. */
@@ -303,7 +305,7 @@ export function live(box, place) {
     });
   });
   copy.addEventListener("click", () =>
-    navigator.clipboard.writeText(new URL(address(), location)).then(
+    navigator.clipboard.writeText(linkTo(id, settings())).then(
       () => (copy.textContent = "Copied"),
       () => (copy.textContent = "Not allowed"),
     ));

@@ -10,14 +10,14 @@ const make = (tag, properties = {}, ...children) => {
 /* Data come as scripts, because a page opened as a file may not fetch. */
 const script = (src) => new Promise((resolve, reject) => document.head.append(make("script", { src, onload: resolve, onerror: reject })));
 const still = matchMedia("(prefers-reduced-motion: reduce)");
-/* Why this page can compute nothing, as a paragraph; or nothing. `more`: what is needed beside the usual. */
-function obstacle(...more) {
+/* Why this page can compute nothing, as a paragraph; or nothing. */
+function obstacle() {
   if (location.protocol === "file:") {
     const code = (textContent) => make("code", { textContent });
     return make("p", {}, "This page was opened as a file, and browsers let no such page read the other files that it needs. From a server it runs: in the folder of this page, type ",
       code("python3 -m http.server"), " and open ", code(`http://localhost:8000/${location.pathname.split("/").pop()}`), ".");
   }
-  const missing = ["Worker", "WebAssembly", "DecompressionStream", ...more].filter((name) => !(name in window));
+  const missing = ["Worker", "WebAssembly", "DecompressionStream", "OffscreenCanvas"].filter((name) => !(name in window));
   return missing.length ? make("p", { textContent: `This browser is too old for what runs here: it lacks ${missing.join(", ")}.` }) : null;
 }
 
@@ -51,7 +51,7 @@ function contents() {
     const over = list.clientHeight / 3;
     if (link.offsetTop < list.scrollTop + over / 2 || link.offsetTop > list.scrollTop + 2 * over) list.scrollTop = link.offsetTop - over;
   };
-  reveal(here);
+  requestAnimationFrame(() => reveal(here));
   const links = all(".within a", list);
   const headings = links.map((link) => document.getElementById(decodeURIComponent(link.hash.slice(1))));
   let marked = null;
@@ -66,7 +66,7 @@ function contents() {
   };
   if (!links.length) return;
   addEventListener("scroll", mark, { passive: true });
-  mark();
+  requestAnimationFrame(mark);
 }
 
 // References: the figure that one leads to, on hover and on focus
@@ -490,14 +490,14 @@ function videos() {
   all("video").forEach((video) => watch.observe(video));
 }
 
-/* A button copies what it names, or the code that it stands on. */
+/* A button copies what it names, or the code beside it. */
 function copying() {
   if (!navigator.clipboard) return;
   for (const block of all(".highlight")) block.append(make("button", { type: "button", textContent: "Copy", ariaLabel: "Copy this code" }));
   for (const button of all("[data-copy], .highlight > button")) {
     button.hidden = false;
     button.addEventListener("click", () =>
-      navigator.clipboard.writeText(button.dataset.copy?.replace(/^#.*/, (place) => new URL(place, location)) ?? button.parentElement.querySelector("code").textContent).then(
+      navigator.clipboard.writeText(button.dataset.copy?.replace(/^#.*/, (place) => new URL(place, location)) || button.closest(".panel, .highlight").querySelector("code").textContent).then(
         () => (button.textContent = button.ariaLabel = "Copied"),
         () => (button.textContent = button.ariaLabel = "Not allowed"),
       ),
@@ -530,7 +530,7 @@ const kinds = { compare, scrubber, turn, flip, distance, dim };
 for (const figure of all("figure[data-kind]")) if (figure.querySelector(".cells")) kinds[figure.dataset.kind]?.(figure);
 videos();
 copying();
-stops();
+requestAnimationFrame(stops); // measured in a frame, which lays the page out in any case
 addEventListener("resize", stops);
 document.addEventListener("toggle", stops, true);
 document.addEventListener("scroll", ({ target }) => target.matches?.(scrolls) && target.classList.toggle("more", rest(target) > 4), { capture: true, passive: true });

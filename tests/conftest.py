@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.browser import browser, open_page  # noqa: F401 (fixtures)
+from tests.words_report import words_model, words_site  # noqa: F401 (fixtures)
 
 if TYPE_CHECKING:
     from noisebook.models.library import Library

@@ -471,6 +471,7 @@ def test_a_page_opened_as_a_file_says_why_it_cannot(site: Path, open_page: Calla
     expect(box).to_contain_text("This page was opened as a file")
     expect(box).to_contain_text("http://localhost:8000/b4-live.html")
     expect(box.get_by_role("button")).to_have_count(0)
+    expect(box).not_to_contain_text("Loaded from this site")
     assert not watched.faults
 
 

@@ -103,12 +103,8 @@ def _made(cells: Sequence[CellView]) -> list[tuple[str, str]]:
     """What the cells' provenance says, each fact once."""
     done = [cell for cell in cells if cell.provenance]
 
-    def distinct(values: Sequence[Json]) -> str:
-        found = list(dict.fromkeys(words(value) for value in values if value not in (None, "", {})))
-        return ", ".join(found[:FEW]) + (f" … ({len(found)} in all)" if len(found) > FEW else "")
-
     def each(name: str) -> str:
-        return distinct([cell.provenance.get(name) for cell in done])
+        return _distinct([cell.provenance.get(name) for cell in done])
 
     versions: dict[str, dict[str, None]] = {}
     for cell in done:
@@ -119,16 +115,16 @@ def _made(cells: Sequence[CellView]) -> list[tuple[str, str]]:
     dates = sorted(str(cell.provenance["finished"])[:10] for cell in done if cell.provenance.get("finished"))
     rows = [
         ("Weights and data", ", ".join(sorted(models))),
-        ("Computed from", distinct([need for cell in cells for need in cell.needs])),
-        ("Words read as", distinct([text for cell in done for text in _understood(cell.provenance)])),
-        ("Seed", distinct([cell.seed for cell in cells])),
+        ("Computed from", _distinct([need for cell in cells for need in cell.needs])),
+        ("Words read as", _distinct([text for cell in done for text in _understood(cell.provenance)])),
+        ("Seed", _distinct([cell.seed for cell in cells])),
         ("Time", f"{duration(seconds)} in all" if done else ""),
         ("Device", each("device")),
         ("Processor", each("processor")),
         ("Threads", each("threads")),
         ("Python", each("python")),
         ("Versions", ", ".join(f"{name} {' / '.join(found)}" for name, found in sorted(versions.items()))),
-        ("Carried over", distinct([_adopted(cell.provenance) for cell in done])),
+        ("Carried over", _adopted(done)),
         ("Made on", " to ".join(dict.fromkeys([dates[0], dates[-1]])) if dates else ""),
     ]
     return [(name, value) for name, value in rows if value]
@@ -148,7 +144,15 @@ def _understood(provenance: Mapping[str, Json]) -> Iterator[str]:
             yield f"“{prompt}”: {notes['nearest'][0]} ({notes['similarity']:.2f}{far})"
 
 
-def _adopted(provenance: Mapping[str, Json]) -> str:
-    """How a cell that was made by an older version of the code was found to be what today's would make."""
-    adopted = provenance.get("adopted")
-    return f"from {str(adopted['from'])[:12]}: {adopted['evidence']}" if isinstance(adopted, Mapping) else ""
+def _adopted(cells: Sequence[CellView]) -> str:
+    """How cells that were made by an older version of the code were found to be what today's would make."""
+    found: dict[str, list[str]] = {}
+    for cell in cells:
+        if isinstance(adopted := cell.provenance.get("adopted"), Mapping):
+            found.setdefault(str(adopted["evidence"]), []).append(str(adopted["from"])[:12])
+    return "; ".join(f"from {_distinct(keys)}: {evidence}" for evidence, keys in found.items())
+
+
+def _distinct(values: Sequence[Json]) -> str:
+    found = list(dict.fromkeys(words(value) for value in values if value not in (None, "", {})))
+    return ", ".join(found[:FEW]) + (f" … ({len(found)} in all)" if len(found) > FEW else "")

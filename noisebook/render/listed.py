@@ -34,7 +34,7 @@ class Listed:
         checks: the cells that were computed again, by their labels.
         adopted: the evidence on which cells were carried over.
         numbers: the first cells that have numbers, by their labels: names and values as they are read.
-        live, words: whether the reader's browser computes something here, or draws from words.
+        live: whether the reader's browser computes something here.
     """
 
     id: str
@@ -54,7 +54,6 @@ class Listed:
     adopted: Sequence[str]
     numbers: Sequence[tuple[str, Sequence[tuple[str, str]]]]
     live: bool
-    words: bool
 
 
 def listed(shown: FigureView, page: Page) -> Listed:
@@ -78,7 +77,6 @@ def listed(shown: FigureView, page: Page) -> Listed:
         adopted=[cell.provenance["adopted"]["evidence"] for cell in cells if cell.provenance.get("adopted")],
         numbers=[(cell.label, found) for cell in cells[:ROWS] if (found := cell.numbers)],
         live=shown.live,
-        words=shown.words is not None,
     )
 
 

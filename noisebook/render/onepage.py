@@ -13,6 +13,8 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 SECONDS = 600
 """The longest that a browser may take to print a report."""
 _TAG = re.compile(r"<[a-zA-Z][^>]*>")
+_FOLDED = re.compile(r'<details class="(?:made|source)">.*?</details>\n?', re.DOTALL)
+"""What is not printed: how a figure was made, and the code. Both are on the section's page."""
 _ATTRIBUTE = re.compile(r' (id|for|aria-labelledby|aria-describedby|href|xlink:href)="([^"]*)"')
 
 
@@ -24,7 +26,8 @@ def joined(html: str, name: str, pages: Mapping[str, str]) -> str:
     """A section's HTML with addresses that hold among all sections on one page.
 
     Every id gets the section's name before it, every link to a section or into one leads to its place on
-    the same page, and pictures are loaded at once: a printer does not scroll.
+    the same page, and pictures are loaded at once: a printer does not scroll. What is not printed is left
+    out.
 
     Args:
         html: well-formed, attributes in double quotes, as templates and the writer of prose make it.
@@ -45,7 +48,7 @@ def joined(html: str, name: str, pages: Mapping[str, str]) -> str:
     def tag(match: re.Match[str]) -> str:
         return _ATTRIBUTE.sub(attribute, match[0].replace(' loading="lazy"', ""))
 
-    return _TAG.sub(tag, html)
+    return _TAG.sub(tag, _FOLDED.sub("", html))
 
 
 def browser() -> str:

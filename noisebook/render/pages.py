@@ -179,7 +179,7 @@ class _Pages:
             self._page(
                 page.href,
                 template="section.html",
-                policy=LIVE_POLICY if page.live or page.words else CONTENT_POLICY,
+                policy=LIVE_POLICY if page.live else CONTENT_POLICY,
                 page=page,
                 title=page.name,
                 description=page.section.summary,
@@ -274,8 +274,6 @@ class _Pages:
             "works": list(self.works.values()),
             "formulas": lambda work: self.writer.title(work.title_as_text, work.position)[0],
             "policy": CONTENT_POLICY,
-            "live": self.theme.live() if any(page.live for page in self.pages) else None,
-            "words": self.theme.words() if any(page.words for page in self.pages) else None,
             "repository": extra.get("repository", ""),
             "licence": extra.get("licence", ""),
             "citation": bibliography.of_report(self.report),
@@ -304,7 +302,7 @@ class _Pages:
 
 
 COMMON = (
-    "works", "live", "repository", "licence", "citation", "search", "figures", "sheet", "fonts", "math_font",
+    "works", "repository", "licence", "citation", "search", "figures", "sheet", "fonts", "math_font",
     "first_script", "script", "search_engine", "icon",
 )  # fmt: skip
 """What every page's template sees, besides the report and its pages."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from noisebook.cells import checks
 from noisebook.cells.plan import Planned
@@ -86,8 +86,6 @@ class _Sections:
         before: Before | None = None,
     ) -> None:
         self.planned, self.site, self.theme, self.keep_stale = figures, site, theme, keep_stale
-        self.live: dict[str, Any] | None = None
-        self.words: dict[str, Any] | None = None
         self.checks = next(
             (checks.read(cell.store.place) for cells in figures.values() for cell in cells), {}
         )
@@ -193,14 +191,8 @@ class _Sections:
             shown.citation = bibliography.of_figure(
                 self.named, self.year, figure.id, shown.number, section.title, f"{page.href}#fig-{figure.id}"
             )
-            if shown.live and not self.live:
-                self.live = self.theme.live()
-            if shown.words and not self.words:
-                self.words = self.theme.words()
             some = parts(shown, page.href, f"{section.slug}--{figure.id}")
-            page.drawn[figure.id] = self.theme.render(
-                "figure.html", figure=some.pop(page.href), live=self.live, words=self.words
-            )
+            page.drawn[figure.id] = self.theme.render("figure.html", figure=some.pop(page.href))
             page.further |= {
                 href: Further("part.html", f"Figure {part.number}, from cell {part.first}", Kept(part))
                 for href, part in some.items()

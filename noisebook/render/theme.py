@@ -45,7 +45,7 @@ class Theme:
     def render(self, template: str, **values: Any) -> str:
         """The text of a template. Raises BadInput for a template that is wrong."""
         with _mistakes_told():
-            return self.environment.get_template(template).render(**values)
+            return self.environment.get_template(template).render(computing=self._computing, **values)
 
     def assets(self, styles: Styles) -> dict[str, Any]:
         """What every page loads: addresses, by the names that templates know them by."""
@@ -64,19 +64,12 @@ class Theme:
             "icon": self._hashed("icon", ".svg"),
         }
 
-    def live(self) -> dict[str, Any]:
-        """What a network needs to run in a browser."""
-        return {**self._computing("live"), "page": self._hashed("live-page", ".js")}
-
-    def words(self) -> dict[str, Any]:
-        """What draws pictures from words in a browser."""
-        return self._computing("words")
-
     def _computing(self, name: str) -> dict[str, Any]:
-        """A page that computes: the runtime, the page's script, and its worker."""
+        """What a page loads whose reader's browser computes; ``name`` is ``live`` (digits) or ``words``."""
         return {
             "runtime": runtime.add(PACKAGED / "onnxruntime", self.site),
-            "script": self._hashed(name, ".js"),
+            "script": self._hashed("live", ".js"),
+            "page": self._hashed(f"{name}-page", ".js"),
             "worker": self._hashed(f"{name}-worker", ".js"),
         }
 

@@ -266,7 +266,7 @@ class FigureView:
     @property
     def live(self) -> bool:
         """Whether the reader's browser computes something here."""
-        return any(cell.live for cell in self.cells)
+        return any(cell.live or cell.words for cell in self.cells)
 
     @property
     def words(self) -> Words | None:
@@ -328,10 +328,6 @@ class Page:
     @property
     def live(self) -> bool:
         return any(figure.live for figure in self.listed)
-
-    @property
-    def words(self) -> bool:
-        return any(figure.words for figure in self.listed)
 
     @property
     def title(self) -> str:

@@ -1,23 +1,23 @@
 // Pictures from words: words-worker.js computes, this asks and shows.
-"use strict";
+import { chosen, linkTo, packLevels, remember, unpackLevels } from "./address.js";
 
 const COLOURS = { white: "#ffffff", black: "#141414", grey: "#8c8c8c", red: "#d23228", orange: "#eb8c28", yellow: "#f5d74b", green: "#4b963c", blue: "#377dc8", "light blue": "#aad2f0", brown: "#78502d", skin: "#f0c8a5", pink: "#eb96b4" };
 const ROLES = { picture: ["Subject"], anagram: ["Upright", "Turned"], hybrid: ["From afar", "From near"], sketch: ["Subject"] };
 const TURNS = { flip: [180, "x "], "half turn": [180, ""], "quarter turn": [-90, ""] };
 const SIDE = 64;
+const RGB = Object.values(COLOURS).map((colour) => [1, 3, 5].map((k) => parseInt(colour.slice(k, k + 2), 16)));
 
-/* A square of SIDE pixels that a reader paints on, with a pointer or the keyboard. */
-function sketchpad(canvas, colour, brush) {
+/* A square of SIDE pixels that a reader paints on, with a pointer or the keyboard: each has the number of a colour.
+   `changed` is called after a stroke. */
+function sketchpad(canvas, colour, brush, changed) {
   const context = canvas.getContext("2d"), scale = canvas.width / SIDE;
-  const pixels = new Uint8ClampedArray(SIDE * SIDE * 3).fill(255), undone = [];
+  const pixels = new Uint8Array(SIDE * SIDE), undone = [];
   let at = null, cursor = null;
   const show = () => {
-    for (let y = 0, i = 0; y < SIDE; y++) {
-      for (let x = 0; x < SIDE; x++, i += 3) {
-        context.fillStyle = `rgb(${pixels[i]} ${pixels[i + 1]} ${pixels[i + 2]})`;
-        context.fillRect(x * scale, y * scale, scale, scale);
-      }
-    }
+    pixels.forEach((value, i) => {
+      context.fillStyle = Object.values(COLOURS)[value];
+      context.fillRect((i % SIDE) * scale, Math.floor(i / SIDE) * scale, scale, scale);
+    });
     if (!cursor) return;
     for (const [width, shade] of [[4, "#ffffff"], [2, "#000000"]]) {
       context.beginPath();
@@ -27,15 +27,14 @@ function sketchpad(canvas, colour, brush) {
       context.stroke();
     }
   };
-  const rgb = () => [1, 3, 5].map((k) => parseInt(colour().slice(k, k + 2), 16));
   const keep = () => (undone.push(pixels.slice()), undone.length > 30 && undone.shift());
   const line = (from, to) => {
-    const steps = Math.max(1, Math.ceil(Math.hypot(to.x - from.x, to.y - from.y))), paint = rgb(), r = brush();
+    const steps = Math.max(1, Math.ceil(Math.hypot(to.x - from.x, to.y - from.y))), r = brush();
     for (let k = 0; k <= steps; k++) {
       const cx = from.x + ((to.x - from.x) * k) / steps, cy = from.y + ((to.y - from.y) * k) / steps;
       for (let y = Math.max(0, Math.floor(cy - r)); y <= Math.min(SIDE - 1, cy + r); y++) {
         for (let x = Math.max(0, Math.floor(cx - r)); x <= Math.min(SIDE - 1, cx + r); x++) {
-          if ((x - cx) ** 2 + (y - cy) ** 2 < r * r) pixels.set(paint, 3 * (y * SIDE + x));
+          if ((x - cx) ** 2 + (y - cy) ** 2 < r * r) pixels[y * SIDE + x] = colour();
         }
       }
     }
@@ -59,7 +58,10 @@ function sketchpad(canvas, colour, brush) {
     line(at, to);
     at = to;
   });
-  for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => (at = null));
+  canvas.addEventListener("lostpointercapture", () => {
+    at = null;
+    changed();
+  });
   canvas.addEventListener("keydown", (event) => {
     const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1], " ": [0, 0] }[event.key] ?? [];
     if (dx === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -70,21 +72,20 @@ function sketchpad(canvas, colour, brush) {
     if (event.key !== " " && !event.shiftKey) return show();
     if (!event.repeat) keep(); // a key held down is one stroke
     line(before, cursor);
+    changed();
   });
   canvas.addEventListener("blur", () => ((cursor = null), show()));
   show();
   return {
-    fill: () => (keep(), pixels.set(Array.from({ length: SIDE * SIDE }, rgb).flat()), show()),
-    undo: () => undone.length && (pixels.set(undone.pop()), show()),
-    planes: () => Float32Array.from({ length: 3 * SIDE * SIDE }, (_, i) => pixels[3 * (i % SIDE ** 2) + Math.floor(i / SIDE ** 2)] / 127.5 - 1),
+    pixels,
+    set: (values) => (keep(), pixels.set(values), show(), changed()),
+    undo: () => undone.length && (pixels.set(undone.pop()), show(), changed()),
+    planes: () => Float32Array.from({ length: 3 * SIDE ** 2 }, (_, i) => RGB[pixels[i % SIDE ** 2]][Math.floor(i / SIDE ** 2)] / 127.5 - 1),
   };
 }
 
-function words(box) {
-  const place = box.querySelector(".place"), form = box.querySelector("form");
-  if (!form) return;
-  const why = obstacle("OffscreenCanvas");
-  if (why) return place.replaceWith(why);
+export function live(box) {
+  const form = box.querySelector("form"), id = box.closest("figure").id;
   const absolute = (path) => new URL(path, document.baseURI).href;
   const files = { words: absolute(box.dataset.words), runtime: absolute(box.dataset.runtime), wasm: absolute(box.dataset.wasm) };
   const timesteps = JSON.parse(box.dataset.timesteps), examples = JSON.parse(box.dataset.examples);
@@ -93,19 +94,19 @@ function words(box) {
   const [status, meter] = [box.querySelector(".status"), box.querySelector("progress")];
   const drawn = box.querySelector(".drawn"), paper = drawn.querySelector(".paper"), canvas = paper.querySelector("canvas");
   const turning = drawn.querySelector(".turning"), receding = drawn.querySelector(".receding");
-  place.remove();
+  box.querySelector(".place").remove();
   form.hidden = false;
 
   // What is asked for
   const palette = form.querySelector(".palette");
-  Object.entries(COLOURS).forEach(([name, value]) => {
+  Object.entries(COLOURS).forEach(([name, colour], value) => {
     const swatch = make("span");
-    swatch.style.background = value;
+    swatch.style.background = colour;
     const radio = make("input", { type: "radio", name: "colour", value, checked: name === "black", title: name });
     radio.setAttribute("aria-label", name);
     palette.append(make("label", {}, radio, swatch));
   });
-  const pad = sketchpad(form.querySelector(".sketching canvas"), () => field("colour").value, () => Number(field("brush").value));
+  const pad = sketchpad(form.querySelector(".sketching canvas"), () => Number(field("colour").value), () => Number(field("brush").value), () => remember(id, settings(asked())));
   const asked = () => {
     const mode = field("mode").value;
     return {
@@ -156,25 +157,27 @@ function words(box) {
     arrange();
   };
 
-  // The settings are in the address.
-  const address = ({ mode, subjects, view, seed, steps, start }) => {
-    const query = new URLSearchParams({ mode });
-    subjects.forEach(({ name, style }, k) => (query.set(`subject${k + 1}`, name), query.set(`style${k + 1}`, style)));
-    if (mode === "anagram") query.set("view", view);
-    if (mode === "sketch") query.set("start", start);
-    query.set("steps", steps);
-    query.set("seed", seed);
-    return `${location.pathname}?${query}#${box.closest("figure").id}`;
+  // The address
+  const settings = ({ mode, subjects, view, seed, steps, start }) => ({
+    mode,
+    ...Object.fromEntries(subjects.flatMap(({ name, style }, k) => [[`subject${k + 1}`, name], [`style${k + 1}`, style]])),
+    ...(mode === "anagram" && { view }),
+    ...(mode === "sketch" && { start, sketch: packLevels(pad.pixels) }),
+    ...{ steps, seed },
+  });
+  const read = () => {
+    const given = chosen(id);
+    if (!given) return false;
+    fill({
+      ...Object.fromEntries(["mode", "view", "seed", "steps", "start"].map((name) => [name, given.get(name)])),
+      subjects: [1, 2].map((k) => ({ name: given.get(`subject${k}`), style: given.get(`style${k}`) })),
+    });
+    const sketch = unpackLevels(given.get("sketch") ?? "", SIDE ** 2);
+    if (given.has("sketch") && sketch?.every((value) => value < RGB.length)) pad.set(sketch);
+    return true;
   };
-  const query = new URLSearchParams(location.search);
-  const settings = query.has("mode")
-    ? {
-        ...Object.fromEntries(["mode", "view", "seed", "steps", "start"].map((name) => [name, query.get(name)])),
-        subjects: [1, 2].map((k) => ({ name: query.get(`subject${k}`), style: query.get(`style${k}`) })),
-      }
-    : examples[0];
   if (examples[0]) fill({ ...examples[0], subjects: [...examples[0].subjects, ...(examples.find((each) => each.subjects[1])?.subjects.slice(1) ?? [])] });
-  fill(settings ?? {});
+  if (read()) box.scrollIntoView();
 
   // What is shown
   let run = 0, worker = null, begun = 0, shown = null, loaded = 0;
@@ -236,7 +239,7 @@ function words(box) {
       });
     }
     shown = asked();
-    history.replaceState(null, "", address(shown));
+    remember(id, settings(shown));
     run += 1;
     loaded = 0;
     begun = performance.now();
@@ -253,7 +256,8 @@ function words(box) {
     worker.postMessage({ run, files, ...shown, sketch: shown.mode === "sketch" ? pad.planes() : null });
   };
   form.addEventListener("submit", (event) => (event.preventDefault(), draw()));
-  form.addEventListener("change", arrange);
+  form.addEventListener("change", () => (arrange(), remember(id, settings(asked()))));
+  addEventListener("hashchange", read);
   form.addEventListener("input", (event) => (event.target.setCustomValidity?.(""), arrange()));
   act("stop").addEventListener("click", () => {
     run += 1;
@@ -265,7 +269,7 @@ function words(box) {
     field("seed").value = crypto.getRandomValues(new Uint32Array(1))[0] % 10000;
     draw();
   });
-  act("fill").addEventListener("click", pad.fill);
+  act("fill").addEventListener("click", () => pad.set(new Uint8Array(SIDE ** 2).fill(Number(field("colour").value))));
   act("undo").addEventListener("click", pad.undo);
   turning.addEventListener("input", pose);
   receding.addEventListener("input", pose);
@@ -290,7 +294,7 @@ function words(box) {
     });
   });
   act("link").addEventListener("click", async () => {
-    await navigator.clipboard?.writeText(location.href);
+    await navigator.clipboard?.writeText(linkTo(id, settings(asked())));
     status.textContent = navigator.clipboard ? "The link is copied." : "The address of this page has these settings.";
   });
 
@@ -303,5 +307,3 @@ function words(box) {
   });
   form.prepend(make("p", { className: "tries" }, make("span", { textContent: "For example " }), ...buttons));
 }
-
-all(".words").forEach(words);
