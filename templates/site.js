@@ -482,7 +482,6 @@ function videos() {
     tell();
     video.nextElementSibling.append(button);
   }
-  addEventListener("beforeprint", () => all("video").forEach((video) => video.load())); // back to the still
   if (still.matches || !("IntersectionObserver" in window)) return;
   const watch = new IntersectionObserver((entries) => {
     for (const { target, isIntersecting } of entries) isIntersecting ? target.play().catch(() => {}) : target.pause();
@@ -510,7 +509,9 @@ const scrolls = ".scroll, .equation, pre, .kind-filmstrip .cells, a.picture";
 const rest = (element) => element.scrollWidth - element.clientWidth - element.scrollLeft;
 
 function stops() {
-  const measured = all(scrolls).map((element) => [
+  // What is folded away or far off is not laid out for this: both events below tell when it is there.
+  const there = all(scrolls).filter((element) => element.checkVisibility?.({ contentVisibilityAuto: true }) ?? true);
+  const measured = there.map((element) => [
     element,
     element.scrollWidth > element.clientWidth + 1 || element.scrollHeight > element.clientHeight + 1,
     rest(element) > 4,
@@ -520,6 +521,11 @@ function stops() {
     element.classList.toggle("more", more);
   }
 }
+
+addEventListener("beforeprint", () => {
+  all("video").forEach((video) => video.load()); // back to the still
+  all('img[loading="lazy"]').forEach((image) => (image.loading = "eager"));
+});
 
 themes();
 contents();
@@ -532,5 +538,5 @@ videos();
 copying();
 requestAnimationFrame(stops); // measured in a frame, which lays the page out in any case
 addEventListener("resize", stops);
-document.addEventListener("toggle", stops, true);
+for (const event of ["toggle", "contentvisibilityautostatechange"]) document.addEventListener(event, stops, true);
 document.addEventListener("scroll", ({ target }) => target.matches?.(scrolls) && target.classList.toggle("more", rest(target) > 4), { capture: true, passive: true });

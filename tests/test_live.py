@@ -333,7 +333,7 @@ def pads(page: Page) -> str:
 def test_a_drawing_by_hand_and_by_keys_is_in_the_address(
     site: Path, open_page: Callable[..., Watched]
 ) -> None:
-    watched = open_page(360)
+    watched = open_page(360, reduced_motion="reduce")
     page = watched.page
     with served(site) as address:
         page.goto(f"{address}/b4-live.html")

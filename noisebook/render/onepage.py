@@ -26,8 +26,8 @@ def joined(html: str, name: str, pages: Mapping[str, str]) -> str:
     """A section's HTML with addresses that hold among all sections on one page.
 
     Every id gets the section's name before it, every link to a section or into one leads to its place on
-    the same page, and pictures are loaded at once: a printer does not scroll. What is not printed is left
-    out.
+    the same page. What is not printed is left out. Pictures wait until they are come to: before it prints, a
+    browser loads them all.
 
     Args:
         html: well-formed, attributes in double quotes, as templates and the writer of prose make it.
@@ -45,10 +45,7 @@ def joined(html: str, name: str, pages: Mapping[str, str]) -> str:
             return match[0]
         return f' {kind}="#{target}{"--" if mark and anchor else ""}{anchor}"'
 
-    def tag(match: re.Match[str]) -> str:
-        return _ATTRIBUTE.sub(attribute, match[0].replace(' loading="lazy"', ""))
-
-    return _TAG.sub(tag, _FOLDED.sub("", html))
+    return _TAG.sub(lambda tag: _ATTRIBUTE.sub(attribute, tag[0]), _FOLDED.sub("", html))
 
 
 def browser() -> str:
