@@ -169,7 +169,6 @@ def test_the_phases_of_the_embedded_networks_are_those_of_the_texts(book: Projec
     again = next(k for k, phase in enumerate(first.phases) if phase.restart)
     hold(
         "sections/a2-training-a-network.md",
-        f"Up to {small // 1000} thousand pictures it learns from",
         f"At {sum(pictures[:again]) / 1000:.1f} thousand the run ended",
         f"the first {pictures[again]} pictures, at a low rate",
     )
