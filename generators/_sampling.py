@@ -117,6 +117,7 @@ class Illusions(Process):
         inputs: Mapping[str, str] | None = None,
     ) -> Iterator[Cell]:
         """The figure's picture ``number``, of some ``kind`` and with these ``readings``: a cell a sample."""
+        readings = [titled(reading) for reading in readings]
         most = ", ".join(readings[:-1])
         for sample in self.samples:
             yield Cell(
@@ -149,6 +150,16 @@ def start_complaints(params: Process, starts: Sequence[int]) -> Iterator[Complai
                 f"{start} is beyond the {last + 1} timesteps {params.first_timestep}, "
                 f"{params.first_timestep - params.stride}, …: i_start can be 0 to {last}",
             )
+
+
+def titled(prompt: str) -> str:
+    """A prompt as labels have it: the empty one would be none."""
+    return prompt or "no prompt"
+
+
+def asked_for(prompt: str, how: str = "for") -> str:
+    """What a picture was drawn for, in an alternative text; ``how`` goes before the prompt."""
+    return f"{how} “{prompt}”" if prompt else "without a prompt"
 
 
 def stem(path: str) -> str:

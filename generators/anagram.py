@@ -11,7 +11,7 @@ from noisebook.cells.contract import Cell, Complaint, Context, Files, Labelled, 
 from noisebook.cells.contract import Params as Base
 from noisebook.cells.outputs import animation, picture
 
-from ._sampling import Illusions, Prompt
+from ._sampling import Illusions, Prompt, asked_for, titled
 
 ViewName = Literal[
     "identity",
@@ -98,12 +98,11 @@ def cells(params: Params) -> list[Cell]:
     for number, (prompts, views) in enumerate(
         [(params.prompts, params.views)] if params.prompts else readings
     ):
-        shown = [
-            Labelled("picture", prompts[0], f"A visual anagram, drawn to show {prompts[0]}.", prompts[0])
-        ]
+        alt = f"A visual anagram, drawn {asked_for(prompts[0], 'to show')}."
+        shown = [Labelled("picture", titled(prompts[0]), alt, prompts[0])]
         for output, prompt, view in zip(TURNED[1:], prompts[1:], views[1:], strict=False):
-            alt = f"The same picture through the view “{view}”, drawn to show {prompt}."
-            shown.append(Labelled(output, prompt, alt, prompt))
+            alt = f"The same picture through the view “{view}”, drawn {asked_for(prompt, 'to show')}."
+            shown.append(Labelled(output, titled(prompt), alt, prompt))
         seen = " and ".join(f"“{view}”" for view in views[1:])
         alt = f"The picture turns until it is seen through the view {seen}."
         shown.append(Labelled("animation", "from one to the other", alt))

@@ -10,7 +10,7 @@ from pydantic import Field
 from noisebook.cells.contract import Cell, Context, Labelled, Result
 from noisebook.cells.outputs import number, picture
 
-from ._sampling import Guidance, Process, Prompt
+from ._sampling import Guidance, Process, Prompt, titled
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,6 +33,7 @@ class Params(Process):
 def cells(params: Params) -> list[Cell]:
     """Each view in three pictures: noise through it, the noise's spectrum, and the sample."""
     prompts = [params.upright, params.turned]
+    readings = " and ".join(map(titled, prompts))
     return [
         Cell(
             view.replace(" ", "-"),
@@ -49,7 +50,11 @@ def cells(params: Params) -> list[Cell]:
                     "its power by frequency",
                     "Its power: low frequencies in the middle, grey where noise has as much.",
                 ),
-                Labelled("picture", f"a sample by {view}", f"Drawn to show {' and '.join(prompts)}: {view}."),
+                Labelled(
+                    "picture",
+                    f"a sample by {view}",
+                    f"Drawn to show {readings}: {view}.",
+                ),
             ],
         )
         for view in params.views

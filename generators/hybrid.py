@@ -11,7 +11,7 @@ from noisebook.cells.contract import Cell, Complaint, Context, Files, ImagePath,
 from noisebook.cells.contract import Params as Base
 from noisebook.cells.outputs import animation, picture
 
-from ._sampling import Illusions, Prompt, even_kernel, stem
+from ._sampling import Illusions, Prompt, asked_for, even_kernel, stem, titled
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,14 +101,14 @@ def cells(params: Params) -> list[Cell]:
 def shown(pair: Pair, name: Filter) -> list[Labelled]:
     """What the page shows of one picture."""
     near, far, through, way, moving = SEEN[name]
-    alt = f"A hybrid image at full size, drawn to show {pair.near}."
-    pictures = [Labelled("picture", f"{near}: {pair.near}", alt, pair.near)]
+    alt = f"A hybrid image at full size, drawn {asked_for(pair.near, 'to show')}."
+    pictures = [Labelled("picture", f"{near}: {titled(pair.near)}", alt, pair.near)]
     if pair.middle is not None:
-        alt = f"The same picture at half its size, drawn to show {pair.middle}."
-        pictures.append(Labelled("middle", f"half way: {pair.middle}", alt, pair.middle))
+        alt = f"The same picture at half its size, drawn {asked_for(pair.middle, 'to show')}."
+        pictures.append(Labelled("middle", f"half way: {titled(pair.middle)}", alt, pair.middle))
     if pair.far is not None:
-        alt = f"The same picture {through}, drawn to show {pair.far}."
-        pictures.append(Labelled("far", f"{far}: {pair.far}", alt, pair.far))
+        alt = f"The same picture {through}, drawn {asked_for(pair.far, 'to show')}."
+        pictures.append(Labelled("far", f"{far}: {titled(pair.far)}", alt, pair.far))
     elif pair.picture:
         alt = f"The same picture {through}, where it is {stem(pair.picture)}."
         pictures.append(Labelled("far", f"{far}: {stem(pair.picture)}", alt))

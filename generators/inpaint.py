@@ -17,6 +17,7 @@ from ._sampling import (
     Process,
     Prompt,
     Samples,
+    asked_for,
     stem,
 )
 
@@ -112,7 +113,7 @@ def cells(params: Params) -> list[Cell]:
                 Cell(
                     f"{row}-result" + (f"-s={sample}" if several else ""),
                     f"result, sample {sample + 1}" if several else "result",
-                    f"{name} with its hole filled by the model for “{fill.prompt}”.",
+                    f"{name} with its hole filled by the model {asked_for(fill.prompt)}.",
                     {**where, **asked},
                     **shared,
                     minutes=0.3,

@@ -10,7 +10,7 @@ from pydantic import Field
 from noisebook.cells.contract import Cell, Context, Result
 from noisebook.cells.outputs import number, picture
 
-from ._sampling import Guidance, Modelled, Prompt
+from ._sampling import Guidance, Modelled, Prompt, asked_for, titled
 from ._subjects import draw, nearest, sheet
 
 
@@ -44,8 +44,8 @@ def cells(params: Params) -> list[Cell]:
     return [
         Cell(
             f"p{place}",
-            prompt,
-            f"Samples of “{prompt}”, and the nearest pictures of the library under them.",
+            titled(prompt),
+            f"Samples {asked_for(prompt, 'of')}, and the nearest pictures of the library under them.",
             {"prompt": prompt, "gamma": float(params.gamma), "samples": params.samples},
             models={"stage1": params.model, "memory": "exact/stage1"},
             minutes=0.1,

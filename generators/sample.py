@@ -10,7 +10,7 @@ from pydantic import Field
 from noisebook.cells.contract import Cell, Context, Result
 from noisebook.cells.outputs import picture
 
-from ._sampling import NEUTRAL, Guidance, Process, Prompt, Samples
+from ._sampling import NEUTRAL, Guidance, Process, Prompt, Samples, asked_for
 
 
 class Params(Process):
@@ -41,7 +41,7 @@ def cells(params: Params) -> list[Cell]:
                     Cell(
                         (f"p{p}-" if len(params.prompts) > 1 else "") + f"g={scale:g}-s={k}",
                         f"γ = {scale:g}, sample {k + 1}" if several else f"sample {k + 1}",
-                        f"Sample {k + 1} drawn from pure noise for “{prompt}” with guidance {scale:g}.",
+                        f"Sample {k + 1} drawn from pure noise {asked_for(prompt)} with guidance {scale:g}.",
                         asked,
                         models={"stage1": params.model},
                         minutes=0.3,

@@ -18,6 +18,7 @@ from ._sampling import (
     Prompt,
     Samples,
     Start,
+    asked_for,
     start_complaints,
     stem,
 )
@@ -62,7 +63,7 @@ def cells(params: Params) -> list[Cell]:
                     "i_start": start,
                     "sample": sample,
                 }
-                alt = f"{name}, noised to timestep {t} and denoised towards “{edit.prompt}”."
+                alt = f"{name}, noised to timestep {t} and denoised {asked_for(edit.prompt, 'towards')}."
                 found.append(
                     Cell(f"{row}-i={start}", f"i_start = {start}", alt, asked, **shared, minutes=0.3)
                 )

@@ -10,7 +10,7 @@ from pydantic import Field
 from noisebook.cells.contract import Cell, Complaint, Context, Files, Need, Result
 
 from . import sdedit, super_resolve
-from ._sampling import Drawing, Guidance, Start, stem
+from ._sampling import Drawing, Guidance, Start, asked_for, stem
 from .text_to_image import Steps
 
 
@@ -40,11 +40,12 @@ def cells(params: Params) -> list[Cell]:
             row = f"{k}-{stem(edit.picture)}" + (f"-s={sample}" if len(params.samples) > 1 else "")
             for start in params.i_start:
                 small = f"{row}-i={start}"
+                alt = f"{stem(edit.picture)}, edited {asked_for(edit.prompt, 'towards')}"
                 found.append(
                     Cell(
                         small,
                         f"i_start = {start}, enlarged",
-                        f"{stem(edit.picture)}, edited towards “{edit.prompt}” and enlarged by stage II.",
+                        f"{alt} and enlarged by stage II.",
                         Drawing.process(params)
                         | {
                             "prompt": edit.prompt,

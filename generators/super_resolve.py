@@ -11,7 +11,7 @@ from noisebook.cells.contract import Cell, Complaint, Context, Files, Json, Need
 from noisebook.cells.outputs import animation, number, picture
 
 from . import text_to_image
-from ._sampling import Drawing, Guidance, Prompt, Samples
+from ._sampling import Drawing, Guidance, Prompt, Samples, asked_for, titled
 from .text_to_image import Steps
 
 SCALE = 4
@@ -65,8 +65,8 @@ def cells(params: Params) -> list[Cell]:
     return [
         Cell(
             f"p{p}-s={sample}",
-            prompt,
-            f"Drawn from the text “{prompt}” and enlarged by the second stage.",
+            titled(prompt),
+            f"Drawn {asked_for(prompt, 'from the text')} and enlarged by the second stage.",
             params.process()
             | {
                 "prompt": prompt,

@@ -10,7 +10,7 @@ from pydantic import Field
 from noisebook.cells.contract import Cell, Context, Result
 from noisebook.cells.outputs import number, picture
 
-from ._sampling import Drawing, Guidance, Prompt, Samples
+from ._sampling import Drawing, Guidance, Prompt, Samples, asked_for, titled
 
 Steps = Annotated[int, Field(ge=1, le=1000, description="network steps, in equal strides down to t = 0")]
 
@@ -51,8 +51,8 @@ def cells(params: Params) -> list[Cell]:
     return [
         Cell(
             cell_id(p, steps, sample),
-            f"{prompt}, {steps} steps" if several else prompt,
-            f"Drawn from the text “{prompt}” in {steps} steps.",
+            f"{titled(prompt)}, {steps} steps" if several else titled(prompt),
+            f"Drawn {asked_for(prompt, 'from the text')} in {steps} steps.",
             params.process()
             | {
                 "prompt": prompt,

@@ -102,6 +102,26 @@ def test_every_cell_is_drawn(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_no_label_is_left_open_without_a_prompt(name: str) -> None:
+    """The empty prompt is one, too: it has a name where others are quoted."""
+    generator = module(name)
+
+    def emptied(value: Any, key: str = "") -> Any:
+        if isinstance(value, dict):
+            return {each: emptied(below, each) for each, below in value.items()}
+        if isinstance(value, list):
+            return [emptied(below, key) for below in value]
+        asks = key in ("prompt", "prompts", "upright", "turned", "near", "far", "middle")
+        return "" if asks and value is not None else value
+
+    params = generator.Params.model_validate(emptied(generator.Params().model_dump()))
+    for cell in generator.cells(params):
+        for shown in [cell, *cell.pictures]:
+            assert shown.label == shown.label.strip() and shown.label and shown.label[-1] not in ":/,"
+            assert not any(open_ in shown.alt for open_ in ("“”", "  ", " .", "show ,", " and .", "of  "))
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_parameters_are_described(name: str) -> None:
     schema = module(name).Params.model_json_schema()
     for field, told in schema["properties"].items():

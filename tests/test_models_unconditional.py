@@ -111,6 +111,19 @@ def test_a_folder_without_parts_and_pictures_that_are_not_square(folder: Path, t
     assert found.shape == x.shape and torch.equal(found, expected)
 
 
+@pytest.mark.parametrize("outputs", [3, 6])
+def test_guidance_without_words_asks_once(tmp_path: Path, outputs: int) -> None:
+    """Both of its estimates are the same: γ changes neither the picture nor the time."""
+    kind = "learned_range" if outputs == 6 else "fixed_small"
+    model = Unconditional(folder_for(tmp_path, DDPMScheduler(variance_type=kind), outputs=outputs))
+    x = draw_noise(generators([1, 2]), (3, SIZE, SIZE))
+    asked, whole = list[int](), model.network.rows
+    model.network.rows = lambda count, ask: asked.append(count) or whole(count, ask)  # type: ignore
+    plain = guided(model, ["", ""])(x, 400)
+    torch.testing.assert_close(guided(model, ["", ""], 7.0)(x, 400), plain, atol=1e-5, rtol=0)
+    assert asked == [2, 2]
+
+
 # Settings
 
 

@@ -114,7 +114,17 @@ class Unconditional(Encoding, Resizable):
         return torch.tensor([int(prompt) for prompt in prompts]) if self.classes else None
 
     def predict(self, x_t: Tensor, t: int, conditioning: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """See :class:`noisebook.diffusion.denoiser.Denoiser`. Pictures (B, C, H, W) of any size it takes."""
+        """See :class:`noisebook.diffusion.denoiser.Denoiser`. Pictures (B, C, H, W) of any size it takes.
+
+        Guidance asks twice for the same pictures; without a class they are computed once.
+        """
+        once = len(x_t) // 2
+        if conditioning is None and len(x_t) == 2 * once and torch.equal(x_t[:once], x_t[once:]):
+            epsilon, v = self._predict(x_t[:once], t, None)
+            return torch.cat([epsilon] * 2), None if v is None else torch.cat([v] * 2)
+        return self._predict(x_t, t, conditioning)
+
+    def _predict(self, x_t: Tensor, t: int, conditioning: Tensor | None) -> tuple[Tensor, Tensor | None]:
         settings = self.network.settings
 
         def ask(unet: Any, rows: slice) -> Tensor:
