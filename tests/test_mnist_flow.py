@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from noisebook.generators import (
+    flow_autoguided,
     flow_vs_ddpm,
     guidance_rules,
     mnist_calls,
@@ -18,11 +19,14 @@ from noisebook.generators import (
     mnist_guidance,
     mnist_pure_noise,
 )
+from noisebook.generators._mnist import greys
 from noisebook.generators._mnist_flow import FLOW
 from noisebook.generators._mnist_judge import DISTANCE
 
 from noisebook.cells.outputs import arrays
+from noisebook.diffusion.flow import integrate, times
 from noisebook.diffusion.guidance import ClassifierFreeGuidance
+from noisebook.diffusion.sampling import draw_noise, generators
 from noisebook.networks.mnist.classifier import Classifier
 from noisebook.networks.mnist.unet import Objective, UNet, unet_for
 from noisebook.networks.mnist.velocity import velocity_field
@@ -243,6 +247,32 @@ def test_rules_of_guidance_are_charted_from_sets_of_the_same_noise(tmp_path: Pat
     rows = json.loads(drawn["scores"].data)["rows"]
     assert [row[:2] for row in rows] == [["plain", 1], ["plain", 3], ["autoguidance", 3]]
     assert b"<svg" in drawn["picture"].data
+
+
+def test_a_flow_without_classes_is_guided_by_a_worse_version(tmp_path: Path) -> None:
+    here = context(tmp_path, "flow_time")
+    torch.manual_seed(1)
+    worse = unet_for("flow_time", 16).eval()
+    weights = {key: value.numpy() for key, value in worse.state_dict().items()}
+    here._needed["worse"] = FakeStored([arrays("weights", weights)])
+    training = {**FLOW, **TINY, "objective": "flow_time"}
+    options = {"training": training, "gammas": [1, 3], "steps": 2, "samples": 200, "precision": "fp32"}
+    params = flow_autoguided.Params.model_validate(options)
+    assert not list(flow_autoguided.check(params, None))  # type: ignore[arg-type]
+    alone, away = run(flow_autoguided, flow_autoguided.cells(params), here).values()
+    assert 0 <= json.loads(alone["confident"].data)["value"] <= 100
+    assert pixels(alone["picture"]).shape == (4 * 90 - 6, 10 * 90 - 6)
+    assert alone[DISTANCE].data != away[DISTANCE].data
+    [cell] = flow_autoguided.cells(params)[:1]
+    start = draw_noise(generators([here.seed(cell, "mnist sample", 0, 0)]), (1, 28, 28))
+    field = velocity_field(network("flow_time"), [None], ClassifierFreeGuidance(1), "fp32")
+    for state in integrate(start, times(2), field):
+        last = state.x
+    found = pixels(alone["picture"])[:84:3, :84:3]
+    assert np.abs(found.astype(int) - greys(last[0, 0]).astype(int)).max() <= 1
+    wrong = params.model_copy(update={"epoch": 7, "training": rules().training})
+    told = [str(each) for each in flow_autoguided.check(wrong, None)]  # type: ignore[arg-type]
+    assert len(told) == 2 and "flow_time" in told[0] and "no checkpoint of epoch 7" in told[1]
 
 
 def test_a_rule_of_guidance_that_cannot_be_is_told() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -430,6 +431,23 @@ def test_what_the_hub_says_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
             fetch("DeepFloyd/IF-I-M-v1.0", "v9", NEEDED)
 
 
+def test_an_answer_that_is_no_hubs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sign-in page of the network, or another server, answers 200 with something else."""
+    import huggingface_hub
+
+    for error in (KeyError("id"), json.JSONDecodeError("Expecting value", "<html>", 0), TypeError("a list")):
+
+        def answer(*_: Any, error: Exception = error, **__: Any) -> None:
+            raise error
+
+        monkeypatch.setattr(huggingface_hub, "snapshot_download", answer)
+        with pytest.raises(MissingModel, match="does not answer as a hub does"):
+            fetch("DeepFloyd/IF-I-M-v1.0", "main", NEEDED)
+    monkeypatch.undo()
+    with pytest.raises(MissingModel, match=r"'some/\.\.' is not the name of a repository"):
+        fetch("some/..", "main", NEEDED)
+
+
 def test_what_is_pinned_as_a_stage_is_that_stage_with_its_encoder(
     folders: dict[int, Path], encoder_folder: Path, tmp_path: Path
 ) -> None:
@@ -473,6 +491,13 @@ def test_a_schedule_that_is_not_known(tmp_path: Path) -> None:
         path.write_text(json.dumps(config))
         with pytest.raises(MissingModel, match="known here"):
             schedule(path)
+    for config in ({"num_train_timesteps": 0}, {"beta_end": 3}, {"beta_start": -0.1}, {"beta_end": math.nan}):
+        path.write_text(json.dumps(config))
+        with pytest.raises(MissingModel, match="timesteps are no schedule"):
+            schedule(path)
+    path.write_text("[1]")
+    with pytest.raises(MissingModel, match="expected names with values"):
+        schedule(path)
     path.write_text(json.dumps({"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02}))
     expected = DDPMScheduler().alphas_cumprod.double()
     np.testing.assert_allclose(schedule(path), expected, rtol=2e-5, atol=1e-9)

@@ -35,7 +35,7 @@ def fetch(repository: str, revision: str, patterns: Sequence[str], *, offline: b
     Only safetensors are fetched, never pickles, and nothing if the disk has no room for all of it.
     """
     from huggingface_hub import constants, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     given: dict[str, Any] = {
         "revision": revision,
@@ -48,8 +48,16 @@ def fetch(repository: str, revision: str, patterns: Sequence[str], *, offline: b
             wanted = sum(file.file_size for file in planned if file.will_download)
             check_room(Path(constants.HF_HUB_CACHE), wanted, repository)
         return Path(snapshot_download(repository, **given, local_files_only=offline))
+    except HFValidationError as error:
+        raise MissingModel(f"{repository!r} is not the name of a repository: {error}") from error
     except (HfHubHTTPError, OSError) as error:
         raise MissingModel(_unavailable(repository, revision, error)) from error
+    except (LookupError, TypeError, ValueError) as error:
+        # A network's own page, as before one signs in to it, answers in the hub's place.
+        place = constants.ENDPOINT
+        raise MissingModel(
+            f"{repository}: {place} does not answer as a hub does; open it in a browser"
+        ) from error
 
 
 def _unavailable(repository: str, revision: str, error: BaseException) -> str:
@@ -111,12 +119,15 @@ def located(name: str, entry: Entry, root: Path) -> Path:
 def read_config(path: Path) -> dict[str, Any]:
     """A configuration file; raises MissingModel if it is absent or broken."""
     try:
-        return dict(json.loads(path.read_bytes()))
+        found = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         hint = "is this a folder that diffusers wrote, downloaded to its end?"
         raise MissingModel(f"{path}: missing; {hint}") from None
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise MissingModel(f"{path}: broken ({error})") from error
+    if not isinstance(found, dict):
+        raise MissingModel(f"{path}: broken (expected names with values, as diffusers writes them)")
+    return found
 
 
 @contextmanager
@@ -133,7 +144,8 @@ def schedule(path: Path, predictions: Sequence[str] = ("epsilon",)) -> Tensor:
     """ᾱ in float64 from a scheduler's configuration.
 
     One that is rescaled to end in pure noise ends at :data:`FAINTEST`.
-    Raises MissingModel for a scheduler, a schedule or a prediction that is not known.
+    Raises MissingModel for a scheduler, a schedule or a prediction that is not known, and for ᾱ that do not
+    fall from 1 to 0.
     """
     config = read_config(path)
     kind, steps = config.get("_class_name", SCHEDULERS[0]), int(config.get("num_train_timesteps", 1000))
@@ -145,6 +157,8 @@ def schedule(path: Path, predictions: Sequence[str] = ("epsilon",)) -> Tensor:
     if prediction not in predictions:
         raise MissingModel(f"{path}: predicts {prediction}; only {', '.join(predictions)} is known here")
     alphas = _alphas(path, config, steps)
+    if not (len(alphas) and ((alphas > 0) & (alphas <= 1)).all() and (alphas.diff() <= 0).all()):
+        raise MissingModel(f"{path}: its {steps} timesteps are no schedule: ᾱ must fall, from 1 to above 0")
     if not config.get("rescale_betas_zero_snr"):
         return alphas
     if prediction == "epsilon":
