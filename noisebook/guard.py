@@ -15,6 +15,7 @@ from noisebook.cells.registry import GeneratorError
 from noisebook.report.model import BadInput
 
 UNFINISHED, BAD_INPUT = 1, 2
+LOOP = "Symlink loop from "
 
 
 class Guarded(click.Group):
@@ -61,6 +62,8 @@ def explained(error: Exception) -> tuple[int, str]:
         return UNFINISHED, "Error: out of memory. Fewer cells at a time: noisebook build --only ID"
     if isinstance(error, OSError):
         return UNFINISHED, f"Error: {_of_system(error)}"
+    if str(error).startswith(LOOP):  # pathlib's, until Python 3.13
+        return BAD_INPUT, f"Error: {str(error).removeprefix(LOOP)} is a link that leads to itself: remove it"
     if type(error).__module__.partition(".")[0] == "noisebook":  # its message was written for a person
         return UNFINISHED, f"Error: {error}"
     frame = traceback.extract_tb(error.__traceback__)[-1]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
+import random
 import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -288,3 +291,104 @@ def test_a_terminal_obeys_no_name_of_a_file(book: Book) -> None:
     from noisebook.report.model import Position
 
     assert "\x1b" not in str(Position("sections/a\x1b]0;x\x07.md")) and str(Position("a.md", 2)) == "a.md:2:1"
+
+
+# What leads nowhere
+
+
+LOOPS = ["templates", "generators", "models", "images/a.png", "site", "cache", "own", "sections/b.md"]
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_a_link_to_itself_is_told_or_nothing(tmp_path: Path, name: str) -> None:
+    from click.testing import CliRunner
+
+    from noisebook.commands import cli
+
+    for folder in ("sections", "images"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "report.yaml").write_text("title: T\n")
+    (tmp_path / "sections" / "a.md").write_text("---\ntitle: A\n---\ntext\n")
+    (tmp_path / name).symlink_to(Path(name).name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        patch.setenv("NOISEBOOK_CACHE_DIR", str(tmp_path / "user-cache"))
+        done = CliRunner().invoke(cli, ["build"])
+        assert done.exit_code == (0 if name in ("images/a.png", "own") else done.exit_code or 1), done.output
+        assert "--debug" not in done.output and (done.exit_code == 0 or Path(name).name in done.output)
+        assert fresh.Now(tmp_path).inputs
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_flipped_bit_in_a_compiled_template_ends_no_process(
+    tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from noisebook.render.theme import _Compiled
+
+    monkeypatch.setenv("NOISEBOOK_CACHE_DIR", str(tmp_path))
+    loader = jinja2.DictLoader({"a": "{{ 1 + 1 }}"})
+    environment = jinja2.Environment(bytecode_cache=_Compiled(), loader=loader)
+    assert environment.get_template("a").render() == "2"
+    [path] = (tmp_path / "templates").iterdir()
+    data = bytearray(path.read_bytes())
+    data[random.Random(seed).randrange(len(data))] ^= 1
+    for wrong in (bytes(data), b"", b"x", bytes(data)[:-1]):
+        path.write_bytes(wrong)
+        environment.cache = None
+        assert environment.get_template("a").render() == "2" and path.read_bytes() != wrong
+
+
+def test_the_users_cache_is_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from noisebook.render.theme import _Compiled
+
+    (tmp_path / "templates").write_text("mine")
+    monkeypatch.setenv("NOISEBOOK_CACHE_DIR", str(tmp_path))
+    environment = jinja2.Environment(bytecode_cache=_Compiled(), loader=jinja2.DictLoader({"a": "b"}))
+    assert environment.get_template("a").render() == "b"
+
+
+def test_an_object_that_cannot_be_read_is_absent_and_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = put(new_store(tmp_path))
+
+    def refused(*_: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("noisebook.cells.store.hashlib.file_digest", refused)
+    with pytest.warns(UserWarning, match="cannot be read .Permission denied.: it is left alone"):
+        assert not new_store(tmp_path).has(key)
+    monkeypatch.undo()
+    assert new_store(tmp_path).has(key)
+
+
+def test_a_damaged_object_that_cannot_be_moved_is_absent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = put(new_store(tmp_path))
+    for path in (tmp_path / "cache" / "objects").iterdir():
+        path.write_bytes(b"damaged")
+
+    def refused(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "replace", refused)
+    monkeypatch.setattr(Path, "unlink", refused)
+    with pytest.warns(UserWarning, match="is damaged"):
+        assert not new_store(tmp_path).has(key)
+
+
+@pytest.mark.parametrize("inside", [(None, None, None, None), (1, {"sections/a.md": "x"}, "2", 3)])
+def test_a_kept_build_of_another_kind_is_none(
+    tmp_path: Path, inside: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from noisebook.render import again
+
+    (tmp_path / "sections").mkdir()
+    (tmp_path / "sections" / "a.md").write_text("---\ntitle: A\n---\ntext\n")
+    kept = pickle.dumps(again.Last(*inside))
+    monkeypatch.setattr(fresh.Now, "kept", property(lambda now: kept if now.memory else b""))
+    now = fresh.Now(tmp_path)
+    now.memory = fresh.Memory("", "", "", "", "")
+    assert again.last_build(tmp_path, now) is None
+    assert again.rewrite(tmp_path, now) is None

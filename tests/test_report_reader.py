@@ -154,3 +154,7 @@ def test_any_name_is_a_file_of_this_folder_or_a_sentence(
         assert read_text(root, name, at=HERE) == "open"
     except BadFile as bad:
         assert bad.problem.position == HERE and len(str(bad)) < 900
+
+
+def test_a_png_that_moves_is_a_png() -> None:
+    assert decode(encoded("PNG", 3), "x").mime == "image/png"

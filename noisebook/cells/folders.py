@@ -110,7 +110,10 @@ def finished_files(folder: Path, name: re.Pattern[str]) -> Iterator[os.DirEntry[
         for entry in entries:
             if not name.fullmatch(entry.name):
                 continue
-            if entry.is_file():
+            regular = False
+            with contextlib.suppress(OSError):  # a link to itself
+                regular = entry.is_file()
+            if regular:
                 yield entry
             else:
                 warnings.warn(f"{entry.path} is no regular file: it is left alone", stacklevel=2)
@@ -124,19 +127,31 @@ def write_note(path: Path, data: bytes) -> None:
 
 def write_memo(path: Path, value: Any) -> None:
     """Keep a JSON value that may be lost, or its text, so that :func:`read_memo` knows it again."""
-    data = value if isinstance(value, bytes) else json.dumps(value).encode()
-    write_note(path, _seal(path, data) + b"\n" + data)
+    keep(path, value if isinstance(value, bytes) else json.dumps(value).encode())
 
 
 def read_memo(path: Path | None, kind: Any = dict) -> Any:
     """What :func:`write_memo` kept under that name, if it is a ``kind`` all through; else None."""
+    data = None if path is None else kept(path)
     try:
-        if path is None:
-            return None
+        return None if data is None else parse_json(data, kind)
+    except ValueError:
+        return None
+
+
+def keep(path: Path, data: bytes) -> None:
+    """Keep bytes that may be lost, so that :func:`kept` knows them again."""
+    with contextlib.suppress(OSError):
+        replace(path, _seal(path, data) + b"\n" + data)
+
+
+def kept(path: Path) -> bytes | None:
+    """What :func:`keep` kept under that name; None where anything else stands."""
+    try:
         seal, _, data = read_regular(path, LARGEST_NOTE).partition(b"\n")
-        return parse_json(data, kind) if _seal(path, data) == seal else None
     except (OSError, ValueError):
         return None
+    return data if _seal(path, data) == seal else None
 
 
 def _seal(path: Path, data: bytes) -> bytes:

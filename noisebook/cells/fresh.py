@@ -101,7 +101,10 @@ def _walk(path: str, linked: set[str] | None = None) -> Iterator[tuple[str, os.s
     for entry in entries:
         if not _seen(entry.name):
             continue
-        if entry.is_dir():
+        folder = False
+        with suppress(OSError):  # a link to itself
+            folder = entry.is_dir()
+        if folder:
             if entry.is_symlink():
                 real = os.path.realpath(entry.path)
                 if real in linked:

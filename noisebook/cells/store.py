@@ -257,9 +257,13 @@ class Store:
         raise Absent(f"{stored.name} ({stored.sha256[:12]}) is not on this machine")
 
     def _matches(self, path: Path, sha: str) -> bool:
-        with path.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() == sha:
-                return True
+        try:
+            with path.open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() == sha:
+                    return True
+        except OSError as error:
+            warnings.warn(f"{path} cannot be read ({error.strerror}): it is left alone", stacklevel=2)
+            return False
         if path.name == sha:
             self._set_aside(path, "damaged")
         return False
@@ -270,7 +274,8 @@ class Store:
             aside.parent.mkdir(parents=True, exist_ok=True)
             path.replace(aside)
         except OSError:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # of somebody else's: it counts as absent where it is
+                path.unlink(missing_ok=True)
         self._signatures.pop(path.name, None)
         self._forget(path.name.removesuffix(".json"))
         self._whole.clear()

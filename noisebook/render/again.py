@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -78,7 +77,7 @@ def rewrite(root: Path, now: fresh.Now | None = None) -> str | None:
     now = now or fresh.Now(root)
     if (last := last_build(root, now)) is None:
         return None
-    with suppress(BadInput, OSError):
+    try:
         if not _words_alone(last):
             return None
         now.loaded = None  # it is changed from here on
@@ -91,15 +90,18 @@ def rewrite(root: Path, now: fresh.Now | None = None) -> str | None:
         nothing = summary(0, last.cached, 0.0, 0, 0, index) + last.missing
         fresh.remember(root, now.inputs, nothing, now.more, now.begun, last.data())
         return summary(0, last.cached, time.perf_counter() - started, 0, pages, index) + last.missing
-    return None
+    except (BadInput, OSError):
+        return None
+    except Exception:  # what was kept is not what it seemed: the whole build does without
+        now.memory = now.loaded = None
+        return None
 
 
 def last_build(root: Path, now: fresh.Now) -> Last | None:
     """The last build, if nothing but the files of sections has changed since."""
     last: Last | None = now.loaded
-    if last is None and (last := _load(now.kept)) is not None:
-        last.written.report = replace(last.written.report, root=root)
-        now.loaded = last
+    if last is None:
+        last = now.loaded = _load(now.kept, root)
     return last
 
 
@@ -152,9 +154,11 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _load(data: bytes) -> Last | None:
+def _load(data: bytes, root: Path) -> Last | None:
     try:
-        found = load(data)
+        last = load(data)
+        assert isinstance(last, Last)
+        last.written.report = replace(last.written.report, root=root)
     except Exception:  # whatever stands there, it is not what was kept
         return None
-    return found if isinstance(found, Last) else None
+    return last

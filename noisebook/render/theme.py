@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from traceback import extract_tb
@@ -13,7 +13,7 @@ from typing import Any
 
 import jinja2
 
-from noisebook.cells.folders import TEMPLATES, user_cache
+from noisebook.cells.folders import TEMPLATES, keep, kept, user_cache
 from noisebook.render import runtime
 from noisebook.render.assets import Site
 from noisebook.render.formats import duration, size
@@ -96,6 +96,17 @@ class Theme:
         return (PACKAGED / name).read_bytes()
 
 
+class _Compiled(jinja2.BytecodeCache):
+    """Compiled templates in the user's cache folder; a damaged one, which could end the process, is none."""
+
+    def load_bytecode(self, bucket: Any) -> None:
+        if data := kept(user_cache() / TEMPLATES / bucket.key):
+            bucket.bytecode_from_string(data)
+
+    def dump_bytecode(self, bucket: Any) -> None:
+        keep(user_cache() / TEMPLATES / bucket.key, bucket.bytecode_to_string())
+
+
 @lru_cache(maxsize=4)
 def _environment(root: Path) -> jinja2.Environment:
     """The templates of a report: kept for the next build, where an unchanged one is not compiled again."""
@@ -108,13 +119,8 @@ def _environment(root: Path) -> jinja2.Environment:
         place = (root / "templates" if own else PACKAGED) / name
         return text, str(place), lambda: _is_own(root, name) == own and _text(root, name) == text
 
-    compiled = user_cache() / TEMPLATES
-    with suppress(OSError):
-        compiled.mkdir(parents=True, exist_ok=True)
     environment = jinja2.Environment(
-        bytecode_cache=jinja2.FileSystemBytecodeCache(str(compiled))
-        if os.access(compiled, os.W_OK)
-        else None,
+        bytecode_cache=_Compiled(),
         loader=jinja2.FunctionLoader(load),
         autoescape=True,
         undefined=jinja2.StrictUndefined,

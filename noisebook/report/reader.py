@@ -197,7 +197,7 @@ def decode(data: bytes, name: str, at: Position | None = None) -> Picture:
                         name, at, f"the {frames} frames of {who} have more than {LARGEST_FILM:,} pixels"
                     )
                 turned = picture.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-                mime = picture.get_format_mimetype() or ""
+                mime = (picture.get_format_mimetype() or "").replace("/apng", "/png")
                 dark, bright = _greys(picture)
                 for frame in range(1, frames):
                     picture.seek(frame)
