@@ -84,6 +84,7 @@ def test_a_comment_on_its_own_is_a_block_that_nobody_sees() -> None:
     assert "<p>" not in write("- a\n<!-- c\n\nd -->\n- b").html
     table = write("| a |\n|---|\n| 1 |\n<!-- | 2 | -->\n| 3 |").html
     assert table.count("<tr>") == 3 and "2" not in table
+    assert "<li>a\nb</li>" in write("- a\n  <!-- c -->\n  b").html
     assert str(write("x<!-->y<!--->z <!-- a -->w").html) == "<p>xyz w</p>"
 
 

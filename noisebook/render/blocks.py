@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element, SubElement
 
 from noisebook.render import marks
+from noisebook.render.html import checkbox, unseen
 from noisebook.render.paragraphs import paragraph_faults, without_references
 from noisebook.render.tables import Tables
 from noisebook.report.body import TAB
@@ -169,8 +170,8 @@ class Blocks:
             self._admonition(admonition[2], admonition[3], admonition[1])
             self._open[-1].width = 4
             return " "
-        if marks.DEFINITION.match(text) and (found := self._define(text, matched)):
-            return found
+        if (means := marks.DEFINITION.match(text)) and self._define(min(means.end(), 4), matched):
+            return text[means.end() :]
         if details := marks.DETAILS.match(text):
             self._start(matched)
             self._push("details", self._add("details", **({"open": ""} if details[1] else {})), 0)
@@ -220,11 +221,7 @@ class Blocks:
         rest = text[width:]
         if task := marks.TASK.match(rest):
             last.set("class", "tasks")
-            done = task[1] != " "
-            box = SubElement(element, "input", type="checkbox", disabled="")
-            box.set("aria-label", "done" if done else "to do")
-            if done:
-                box.set("checked", "")
+            element.append(checkbox(task[1] != " "))
             rest = rest[task.end() :]
         return rest or " "
 
@@ -241,8 +238,8 @@ class Blocks:
             self._text(words, title or kind.capitalize())
         self._push("indented", element, 0)
 
-    def _define(self, text: str, matched: int) -> str | None:
-        """A definition, if a term stands before it."""
+    def _define(self, width: int, matched: int) -> bool:
+        """Begin a definition, if a term stands before it; whether one does."""
         parent = self._open[matched - 1].element
         leaf = self._leaf if self._leaf and self._leaf.kind == "p" and self._leaf.parent is parent else None
         last = parent[-1] if len(parent) else None
@@ -256,7 +253,7 @@ class Blocks:
         elif last is not None and last.tag == "dl":
             terms = []
         else:
-            return None
+            return False
         self._close(matched)
         if last is None or last.tag != "dl":
             last = self._add("dl")
@@ -264,10 +261,8 @@ class Blocks:
             self._loose.add(last)
         for term in terms:
             self._text(SubElement(last, "dt"), term)
-        found = marks.DEFINITION.match(text)
-        assert found
-        self._push("indented", SubElement(last, "dd"), min(found.end(), 4), last)
-        return text[found.end() :]
+        self._push("indented", SubElement(last, "dd"), width, last)
+        return True
 
     def _content(self, rest: str, text: str, indent: int) -> None:
         """A line that opens no container."""
@@ -314,10 +309,14 @@ class Blocks:
             return True
         if re.match(r"#{2,6}[^#\s\d\\]", text):
             self._fault(self._number, "a heading has a space after its #", "or write \\# for the sign itself")
-        if leaf and (underline := marks.UNDERLINE.match(text)):
-            self._leaf = None
-            self._heading(1 if underline[1][0] == "=" else 2, "\n".join(leaf.lines), leaf.line)
-            return True
+        underline = marks.UNDERLINE.match(text)
+        if leaf and underline:
+            words, above = without_references("\n".join(leaf.lines), self.references)
+            leaf.lines, leaf.line = words.split("\n"), leaf.line + above
+            if words.strip():
+                self._leaf = None
+                self._heading(1 if underline[1][0] == "=" else 2, words, leaf.line)
+                return True
         if marks.RULE.match(text):
             self._finish()
             self._add("hr")
@@ -390,6 +389,7 @@ class Blocks:
             text, above = without_references("\n".join(leaf.lines), self.references)
             line = leaf.line + above
             if not (text := text.rstrip()):
+                leaf.parent.append(unseen())
                 return
             for index, message, hint in paragraph_faults(text.split("\n"), leaf.parent):
                 self._fault(line + index, message, hint)

@@ -126,6 +126,22 @@ def link(words: str, href: str, kind: str = "ref", title: str = "") -> Element:
     return made
 
 
+def checkbox(done: bool) -> Element:
+    """What begins a task."""
+    label = "done" if done else "to do"
+    found = Element("input", {"type": "checkbox", "disabled": "", "aria-label": label})
+    if done:
+        found.set("checked", "")
+    return found
+
+
+def unseen() -> Element:
+    """A block that no reader sees, and that parts what is around it."""
+    found = Element("comment")
+    found.tail = "\n"
+    return found
+
+
 def unlinked(element: Element) -> Element:
     """A copy without ids and addresses."""
     found = deepcopy(element)

@@ -131,7 +131,7 @@ class Text:
 
     def _piece(self, span: Span) -> Element:
         if span.kind == "comment":
-            return Element("comment")
+            return html.unseen()
         if span.kind == "figure":
             self.figures.append(span.value)
             return Element("figure", id=span.value)
