@@ -88,6 +88,11 @@ def test_emphasis_is_that_of_commonmark(parts: list[str]) -> None:
     agrees("a" + "".join(parts) + "b")
 
 
+@pytest.mark.parametrize("text", ["a\t \nb", "a \t\nb", "a\t  \nb", "a  \t\nb", "a\t\tb\t  \t\nc"])
+def test_tabs_at_a_lines_end_break_no_line(text: str) -> None:
+    agrees(text)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

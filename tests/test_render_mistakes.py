@@ -102,7 +102,8 @@ def test_dollars_between_words_are_dollars(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["textbf", "emph", "section*", "subsection", "newcommand", "renewcommand", "url"]
+    "name",
+    ["textbf", "emph", "section*", "subsection", "newcommand", "renewcommand", "url", "citep", "frac", "hat"],
 )
 def test_commands_of_tex_in_a_text_are_told(name: str) -> None:
     (fault,) = scan(rf"a \{name}{{b}}")[1]
@@ -118,6 +119,8 @@ def test_commands_of_tex_in_a_text_are_told(name: str) -> None:
         ("{# to do #}", 0),
         ("a\n\n% to do", 3),
         ("he said ``no''", 8),
+        (r"the loss (\epsilon) is", 10),
+        (r"as \sigma_t grows", 3),
         ("``no'' and ``yes''", 0),
     ],
 )
@@ -130,7 +133,7 @@ def test_more_marks_of_other_programs(text: str, place: int) -> None:
     "text", ["~~a~~b~~c~~", "x == 1 and y == 2", "50\n% of it", "``a ` b''``", "a~b", "a^b^ c"]
 )
 def test_what_only_resembles_them_is_left(text: str) -> None:
-    assert not list(foreign(text, scan(text)[0])) or text == "a^b^ c"
+    assert not list(foreign(text, scan(text)[0]))
 
 
 def test_accents_and_addresses_of_bibliographies() -> None:

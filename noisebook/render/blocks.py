@@ -11,7 +11,6 @@ from noisebook.render import marks
 from noisebook.render.html import checkbox, unseen
 from noisebook.render.paragraphs import paragraph_faults, without_references
 from noisebook.render.tables import Tables
-from noisebook.report.body import TAB
 
 DEEPEST = 30
 """Quotes, lists and the like that may stand in one another."""
@@ -71,7 +70,7 @@ class Blocks:
     def read(self, lines: list[str]) -> None:
         """All lines of a text. Code keeps its tabs; elsewhere they are the spaces that they stand for."""
         for self._number, self._raw in enumerate(lines):
-            line = (self._raw.rstrip() if self._raw.endswith("\t") else self._raw).expandtabs(TAB)
+            line = marks.untabbed(self._raw)
             self._width = len(line)
             self._line(line)
             if len(self._open) > DEEPEST:

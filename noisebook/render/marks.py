@@ -27,6 +27,12 @@ DETAILS_END = re.compile(r"</details[ ]*>[ ]*", re.IGNORECASE)
 DELIMITERS = re.compile(r"\|?[ ]*:?-+:?[ ]*(?:\|[ ]*:?-+:?[ ]*)*\|?[ ]*$")
 
 
+def untabbed(line: str) -> str:
+    """A line with spaces for its tabs; at its end, where spaces break lines, tabs stand for none."""
+    words = line.rstrip(" \t")
+    return words.expandtabs(TAB) + line[len(words) :].rpartition("\t")[2] if "\t" in line else line
+
+
 def without(line: str, columns: int) -> str:
     """A line without its first columns; of a tab that is cut, the spaces remain."""
     at = 0

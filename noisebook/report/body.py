@@ -66,8 +66,7 @@ _TOKEN = re.compile(
   | \\begin[ ]?\{(?P<environment>
       (?:equation|align|alignat|flalign|gather|multline|eqnarray|displaymath|math)\*?)\}
   | (?P<eqref>\\(?:eq)?ref\{[^{}\n]+\})
-  | \\(?P<tex>begin|end|label|cite[a-z]*|footnote|includegraphics|(?:re)?newcommand|textbf|textit|emph|texttt
-      |(?:sub)*section|href|url)\*?(?:\[[^\]\n]*\])?\{
+  | \\(?P<tex>[A-Za-z]+)\*?(?:\[[^\]\n]*\])?\{
   | (?P<bracket>\\[(\[])
   | (?P<escape>\\[^\w\s])
   | (?P<ticks>`+)
@@ -102,6 +101,7 @@ _LONGEST = 1000
 MOST = 20_000
 """Formulas, pieces of code, citations and calls that a text may have."""
 _INSTEAD = {
+    "": "a work is cited as [@key]",
     "begin": "a formula stands between $$ and $$",
     "end": "a formula stands between $$ and $$",
     "label": "a label stands in an equation, between $$ and $$",
@@ -216,8 +216,8 @@ class _Scanner:
         return self._add("math", *token.span(), *token.span())
 
     def _tex(self, token: re.Match[str]) -> int:
-        name = re.sub("^(?:re|(?:sub)+)(?=new|sec)", "", token["tex"])
-        hint = _INSTEAD.get(name, "a work is cited as [@key]")
+        name = re.sub("^(?:re|(?:sub)+|cite.*)(?=new|sec|$)", "", token["tex"])
+        hint = _INSTEAD.get(name, "a formula stands between $ and $")
         self._fault(token.start(), f"\\{token['tex']} is not known in a text", hint)
         return token.end()
 

@@ -7,6 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from noisebook.report.body import Fault, Span
 
+_LETTERS = (
+    "alpha|beta|gamma|delta|epsilon|varepsilon|eta|theta|kappa|lambda|mu|nu|xi|pi|rho|sigma|tau|phi|chi|psi|omega"
+    "|Gamma|Delta|Theta|Lambda|Sigma|Phi|Psi|Omega|infty|nabla|partial|times|cdot|leq|geq|neq|approx|sim|sum"
+)
 _HABITS = {
     r"(?<![\w\[])!?\[\[[^\[\]\n]{1,200}\]\](?![\[(])": (
         "[[…]] is no link here",
@@ -37,6 +41,10 @@ _HABITS = {
         "words are marked by <mark>…</mark>",
     ),
     r"\{#[ ].{0,200}?#\}|(?:\A|(?<=\n\n))[ >]*%[ ]": ("this is no comment here", "a comment is <!-- … -->"),
+    rf"(?<![\w\\:])\\(?:{_LETTERS})(?![A-Za-z])": (
+        "this is TeX in a text",
+        "a formula stands between $ and $",
+    ),
     r"(?<!`)``[^`\n]{1,300}''": ("``…'' are no quotation marks here", 'write "…"'),
     r"\\\\[(\[](?=.{1,400}?\\\\[)\]])": ("\\\\( begins no formula", "write $…$ or \\(…\\)"),
     r"(?i)^[ ]{0,3}(?:\[toc\]|\[\[_?toc_?\]\]|\{:toc\}|\\(?:newpage|pagebreak|tableofcontents))[ ]*$": (
