@@ -86,7 +86,7 @@ def kill_rounds(book: Book, rounds: int, seed: int) -> None:
 
 
 def test_kill_at_random_moments(book: Book) -> None:
-    kill_rounds(book, 20, seed=int(os.environ.get("FAULT_SEED", "42")))
+    kill_rounds(book, 9, seed=int(os.environ.get("FAULT_SEED", "42")))
 
 
 @pytest.mark.soak

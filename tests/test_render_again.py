@@ -128,9 +128,7 @@ def test_a_number_that_was_quoted_before_is_quoted_again(finished: Path) -> None
     assert rewrite(finished)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(seed=st.integers(0, 2**32))
-def test_any_edits_give_the_site_of_a_whole_build(finished: Path, seed: int) -> None:
+def edited(finished: Path, seed: int) -> None:
     chance = random.Random(seed)
     kept = {path: path.read_text() for path in sections(finished)}
     try:
@@ -158,6 +156,19 @@ def test_any_edits_give_the_site_of_a_whole_build(finished: Path, seed: int) -> 
         if rewrite(finished) is None:
             whole(finished)
             whole(finished)
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32))
+def test_any_edits_give_the_site_of_a_whole_build(finished: Path, seed: int) -> None:
+    edited(finished, seed)
+
+
+@pytest.mark.soak
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32))
+def test_any_edits_give_the_site_of_a_whole_build_for_long(finished: Path, seed: int) -> None:
+    edited(finished, seed)
 
 
 def level(text: str, chance: random.Random) -> str:
@@ -188,9 +199,7 @@ FRONT: tuple[Callable[[str, random.Random], str], ...] = (
 )
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(seed=st.integers(0, 2**32))
-def test_any_edits_of_sections_give_the_site_of_a_build_from_nothing(finished: Path, seed: int) -> None:
+def sections_edited(finished: Path, seed: int) -> None:
     """Whatever of the last build's pages is taken over."""
     chance = random.Random(seed)
     kept = {path: path.read_text() for path in sections(finished)}
@@ -205,6 +214,21 @@ def test_any_edits_of_sections_give_the_site_of_a_build_from_nothing(finished: P
         for path, text in kept.items():
             path.write_text(text)
         whole(finished)
+
+
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32))
+def test_any_edits_of_sections_give_the_site_of_a_build_from_nothing(finished: Path, seed: int) -> None:
+    sections_edited(finished, seed)
+
+
+@pytest.mark.soak
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32))
+def test_any_edits_of_sections_give_the_site_of_a_build_from_nothing_for_long(
+    finished: Path, seed: int
+) -> None:
+    sections_edited(finished, seed)
 
 
 def test_a_changed_value_draws_its_own_section_alone(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,9 @@ INLINES = [
 ]
 
 
+SIGNS = ["a", "b", " ", "*", "**", "***", "_", "__", "\n"]
+
+
 def bare(html: str) -> str:
     """Only what there is: no attributes but a list's and a link's, no levels, no spaces that do not show."""
     html = re.sub(r'<a class="permalink".*?</a>|</?(?:div|span)[^>]*>', "", html)
@@ -70,20 +73,20 @@ def agrees(text: str) -> None:
         assert bare(found) == bare(ORACLE.render(text)), text
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=150)
 @given(st.lists(st.sampled_from(LINES), max_size=8))
 def test_blocks_are_those_of_commonmark(lines: list[str]) -> None:
     agrees("\n".join(lines))
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=150)
 @given(st.lists(st.sampled_from(INLINES), max_size=8))
 def test_what_stands_in_a_line_is_that_of_commonmark(parts: list[str]) -> None:
     agrees("a" + "".join(parts))
 
 
-@settings(deadline=None, max_examples=400)
-@given(st.lists(st.sampled_from(["a", "b", " ", "*", "**", "***", "_", "__", "\n"]), max_size=12))
+@settings(deadline=None, max_examples=150)
+@given(st.lists(st.sampled_from(SIGNS), max_size=12))
 def test_emphasis_is_that_of_commonmark(parts: list[str]) -> None:
     agrees("a" + "".join(parts) + "b")
 
@@ -120,3 +123,10 @@ def test_blocks_of_longer_texts_are_those_of_commonmark(lines: list[str]) -> Non
 @given(st.lists(st.sampled_from(INLINES), max_size=16))
 def test_what_stands_in_longer_lines_is_that_of_commonmark(parts: list[str]) -> None:
     agrees("a" + "".join(parts))
+
+
+@pytest.mark.soak
+@settings(deadline=None, max_examples=50_000)
+@given(st.lists(st.sampled_from(SIGNS), max_size=24))
+def test_emphasis_of_longer_texts_is_that_of_commonmark(parts: list[str]) -> None:
+    agrees("a" + "".join(parts) + "b")

@@ -342,7 +342,7 @@ def structure(root: Path, words: str) -> list[tuple[str, ...]]:
 WORDS = st.text("<>\"'&;=/ ax#!-`{}()$%\u00e9", max_size=20).map(lambda text: f"x{text}x")
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(WORDS)
 def test_no_words_of_a_generator_or_a_record_are_html(root: Path, words: str) -> None:
     assert structure(root, words) == structure(root, "-" * len(words))

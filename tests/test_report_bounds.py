@@ -228,7 +228,7 @@ ANY = st.fixed_dictionaries({}, optional={key: VALUES for key in KEYS})
 SETTINGS: dict[str, Any] = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 
 
-@settings(max_examples=200, **SETTINGS)
+@settings(max_examples=80, **SETTINGS)
 @given(ANY)
 def test_any_values_of_a_front_matter(tmp_path_factory: pytest.TempPathFactory, data: dict[str, Any]) -> None:
     check_values(tmp_path_factory.getbasetemp() / "values", data)

@@ -263,7 +263,7 @@ def test_mutated_report_yaml(tmp_path):
 
 
 def test_mutated_sections(tmp_path, monkeypatch):
-    fuzz(tmp_path, monkeypatch, 500)
+    fuzz(tmp_path, monkeypatch, 200)
 
 
 @pytest.mark.soak
