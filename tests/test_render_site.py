@@ -18,8 +18,10 @@ from PIL import Image
 
 from noisebook.cells.checks import SAME, Check, add
 from noisebook.project import Project
+from noisebook.render import figures
 from noisebook.render.formats import number
 from noisebook.render.site import render_site
+from noisebook.render.views import CellView, Download
 from noisebook.report.model import BadInput
 from tests.sample_report import compute, render, write_report
 from tools.vendored import MEMBERS
@@ -543,6 +545,22 @@ def test_the_panel_names_what_a_cell_was_computed_from_and_carried_over(report: 
     page = (tmp_path / "out" / "b1-mnist.html").read_text("utf-8")
     assert re.search(r"<dt>Computed from</dt><dd>scenery/curve \(\d\.\d s\)</dd>", page)
     assert "<dt>Carried over</dt><dd>from abababababab: replayed: steps 200</dd>" in page
+
+
+def test_what_cells_of_a_figure_share_is_said_once() -> None:
+    """The curves of one training run, and the evidence on which its samples were carried over."""
+
+    def cell(name: str, evidence: str) -> CellView:
+        made = {"adopted": {"from": name * 32, "evidence": evidence}}
+        return CellView(
+            name, name, "", "cached", {}, [], provenance=made, downloads=[Download("loss.csv", "a.csv", name)]
+        )
+
+    cells = [cell("ab", "same weights"), cell("cd", "same weights"), cell("ef", "replayed")]
+    figures._each_once(cells)
+    assert [len(each.downloads) for each in cells] == [1, 0, 0]
+    expected = f"from {'ab' * 6}, {'cd' * 6}: same weights; from {'ef' * 6}: replayed"
+    assert dict(figures._made(cells))["Carried over"] == expected
 
 
 def test_the_files_of_others_are_the_pinned_ones() -> None:

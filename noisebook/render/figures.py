@@ -30,6 +30,7 @@ def view(
 ) -> FigureView:
     """Everything about one figure; its files are added to ``site``. ``model`` is the report's."""
     cells = [cell_view(figure, item, site, styles, keep_stale=keep_stale) for item in planned]
+    _each_once(cells)
     shown = FigureView(
         id=figure.id,
         number=number,
@@ -53,6 +54,14 @@ def view(
         _name_rows(shown, planned)
     shown.wide = widest * shown.columns > 720
     return shown
+
+
+def _each_once(cells: Sequence[CellView]) -> None:
+    """What several cells have to take away, such as the curves of one training run, is offered by the first."""
+    offered: set[str] = set()
+    for cell in cells:
+        cell.downloads = [each for each in cell.downloads if each.path not in offered]
+        offered |= {each.path for each in cell.downloads}
 
 
 def _columns(shown: FigureView) -> int:
