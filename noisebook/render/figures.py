@@ -57,7 +57,7 @@ def view(
 
 
 def _each_once(cells: Sequence[CellView]) -> None:
-    """What several cells have to take away, such as the curves of one training run, is offered by the first."""
+    """What several cells have to take away, as the curves of one training run, the first of them offers."""
     offered: set[str] = set()
     for cell in cells:
         cell.downloads = [each for each in cell.downloads if each.path not in offered]
