@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from noisebook.cells.failures import printable, said
 from noisebook.cells.registry import GeneratorError
 from noisebook.report.model import BadInput
 
@@ -46,7 +47,7 @@ class Guarded(click.Group):
             if ctx.meta.get("debug"):
                 traceback.print_exc()
             status, message = explained(error)
-        click.echo(message, err=True)
+        click.echo(printable(message), err=True)
         sys.exit(status)
 
 
@@ -62,13 +63,13 @@ def explained(error: Exception) -> tuple[int, str]:
         return UNFINISHED, "Error: out of memory. Fewer cells at a time: noisebook build --only ID"
     if isinstance(error, OSError):
         return UNFINISHED, f"Error: {_of_system(error)}"
-    if str(error).startswith(LOOP):  # pathlib's, until Python 3.13
-        return BAD_INPUT, f"Error: {str(error).removeprefix(LOOP)} is a link that leads to itself: remove it"
+    if said(error).startswith(LOOP):  # pathlib's, until Python 3.13
+        return BAD_INPUT, f"Error: {said(error).removeprefix(LOOP)} is a link that leads to itself: remove it"
     if type(error).__module__.partition(".")[0] == "noisebook":  # its message was written for a person
         return UNFINISHED, f"Error: {error}"
     frame = traceback.extract_tb(error.__traceback__)[-1]
     where = f"  from {frame.filename}:{frame.lineno}; --debug shows the way there"
-    return UNFINISHED, f"Error: {type(error).__name__}: {error}\n{where}"
+    return UNFINISHED, f"Error: {type(error).__name__}: {said(error)}\n{where}"
 
 
 def _of_system(error: OSError) -> str:

@@ -308,3 +308,20 @@ def test_a_pending_figure_waits_and_says_why(book: Book) -> None:
     book.build("--only", "tiles")
     assert book.computed() == ["v=8"]
     assert "It takes hours." not in (book.root / "site" / "tiles.html").read_text()
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        r"raise ValueError('\x1b[2J\x07\u202e\ud800' + 'x' * 100_000)",
+        "raise type('E', (Exception,), {'__str__': lambda error: 1 / 0})()",
+        r"raise MemoryError('\x1b[2J' * 10_000)",
+        r"raise type('\x1b[2J' * 500, (Exception,), {})('x')",
+    ],
+    ids=["controls", "none", "memory", "name"],
+)
+def test_what_an_error_says_is_short_and_no_terminal_obeys_it(book: Book, mistake: str) -> None:
+    book.edit("generators/tile.py", "        value = cell", f"        {mistake}\n        value = cell")
+    done = book.run("build")
+    assert done.returncode == 1 and ("tile.py:" in done.stderr or "out of memory" in done.stderr)
+    assert all(each.isprintable() or each == "\n" for each in done.stderr) and len(done.stderr) < 10_000

@@ -307,7 +307,7 @@ def test_a_file_of_somebody_elses_runs_nothing(
 
     monkeypatch.chdir(tmp_path)
     for data in (pickle.dumps(Harmful()), pickle.dumps([1]), b"", b"\x80\x05no pickle"):
-        assert again._load(data) is None
+        assert again._load(data, tmp_path) is None
     assert not (tmp_path / "harm").exists()
 
 

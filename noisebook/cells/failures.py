@@ -11,6 +11,9 @@ from typing import Any
 from noisebook.cells.plan import Planned
 from noisebook.cells.store import Absent
 
+LONGEST, LONGEST_SAID = 4000, 2000
+"""Characters of a message, and of what an error says in it."""
+
 
 def explain_failure(
     error: Exception, planned: Planned, errors: Path, plain: type[Exception], loaded: Mapping[str, Any]
@@ -19,13 +22,32 @@ def explain_failure(
 
     ``plain`` errors say themselves what to do; ``loaded`` are the models that were asked for.
     """
+    return printable(_explained(error, planned, errors, plain, loaded))[:LONGEST]
+
+
+def said(error: BaseException) -> str:
+    """What an error says of itself, and be it one that cannot."""
+    try:
+        return str(error)
+    except Exception:
+        return "it has no message"
+
+
+def printable(text: str) -> str:
+    """A text without what a terminal would obey: escapes, marks of direction, half characters."""
+    return "".join(each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text)
+
+
+def _explained(
+    error: Exception, planned: Planned, errors: Path, plain: type[Exception], loaded: Mapping[str, Any]
+) -> str:
     if isinstance(error, plain):
         return str(error)
     if isinstance(error, Absent):
         return f"{planned.cell.id} of {planned.generator.name} goes on from what is lost: {error}"
     if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
-        said = str(error).removeprefix("out of memory").lstrip(":. ")
-        return f"out of memory: {said}. Fewer cells at a time: noisebook build --only {planned.figure}"
+        why = said(error).removeprefix("out of memory").lstrip(":. ")
+        return f"out of memory: {why}. Fewer cells at a time: noisebook build --only {planned.figure}"
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if Path(frame.filename) == planned.generator.path]
     where = f"{planned.generator.path}:{own[-1].lineno if own else 1}"
@@ -42,7 +64,7 @@ def explain_failure(
             "noisebook[figures] brings numpy, noisebook[compute] what models need"
         )
     return (
-        f"{where}: {planned.generator.name}: {type(error).__name__}: {error}\n"
+        f"{where}: {planned.generator.name}: {type(error).__name__}: {said(error)[:LONGEST_SAID]}\n"
         f"    the whole traceback is in {path}"
     )
 
