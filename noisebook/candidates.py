@@ -47,7 +47,7 @@ class Candidates:
     """Samples 0, 1, … of a figure.
 
     Attributes:
-        cells: one for each sample.
+        samples: the cells of each: one, or several for a figure with several pictures of a sample.
         scores: the judge's, of each sample's weakest reading; higher is better. Empty without a judge.
         judge: its name.
         unjudged: prompts of which it cannot say anything.
@@ -55,37 +55,39 @@ class Candidates:
 
     section: Section
     figure: Figure
-    cells: Sequence[Planned]
+    samples: Sequence[Sequence[Planned]]
     scores: Sequence[float] = ()
     judge: str = ""
     unjudged: Sequence[str] = ()
 
     def ranked(self) -> list[int]:
         """The samples, the best first; in order where there is no judge."""
-        order = range(len(self.cells))
+        order = range(len(self.samples))
         return sorted(order, key=lambda k: -self.scores[k]) if self.scores else list(order)
 
 
-def readings(cell: Cell, store: Store, key: str) -> list[tuple[str, str, Image.Image]]:
-    """The still pictures of a finished cell that the page shows: label, prompt, pixels."""
+def readings(cells: Sequence[Planned]) -> list[tuple[str, str, Image.Image]]:
+    """The still pictures of a sample's finished cells that the page shows: label, prompt, pixels."""
     from PIL import Image
 
-    record = store.get(key)
-    if record is None:
-        raise KeyError(key)
-    prompt = cell.params.get("prompt")
     found = []
-    for each in cell.pictures or [Labelled("picture", cell.label, cell.alt, prompt or "")]:
-        output = record.output(each.output)
-        if output and output.mime == "image/png":
-            found.append((each.label, each.prompt, Image.open(io.BytesIO(store.open(output))).convert("RGB")))
+    for planned in cells:
+        cell, record = planned.cell, planned.store.get(planned.key)
+        if record is None:
+            raise KeyError(planned.key)
+        prompt = cell.params.get("prompt")
+        for each in cell.pictures or [Labelled("picture", cell.label, cell.alt, prompt or "")]:
+            output = record.output(each.output)
+            if output and output.mime == "image/png":
+                pixels = Image.open(io.BytesIO(planned.store.open(output))).convert("RGB")
+                found.append((each.label, each.prompt, pixels))
     return found
 
 
 def draw(book: Project, name: str, count: int) -> Candidates:
     """Draw the first ``count`` samples of the figure ``name``; what was drawn before is kept.
 
-    Raises BadInput for a figure that has no samples, or several pictures for each, and Unfinished.
+    Raises BadInput for a figure that has no samples, or a matrix, and Unfinished.
     """
     section, figure = book.figure(name)
     generator = book.registry.get(figure.generator)
@@ -97,21 +99,32 @@ def draw(book: Project, name: str, count: int) -> Candidates:
         params = json.dumps(asked | {"samples": list(samples)})
         return list(generator.cells(type(figure.params).model_validate_json(params)))
 
-    if figure.matrix or len(cells([0])) != 1:
-        hint = "give each picture a figure of its own: one pair, one prompt, one scale of guidance"
-        _refuse(figure, f"{figure.id!r} has several pictures for each sample", hint)
+    if figure.matrix:
+        hint = "give each of its figures an id of its own"
+        _refuse(figure, f"{figure.id!r} is a matrix: one choice for all its figures would be none", hint)
+    if not all("sample" in cell.params for cell in cells([0]) if cell.seed is not None):
+        _refuse(figure, f"the generator {generator.name} does not say which pictures are of which sample")
     place = book.notes / "candidates"
     store = Store(place / "store", place / "store.json", place / "objects", pinned=book.pinned)
     planner = book.planner_for(store)
     some = [range(k, min(k + PART, count)) for k in range(0, count, PART)]
-    found = [cell for part in some for cell in planner.plan(figure.id, generator, cells(part))]
-    todo = work(found)
+    parts = [(part, list(planner.plan(figure.id, generator, cells(part)))) for part in some]
+    # What a figure shows beside its samples, such as a picture that is edited, is in each part.
+    todo = work(list({each.key: each for _, part in parts for each in part}.values()))
     if todo.cells:
         check_embeddings(book, todo.cells)
         with watcher(len(todo.cells)) as watching:
             outcome = execute(todo, book.models, watching, errors=book.notes / "errors")
         Built(outcome).check()
-    return Candidates(section, figure, found)
+    return Candidates(
+        section,
+        figure,
+        [
+            [each for each in planned if each.cell.params.get("sample", sample) == sample]
+            for part, planned in parts
+            for sample in part
+        ],
+    )
 
 
 def _refuse(figure: Figure, message: str, hint: str = "") -> NoReturn:
@@ -125,7 +138,7 @@ def rank(found: Candidates, judge: Judge) -> Candidates:
 
     from noisebook.models.pictures import from_bytes
 
-    seen = [readings(each.cell, each.store, each.key) for each in found.cells]
+    seen = [readings(each) for each in found.samples]
     scores: list[Tensor] = []
     unjudged: list[str] = []
     for place, (_, prompt, _) in enumerate(seen[0]):
@@ -134,14 +147,14 @@ def rank(found: Candidates, judge: Judge) -> Candidates:
         pictures = np.stack([np.asarray(each[place][2]) for each in seen])
         score = judge.scores(torch.from_numpy(from_bytes(pictures)), prompt)
         if score is None:
-            unjudged.append(prompt)
+            unjudged += [] if prompt in unjudged else [prompt]
         else:
             # In standard deviations: a prompt that the judge likes less is not each sample's weakest reading.
             scores.append((score - score.mean()) / score.std().clamp(min=1e-6))
     if not scores:
-        return Candidates(found.section, found.figure, found.cells, unjudged=unjudged)
+        return Candidates(found.section, found.figure, found.samples, unjudged=unjudged)
     weakest = torch.stack(scores).amin(0).tolist()
-    return Candidates(found.section, found.figure, found.cells, weakest, judge.name, unjudged)
+    return Candidates(found.section, found.figure, found.samples, weakest, judge.name, unjudged)
 
 
 def judges(book: Project, clip_folder: Path | None = None) -> Judge | None:
@@ -192,9 +205,8 @@ def page(found: Candidates, place: Path) -> Path:
     folder = place / found.figure.id
     rows = []
     for rank, k in enumerate(found.ranked(), 1):
-        each = found.cells[k]
         shown = ""
-        for number, (label, _, picture) in enumerate(readings(each.cell, each.store, each.key)):
+        for number, (label, _, picture) in enumerate(readings(found.samples[k])):
             buffer = io.BytesIO()
             picture.save(buffer, "PNG")
             write_atomically(folder / f"{k}-{number}.png", buffer.getvalue())
@@ -208,7 +220,7 @@ def page(found: Candidates, place: Path) -> Path:
     )
     if found.unjudged:
         judged += "; it cannot judge " + ", ".join(found.unjudged)
-    command = f"noisebook candidates {name} --count {len(found.cells)} --choose NUMBER"
+    command = f"noisebook candidates {name} --count {len(found.samples)} --choose NUMBER"
     path = place / f"{found.figure.id}.html"
     write_atomically(
         path, PAGE.format(name=name, judged=html.escape(judged), command=command, rows="".join(rows)).encode()
@@ -234,16 +246,14 @@ def choose(book: Project, found: Candidates, sample: int, by: str) -> list[Path]
     """Write a choice into the section, and the sheet of all samples; the files that were written."""
     from noisebook.render.choices import Sheet
 
-    chosen = found.cells[sample]
-    thumbnails = [
-        [picture for _, _, picture in readings(each.cell, each.store, each.key)] for each in found.cells
-    ]
+    thumbnails = [[picture for _, _, picture in readings(each)] for each in found.samples]
+    keys = " ".join(each.key for each in found.samples[sample])
     sheet = book.root / SHEETS / f"{found.figure.id}.webp"
     sheet.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(sheet, Sheet(thumbnails, chosen.key).encoded())
+    write_atomically(sheet, Sheet(thumbnails, keys).encoded())
     path = book.root / found.section.path
     draft = read_section(book.root, found.section.path, {})
-    value = f"{{of: {len(found.cells)}, by: {json.dumps(by)}, sheet: {SHEETS}/{found.figure.id}.webp}}"
+    value = f"{{of: {len(found.samples)}, by: {json.dumps(by)}, sheet: {SHEETS}/{found.figure.id}.webp}}"
     text = written(
         path.read_bytes().decode(),
         draft.ids[found.figure.id],

@@ -45,13 +45,16 @@ def cells(params):
             ],
         )
         for p, (one, other) in enumerate(params.pairs) for s in params.samples
-    ]
+    ] + [Cell("shared", "shared", "s", {}, seed=None)] * (len(params.pairs) > 1)
 
 
 def run(cells, context) -> Iterator:
     import numpy as np
 
     for cell in cells:
+        if cell.id == "shared":
+            yield cell, [picture("picture", np.zeros((64, 64, 3)))]
+            continue
         grey = np.random.default_rng(context.seed(cell, cell.params["sample"])).random()
         x = np.full((64, 64, 3), grey)
         film = animation("film", np.stack([x, 1 - x]), 4)
@@ -151,14 +154,29 @@ def test_the_page_shows_all_of_them_and_the_first_beside_the_chosen(root: Path) 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["several"], "a.md:8:9: 'several' has several pictures for each sample"),
-        (["matrix"], "'matrix' has several pictures"),
+        (["matrix"], "a.md:11:10: 'matrix' is a matrix"),
         (["pear"], "did you mean"),
     ],
 )
 def test_what_cannot_be_chosen_from(root: Path, arguments: list[str], message: str) -> None:
     done = noisebook(*arguments, "--count", "2")
     assert done.exit_code == 2 and message in done.output and "Traceback" not in done.output
+
+
+def test_a_sample_of_several_pictures_is_chosen_whole(root: Path) -> None:
+    """Of two pairs with two readings each: four pictures a sample, and the picture that all samples share."""
+    done = noisebook("several", "--count", "35", "--choose", "33")
+    assert done.exit_code == 0, done.output
+    page = (root / ".noisebook/candidates/several.html").read_text()
+    assert page.count("<li>") == 35 and page.count("<img") == 35 * 5
+    sheet = decoded((root / "images/chosen/several.webp").read_bytes())
+    assert sheet.row == 6 and [len(each) for each in sheet.samples] == [5] * 35
+    planned = Project(root).planned["several"]
+    assert sheet.key.split() == [each.key for each in planned] and len(planned) == 3
+    for k in (0, 33):
+        for place, thumbnail in enumerate(sheet.samples[k]):
+            with Image.open(root / f".noisebook/candidates/several/{k}-{place}.png") as drawn:
+                assert thumbnail.getpixel((9, 9))[0] == pytest.approx(drawn.getpixel((9, 9))[0], abs=3)
 
 
 def test_a_number_that_is_none(root: Path) -> None:

@@ -21,32 +21,43 @@ from noisebook.render.views import Picture, Samples
 from noisebook.report.model import BadInput, Figure, Problem
 from noisebook.report.reader import read_picture
 
-SIDE, ROW = 64, 8
-"""Pixels of a thumbnail, and samples in a row."""
+SIDE, ROW, WIDEST = 64, 8, 32
+"""Pixels of a thumbnail, samples in a row, and the most thumbnails in one: of many readings fewer samples."""
 QUALITY = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """Attributes: ``samples`` are the thumbnails of each; ``key`` that of the cell that was chosen."""
+    """Attributes: ``samples`` are the thumbnails of each; ``key`` the keys of the chosen one's cells, with
+    spaces between."""
 
     samples: Sequence[Sequence[Image.Image]]
     key: str = ""
 
+    @property
+    def row(self) -> int:
+        """Samples in a row."""
+        return row_of(len(self.samples[0]))
+
     def encoded(self) -> bytes:
         """As WebP."""
-        readings = len(self.samples[0])
-        rows = -(-len(self.samples) // ROW)
-        paper = Image.new("RGB", (ROW * readings * SIDE, rows * SIDE), "white")
+        readings, row = len(self.samples[0]), self.row
+        rows = -(-len(self.samples) // row)
+        paper = Image.new("RGB", (row * readings * SIDE, rows * SIDE), "white")
         for place, pictures in enumerate(self.samples):
             for reading, picture in enumerate(pictures):
                 small = picture.convert("RGB").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
-                left = (place % ROW * readings + reading) * SIDE
-                paper.paste(small, (left, place // ROW * SIDE))
+                left = (place % row * readings + reading) * SIDE
+                paper.paste(small, (left, place // row * SIDE))
         buffer = io.BytesIO()
-        notes = json.dumps({"count": len(self.samples), "key": self.key}).encode()
+        notes = json.dumps({"count": len(self.samples), "key": self.key, "readings": readings}).encode()
         paper.save(buffer, "WEBP", quality=QUALITY, method=6, xmp=notes)
         return buffer.getvalue()
+
+
+def row_of(readings: int) -> int:
+    """How many samples of so many readings stand in a row of a sheet."""
+    return max(1, min(ROW, WIDEST // readings))
 
 
 def decoded(data: bytes) -> Sheet:
@@ -56,15 +67,16 @@ def decoded(data: bytes) -> Sheet:
     try:
         told = strict(notes)
         count, key = int(told["count"]), str(told["key"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        readings = int(told.get("readings", paper.width // (ROW * SIDE)))
+        row = row_of(readings)
+    except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
         raise ValueError("this picture is no sheet of samples: noisebook candidates makes them") from error
-    readings, left = divmod(paper.width, ROW * SIDE)
-    if left or not readings or paper.height != -(-count // ROW) * SIDE:
+    if paper.size != (row * readings * SIDE, -(-count // row) * SIDE):
         raise ValueError(f"{paper.width} × {paper.height} pixels do not hold {count} samples")
     return Sheet(
         [
             [
-                paper.crop((x := (k % ROW * readings + r) * SIDE, y := k // ROW * SIDE, x + SIDE, y + SIDE))
+                paper.crop((x := (k % row * readings + r) * SIDE, y := k // row * SIDE, x + SIDE, y + SIDE))
                 for r in range(readings)
             ]
             for k in range(count)
@@ -93,10 +105,10 @@ def samples(figure: Figure, planned: Sequence[Planned], root: Path, site: Site) 
         place = site.add_hashed(f"{figure.id}-first-{number}", ".png", buffer.getvalue())
         alt = f"The first draw, nothing chosen: reading {number + 1} of {len(sheet.samples[0])}."
         first.append(Picture(place, place, 2 * SIDE, 2 * SIDE, alt, pixelated=True, natural=SIDE))
-    count, readings = len(sheet.samples), len(sheet.samples[0])
-    alt = f"{count} samples in rows of {min(count, ROW)}, each with {readings} readings side by side."
-    width, height = ROW * readings * SIDE, -(-count // ROW) * SIDE
+    count, readings, row = len(sheet.samples), len(sheet.samples[0]), sheet.row
+    alt = f"{count} samples in rows of {min(count, row)}, each with {readings} readings side by side."
+    width, height = row * readings * SIDE, -(-count // row) * SIDE
     place = site.add_hashed(f"{figure.id}-samples", ".webp", data)
     whole = Picture(place, place, width, height, alt, natural=width)
-    earlier = sheet.key not in {each.key for each in planned}
-    return Samples(first, whole, count, chosen, 1 + chosen // ROW, 1 + chosen % ROW, earlier)
+    earlier = not set(sheet.key.split()) <= {each.key for each in planned}
+    return Samples(first, whole, count, chosen, 1 + chosen // row, 1 + chosen % row, earlier)
