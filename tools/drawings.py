@@ -65,7 +65,7 @@ class Plan:
         base = self.image.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
         colours = np.asarray(base, np.float32)
         grey = np.asarray(base.convert("L").filter(ImageFilter.GaussianBlur(4)), np.float32)
-        down, right = np.gradient(grey)
+        down, right = np.gradient(grey, axis=0), np.gradient(grey, axis=1)
         random = np.random.default_rng(seed)
         drawn = base.resize((4 * SIDE, 4 * SIDE), Image.Resampling.BICUBIC)
         brush, unit = ImageDraw.Draw(drawn), 4 * SIDE / 100
@@ -87,7 +87,7 @@ class Plan:
 def flower() -> Image.Image:
     """A round orange flower before dark green leaves."""
     plan = Plan((6, 52, 54))
-    for x, y, a, b, turn in ((12, 25, 26, 12, -40), (88, 70, 26, 12, 30), (82, 14, 22, 9, 20)):
+    for x, y, a, b, turn in ((12.0, 25.0, 26, 12, -40), (88, 70, 26, 12, 30), (82, 14, 22, 9, 20)):
         plan.oval((4, 82, 84), x, y, a, b, turn)
     plan.line((40, 92, 40), [(50, 60), (52, 100)], 2.5)
     rings = ((34, 16), (28, 15), (22, 13), (16, 11), (10, 8), (5, 6))
