@@ -116,15 +116,14 @@ def draw(book: Project, name: str, count: int) -> Candidates:
         with watcher(len(todo.cells)) as watching:
             outcome = execute(todo, book.models, watching, errors=book.notes / "errors")
         Built(outcome).check()
-    return Candidates(
-        section,
-        figure,
-        [
-            [each for each in planned if each.cell.params.get("sample", sample) == sample]
-            for part, planned in parts
-            for sample in part
-        ],
-    )
+    return Candidates(section, figure, [_of(planned, k) for part, planned in parts for k in part])
+
+
+def _of(planned: Sequence[Planned], sample: int) -> list[Planned]:
+    """A sample's own cells, and then those that all share, each once: a row of edits has its original for
+    every sample, under one key."""
+    shared = {each.key: each for each in planned if "sample" not in each.cell.params}
+    return [each for each in planned if each.cell.params.get("sample") == sample] + list(shared.values())
 
 
 def _refuse(figure: Figure, message: str, hint: str = "") -> NoReturn:

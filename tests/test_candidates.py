@@ -45,14 +45,14 @@ def cells(params):
             ],
         )
         for p, (one, other) in enumerate(params.pairs) for s in params.samples
-    ] + [Cell("shared", "shared", "s", {}, seed=None)] * (len(params.pairs) > 1)
+    ] + [Cell(f"shared-{s}", "shared", "s", {}, seed=None) for s in params.samples if len(params.pairs) > 1]
 
 
 def run(cells, context) -> Iterator:
     import numpy as np
 
     for cell in cells:
-        if cell.id == "shared":
+        if cell.seed is None:
             yield cell, [picture("picture", np.zeros((64, 64, 3)))]
             continue
         grey = np.random.default_rng(context.seed(cell, cell.params["sample"])).random()
