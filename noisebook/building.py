@@ -19,7 +19,7 @@ from noisebook.git import untracked
 from noisebook.models import catalogue, tasks
 from noisebook.progress import forecast, lacking, reasons, watcher
 from noisebook.project import Project, opened
-from noisebook.render.formats import duration, size, summary
+from noisebook.render.formats import counted, duration, size, summary
 from noisebook.report.model import BadInput, Position, Problem
 
 
@@ -177,7 +177,7 @@ def _fetched(book: Project, cells: list[Planned], say: Callable[[str], None]) ->
 
     try:
         if count := book.remote.read_through(cells):
-            say(f"fetched {count} cells from {book.remote}")
+            say(f"fetched {counted(count, 'cell')} from {book.remote}")
     except Unreachable as error:
         warnings.warn(f"{error}; going on with what is here", stacklevel=2)
     return work(cells)
@@ -189,9 +189,9 @@ def _sent(book: Project, say: Callable[[str], None]) -> bool:
         return True
     done = book.remote.push(book.store, [cell.key for cell in book.everything.values() if cell.cached])
     if done.cells:
-        say(f"pushed {done.cells} cells, {size(done.bytes)}, to {book.remote}")
+        say(f"pushed {counted(done.cells, 'cell')}, {size(done.bytes)}, to {book.remote}")
     if done.left:
-        left = f"{len(done.left)} cells are not there: the next build sends them"
+        left = f"{counted(len(done.left), 'cell')} left: the next build sends them"
         warnings.warn(f"{done.reason}; {left}", stacklevel=2)
     return not done.left
 
@@ -282,7 +282,8 @@ def _standing(book: Project) -> tuple[int, str]:
         return cached, ""
     pending = sum(not c.cached for _, f in book.figures() if f.pending for c in book.planned[f.id])
     missing = len(cells) - cached
-    return cached, f"\n{missing} cells are missing ({pending} of them pending): their figures say so"
+    are = "cell is" if missing == 1 else "cells are"
+    return cached, f"\n{missing} {are} missing ({pending} of them pending): their figures say so"
 
 
 def _summary(book: Project, built: Built, seconds: float) -> str:

@@ -18,7 +18,7 @@ from noisebook.guard import Guarded
 from noisebook.model_commands import embed, models
 from noisebook.progress import estimate
 from noisebook.project import Project, find_root
-from noisebook.render.formats import size
+from noisebook.render.formats import counted, size
 from noisebook.store_commands import export, gc, pull, push
 
 if TYPE_CHECKING:
@@ -129,7 +129,9 @@ def status(as_json: bool, deliverables: bool) -> None:
         click.echo(f"{figure}: {counts}")
     todo = work([c for cells in book.select(()).values() for c in cells])
     if todo.cells:
-        click.echo(f"a build would compute {len(todo.cells)} cells, {estimate(todo.cells, book.rates)}")
+        click.echo(
+            f"a build would compute {counted(len(todo.cells), 'cell')}, {estimate(todo.cells, book.rates)}"
+        )
 
 
 def hand_in(book: Project, as_json: bool) -> None:

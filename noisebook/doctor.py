@@ -18,6 +18,7 @@ from noisebook.cells.folders import user_cache, write_atomically
 from noisebook.cells.plan import everything
 from noisebook.cells.provenance import version
 from noisebook.models import catalogue
+from noisebook.render.formats import counted
 from noisebook.report.model import BadInput
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def _report(book: Project) -> Iterator[Finding]:
     except Exception as error:  # whatever it is, the rest of the examination is still wanted
         yield Finding("wrong", "report", f"{type(error).__name__}: {error}", "noisebook status tells more")
         return
-    yield Finding("ok", "report", f"{len(cells)} cells, {todo} not computed")
+    yield Finding("ok", "report", f"{counted(len(cells), 'cell')}, {todo} not computed")
 
 
 def _models(book: Project) -> Iterator[Finding]:
@@ -182,7 +183,7 @@ def _store(book: Project) -> Iterator[Finding]:
     halves = sum(not store.has(key) for key in store.entries)
     aside = len(list((store.place / "aside").glob("*")))
     if damaged or halves:
-        text = f"{len(damaged)} damaged files set aside, {halves} cells without their objects"
+        text = f"{counted(len(damaged), 'damaged file')} set aside, {counted(halves, 'cell')} without objects"
         yield Finding("note", "store", text, "noisebook build computes them again, or noisebook pull")
     elif aside:
         text = f"{len(store.entries)} cells; {aside} damaged files lie aside"

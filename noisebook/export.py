@@ -25,6 +25,7 @@ from noisebook.project import Project
 from noisebook.render.formats import SUFFIXES, duration
 from noisebook.report.model import Figure
 from noisebook.report.scaffold import NEW
+from noisebook.report.starter import requirement
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time of every file in an archive."""
@@ -159,6 +160,7 @@ def _readme(
         cells=shown,
         generator=figure.generator,
         version=metadata.version("noisebook"),
+        install=requirement("[compute]", "pip install '{}'"),
         inputs="".join(f"| `{name}` | an input |\n" for name in inputs),
         models="\n".join(told) or "None.",
         table="\n".join(_row(cell, known) for cell in every),

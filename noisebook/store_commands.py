@@ -9,7 +9,7 @@ import click
 from noisebook.arguments import BYTES, DAYS, Quantity, local_size, store_place
 from noisebook.building import Unfinished, say_dropped, surplus
 from noisebook.project import Project, find_root
-from noisebook.render.formats import size
+from noisebook.render.formats import counted, size
 
 
 @click.command()
@@ -39,7 +39,8 @@ def gc(yes: bool, older_than: float, max_size: float | None, branches: bool, loc
     if yes:
         garbage.drop()
     verb = "dropped" if yes else "would drop"
-    click.echo(f"{verb} {len(garbage.cells)} cells and {len(garbage.files)} files, {size(garbage.bytes)}")
+    found = f"{counted(len(garbage.cells), 'cell')} and {counted(len(garbage.files), 'file')}"
+    click.echo(f"{verb} {found}, {size(garbage.bytes)}")
     beyond = surplus(book, kept, local_size)
     say_dropped(beyond, click.echo, drop=yes)
     if (garbage.bytes or beyond.paths) and not yes:
@@ -59,7 +60,7 @@ def push(names: tuple[str, ...], store: str | None, local: bool, again: bool) ->
     remote = book.shared
     keys = [c.key for c in book.chosen(names).values() if c.cached]
     done = remote.push(book.store, keys, local=local, again=again)
-    click.echo(f"pushed {done.cells} cells, {size(done.bytes)}, to {remote}")
+    click.echo(f"pushed {counted(done.cells, 'cell')}, {size(done.bytes)}, to {remote}")
     if done.left:
         raise Unfinished(f"{done.reason}\n{len(done.left)} cells are left: noisebook push goes on with them")
 
@@ -76,7 +77,7 @@ def pull(names: tuple[str, ...], store: str | None) -> None:
     cells = [c for group in book.select(names).values() for c in group]
     count = remote.read_through(cells)
     missing = len({c.key for c in cells if not c.cached})
-    click.echo(f"fetched {count} cells from {remote}; {missing} are not there")
+    click.echo(f"fetched {counted(count, 'cell')} from {remote}; {missing} are not there")
 
 
 @click.command()

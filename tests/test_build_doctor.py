@@ -52,8 +52,8 @@ def test_every_fault_says_how_to_mend_it(book: Book, found, monkeypatch: pytest.
 
     [path] = sorted((book.root / "cache" / "objects").glob("[!.]*"))[:1]
     path.write_bytes(b"spoilt")
-    told("store", "note", "1 damaged files set aside")
-    told("store", "note", "1 cells without their objects")
+    told("store", "note", "1 damaged file set aside")
+    told("store", "note", "1 cell without objects")
     monkeypatch.setattr(doctor, "DISK_BYTES", 1e30)
     told("disk of the report", "wrong", "GB free")
     told("disk of the cache", "wrong", "GB free")

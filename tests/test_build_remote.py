@@ -314,10 +314,10 @@ def test_a_team(sftp: Sftp, tmp_path: Path) -> None:
     finally:
         sftp.start()
     done = ben.run("push", **sftp.environment)
-    assert "pushed 1 cells" in done.stdout, done.stderr
+    assert "pushed 1 cell," in done.stdout, done.stderr
     ann.tiles([1, 2, 3, 4])
     done = ann.run("pull", **sftp.environment)
-    assert "fetched 1 cells" in done.stdout and "0 are not there" in done.stdout
+    assert "fetched 1 cell from" in done.stdout and "0 are not there" in done.stdout
     ann.build("--frozen")
     assert ann.computed() == []
 

@@ -6,6 +6,9 @@ import hashlib
 import json
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
 
 from .conftest import Book
 
@@ -39,6 +42,30 @@ def test_it_holds_code_records_pictures_and_verdicts(book: Book) -> None:
             assert hashlib.sha256(archive.read(name)).hexdigest() == name.rpartition("/")[2]
     readme = archive.read("README.md").decode()
     assert readme.count("agrees: the same bytes") == 3 and "noisebook verify" in readme
+
+
+def test_it_says_where_this_very_noisebook_is_to_be_had(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not under a bare name, which may be another's at an index."""
+    from noisebook.report import starter
+
+    line = "pip install '{}'"
+    for source, said in (
+        (
+            {"url": "file:///home/me"},
+            "pip install 'noisebook[compute] @ git+https://HOST/OWNER/REPOSITORY@COMMIT'",
+        ),
+        (
+            {"url": "https://host/noisebook.git", "vcs_info": {"vcs": "git", "commit_id": "1a2b"}},
+            "pip install 'noisebook[compute] @ git+https://host/noisebook.git@1a2b'",
+        ),
+    ):
+        package = SimpleNamespace(version="0.1.0", read_text=lambda name, source=source: json.dumps(source))
+        monkeypatch.setattr(starter.metadata, "distribution", lambda name, package=package: package)
+        assert starter.requirement("[compute]", line).splitlines()[-1] == said
+    monkeypatch.undo()
+    book.build()
+    readme = exported(book).read("README.md").decode()
+    assert starter.requirement("[compute]", line) in readme
 
 
 def test_it_builds_and_repeats_what_it_shows(book: Book, tmp_path: Path) -> None:

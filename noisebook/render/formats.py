@@ -112,6 +112,11 @@ def words(value: Json) -> str:
     return str(value)
 
 
+def counted(count: int, what: str) -> str:
+    """``1 cell``, ``2 cells``."""
+    return f"{count} {what}{'s' if count != 1 else ''}"
+
+
 def slug(text: str) -> str:
     """A short name for a file: letters, digits and hyphens."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:40] or "x"
@@ -121,5 +126,5 @@ def summary(computed: int, cached: int, seconds: float, stored: float, pages: in
     """What a build says at its end; ``stored`` in bytes."""
     return (
         f"computed {computed}, cached {cached}, {duration(seconds)}, {size(stored)} stored, "
-        f"{pages} pages written: {index}"
+        f"{counted(pages, 'page')} written: {index}"
     )

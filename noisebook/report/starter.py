@@ -65,8 +65,8 @@ def _written(root: Path, title: str, own: dict[str, str | bytes], kind: str) -> 
     return list(files)
 
 
-def requirement() -> str:
-    """How another machine gets this very Noisebook: from where it was installed.
+def requirement(extra: str = "", line: str = "{}") -> str:
+    """How another machine gets this very Noisebook, in a ``line``: from where it was installed.
 
     A folder of this machine has no address, and a bare name might be another's package at an index: then the
     line holds words in capitals that pip refuses until they are replaced.
@@ -74,10 +74,10 @@ def requirement() -> str:
     package = metadata.distribution("noisebook")
     source = json.loads(package.read_text("direct_url.json") or "{}")
     if vcs := source.get("vcs_info"):
-        return f"noisebook @ {vcs['vcs']}+{source['url']}@{vcs['commit_id']}"
+        return line.format(f"noisebook{extra} @ {vcs['vcs']}+{source['url']}@{vcs['commit_id']}")
     if source:
         return (
             "# Noisebook was installed from a folder of one machine. Name its repository, for others:\n"
-            "noisebook @ git+https://HOST/OWNER/REPOSITORY@COMMIT"
+            + line.format(f"noisebook{extra} @ git+https://HOST/OWNER/REPOSITORY@COMMIT")
         )
-    return f"noisebook=={package.version}"
+    return line.format(f"noisebook{extra}=={package.version}")
