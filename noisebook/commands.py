@@ -224,7 +224,8 @@ def tell(findings: Iterable[Finding], aim: str) -> None:
         click.echo(str(finding))
         wrong += finding.level == "wrong"
     if wrong:
-        raise Unfinished(f"{wrong} things stand in the way of {aim}")
+        stand = "thing stands" if wrong == 1 else "things stand"
+        raise Unfinished(f"{wrong} {stand} in the way of {aim}")
 
 
 @cli.command()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from noisebook.doctor import Finding
 from noisebook.git import git, untracked
 from noisebook.project import Project
-from noisebook.render.formats import size
+from noisebook.render.formats import counted, size
 
 SITE_BYTES, FILE_BYTES = 1e9, 100e6
 """GitHub's limits: of a site, and of a file in a repository."""
@@ -33,7 +33,11 @@ def _cells(book: Project) -> Iterator[Finding]:
     cells = [cell for cells in book.planned.values() for cell in cells]
     left = [f"{cell.figure}/{cell.cell.id}" for cell in cells if not cell.cached]
     if left:
-        text = f"{len(left)} are not computed: " + ", ".join(left[:5]) + (", …" if len(left) > 5 else "")
+        text = (
+            f"{len(left)} of {len(cells)} are not computed: "
+            + ", ".join(left[:5])
+            + (", …" if len(left) > 5 else "")
+        )
         yield Finding("wrong", "cells", text, "noisebook build")
     else:
         yield Finding("ok", "cells", f"all {len(cells)} are computed")
@@ -73,7 +77,9 @@ def _repository(book: Project) -> Iterator[Finding]:
     if large:
         yield Finding("wrong", "git", f"above {size(FILE_BYTES)}: " + ", ".join(large), "make them smaller")
     elif changed := git(book.root, "status", "--porcelain", "-z"):
-        yield Finding("note", "git", f"{len(changed)} changes are not committed", "git add . && git commit")
+        yield Finding(
+            "note", "git", f"not committed: {counted(len(changed), 'change')}", "git add . && git commit"
+        )
     else:
         yield Finding("ok", "git", "everything is committed")
 

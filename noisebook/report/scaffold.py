@@ -140,6 +140,7 @@ def _explained(key: str, field: FieldInfo, indent: str) -> list[str]:
     """A parameter in comments: what it is, what its values may be, and the keys of what it consists of."""
     model, listed = _inner(field.annotation)
     said = " ".join((field.description or _of_items(field.annotation) or key).split())
+    said = re.sub(r"^(\w+): ", r"\1, ", said)  # it would read like a parameter that is left out
     lines = [f"{indent}# {said}{_bounds(field.annotation, field.metadata)}"]
     for name, inner in model.model_fields.items() if model else ():
         first, *rest = _explained(name, inner, indent)
