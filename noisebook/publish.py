@@ -33,11 +33,8 @@ def _cells(book: Project) -> Iterator[Finding]:
     cells = [cell for cells in book.planned.values() for cell in cells]
     left = [f"{cell.figure}/{cell.cell.id}" for cell in cells if not cell.cached]
     if left:
-        text = (
-            f"{len(left)} of {len(cells)} are not computed: "
-            + ", ".join(left[:5])
-            + (", …" if len(left) > 5 else "")
-        )
+        some = ", ".join(left[:5]) + (", …" if len(left) > 5 else "")
+        text = f"{len(left)} {'are' if len(left) > 1 else 'is'} not computed: {some}"
         yield Finding("wrong", "cells", text, "noisebook build")
     else:
         yield Finding("ok", "cells", f"all {len(cells)} are computed")
@@ -77,9 +74,8 @@ def _repository(book: Project) -> Iterator[Finding]:
     if large:
         yield Finding("wrong", "git", f"above {size(FILE_BYTES)}: " + ", ".join(large), "make them smaller")
     elif changed := git(book.root, "status", "--porcelain", "-z"):
-        yield Finding(
-            "note", "git", f"not committed: {counted(len(changed), 'change')}", "git add . && git commit"
-        )
+        text = f"{counted(len(changed), 'change')} not committed"
+        yield Finding("note", "git", text, "git add . && git commit")
     else:
         yield Finding("ok", "git", "everything is committed")
 

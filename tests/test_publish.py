@@ -41,7 +41,7 @@ def test_a_report_is_ready_once_it_is_built_and_committed(
     git(book, "commit", "-m", "all")
     check(0, "ok    git: everything is committed", "note  base_url: none")
     book.write("requirements.txt", "noisebook @ git+https://HOST/OWNER/REPOSITORY@COMMIT\n")
-    check(1, "wrong requirements.txt", "note  git: 1 changes")
+    check(1, "wrong requirements.txt", "note  git: 1 change not committed")
     book.write("requirements.txt", "noisebook==0.1.0\n")
     book.write("report.yaml", "title: Grey\nmodel: exact\nbase_url: https://a.example.org/b\n")
     check(0, "ok    requirements.txt", "ok    base_url")
