@@ -102,6 +102,20 @@ def test_a_damaged_local_object_is_noticed_when_read(tmp_path: Path) -> None:
         store.open(local)
 
 
+def test_an_unchanged_store_is_known_from_its_notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a scan finds it, what was put and dropped since included; no file of it is looked at."""
+    store = new_store(tmp_path)
+    keys = [put(store, value) for value in range(4)]
+    store.drop(keys[3])
+    store.save()
+    scanned, again = new_store(tmp_path), new_store(tmp_path)
+    scanned.scan()
+    monkeypatch.setattr(Store, "scan", lambda self: pytest.fail("it looks at files"))
+    again.unchanged()
+    assert again.entries == scanned.entries and again.entries.keys() == set(keys[:3])
+    assert all(again.has(key, local=True) for key in keys[:3])
+
+
 def test_leftovers_of_a_killed_put_are_not_cells(tmp_path: Path) -> None:
     store = new_store(tmp_path)
     key = put(store)

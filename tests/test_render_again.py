@@ -295,6 +295,19 @@ def test_what_is_more_than_words_needs_the_whole_build(finished: Path, edit: str
     assert rewrite(finished)
 
 
+def test_what_is_passed_on_is_not_read() -> None:
+    from noisebook.render import keeping
+    from noisebook.report.model import Position
+
+    first = keeping.Kept(Position("a", 1))
+    data = keeping.dump(first)
+    passed = keeping.load(data)
+    assert keeping.dump(passed) == data and passed._value is None
+    assert passed.value == Position("a", 1)
+    with pytest.raises(pickle.UnpicklingError):
+        _ = keeping.Kept(None, pickle.dumps(Harmful())).value
+
+
 class Harmful:
     def __reduce__(self) -> tuple[object, ...]:
         return os.mkdir, ("harm",)
