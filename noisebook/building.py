@@ -98,8 +98,7 @@ def build(
     Raises BadInput, or Unfinished where nothing is written: frozen with cells missing, or beyond the limit.
     """
     from noisebook.render.again import kept, last_build
-    from noisebook.render.site import proofread
-    from noisebook.render.site import written as written_site
+    from noisebook.render.site import proofread, render_site
 
     started = time.perf_counter()
     if request.frozen and book.automatic:
@@ -125,7 +124,7 @@ def build(
     sent = not request.compute or request.frozen or _sent(book, say)
     if book.automatic:
         say(f"model auto: this machine has {book.machine}")
-    written, done = written_site(
+    written, done = render_site(
         book.report,
         book.planned,
         book.site,

@@ -37,4 +37,4 @@ def compute(root: Path) -> None:
 def render(root: Path, *, keep_stale: bool = False) -> RenderSummary:
     """The site of the report as it stands."""
     book = Project(root)
-    return render_site(book.report, book.planned, book.site, keep_stale=keep_stale)
+    return render_site(book.report, book.planned, book.site, keep_stale=keep_stale)[1]

@@ -133,7 +133,7 @@ def same_variables(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_fast_answer_sees_every_change(book: Book) -> None:
     book.write("elsewhere/picture.txt", "a picture in a folder of its own")
     book.build()
-    assert fresh.last_summary(book.root) is not None
+    assert fresh.Now(book.root).summary is not None
     places = {
         "a section": book.root / "sections" / "tiles.md",
         "a generator": book.root / "generators" / "tile.py",
@@ -150,7 +150,7 @@ def test_the_fast_answer_sees_every_change(book: Book) -> None:
         assert digest(book) != before, what
         path.write_bytes(data)
     path = book.write("sections/more.md", "---\ntitle: More\n---\nSome text.\n")
-    assert fresh.last_summary(book.root) is None
+    assert fresh.Now(book.root).summary is None
     path.unlink()
 
 
@@ -163,7 +163,7 @@ def test_the_fast_answer_survives_what_lies_around(book: Book, tmp_path: Path) -
     os.utime(future, (4e9, 4e9))
     book.build()
     book.build()  # the loop makes the first build's outputs look like inputs
-    summary = fresh.last_summary(book.root)
+    summary = fresh.Now(book.root).summary
     assert summary is not None and summary.startswith("computed 0, cached 3")
     assert book.build().strip() == summary
 
@@ -171,4 +171,4 @@ def test_the_fast_answer_survives_what_lies_around(book: Book, tmp_path: Path) -
 @pytest.mark.usefixtures("same_variables")
 def test_a_build_from_another_store_is_no_fast_answer(book: Book) -> None:
     book.build("--store", "other")
-    assert fresh.last_summary(book.root) is None
+    assert fresh.Now(book.root).summary is None

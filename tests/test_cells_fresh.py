@@ -43,7 +43,7 @@ def remembered(book: Book) -> bool:
     before = dict(os.environ)
     os.environ.update(book.environment())
     try:
-        return fresh.last_summary(book.root) is not None
+        return fresh.Now(book.root).summary is not None
     finally:
         os.environ.clear()
         os.environ.update(before)

@@ -121,7 +121,7 @@ def test_a_file_of_any_kind_is_absent_or_told(tmp_path: Path, kind: str) -> None
     assert not Site(tmp_path).keep("assets/x.png")
     (tmp_path / ".noisebook").mkdir()
     make(tmp_path / ".noisebook" / "fresh")
-    assert fresh.last_summary(tmp_path) is None
+    assert fresh.Now(tmp_path).summary is None
     make(tmp_path / LOCK_NAME)
     with pytest.raises(MissingModel, match="is not a lock file"):
         read_lock(tmp_path)

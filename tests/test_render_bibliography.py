@@ -133,7 +133,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(PIECES, max_size=40).map("".join))
 def test_whatever_it_says_is_read_or_told(text: str) -> None:
     read_or_told(text)

@@ -73,19 +73,19 @@ def agrees(text: str) -> None:
         assert bare(found) == bare(ORACLE.render(text)), text
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=400)
 @given(st.lists(st.sampled_from(LINES), max_size=8))
 def test_blocks_are_those_of_commonmark(lines: list[str]) -> None:
     agrees("\n".join(lines))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=400)
 @given(st.lists(st.sampled_from(INLINES), max_size=8))
 def test_what_stands_in_a_line_is_that_of_commonmark(parts: list[str]) -> None:
     agrees("a" + "".join(parts))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=400)
 @given(st.lists(st.sampled_from(SIGNS), max_size=12))
 def test_emphasis_is_that_of_commonmark(parts: list[str]) -> None:
     agrees("a" + "".join(parts) + "b")

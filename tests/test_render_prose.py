@@ -318,7 +318,7 @@ def follows_the_lists(parts: list[str]) -> None:
     assert len(ids) == len(set(ids))
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=300)
 @given(st.lists(st.sampled_from(PARTS), max_size=25))
 def test_every_text_follows_the_lists(parts: list[str]) -> None:
     follows_the_lists(parts)
@@ -368,13 +368,13 @@ ENDLESS += [
 
 @pytest.mark.parametrize("piece", ENDLESS)
 def test_every_text_ends(piece: str) -> None:
-    """150 kB of one thing over and over are read, or refused with a place, in a few seconds."""
+    """400 kB of one thing over and over are read, or refused with a place, in a few seconds."""
     start = time.process_time()
     try:
-        write(piece * (150_000 // len(piece)))
+        write(piece * (400_000 // len(piece)))
     except BadInput as error:
         assert 1 <= len(error.problems) <= 50 and error.problems[0].position.line == 10
-    assert time.process_time() - start < 5  # on a busy machine
+    assert time.process_time() - start < 15  # on a busy machine
 
 
 @pytest.mark.parametrize(

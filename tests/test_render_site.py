@@ -224,16 +224,18 @@ def test_no_other_figure_stands_in_for_a_stale_one(report: Path) -> None:
 
 def test_text_from_everywhere_is_escaped(report: Path) -> None:
     bad = "<script>alert(1)</script>"
-    edit(report / "report.yaml", "title: How a diffusion model draws", f'title: "{bad}"')
+    meant = bad.replace("<", "\\<")  # in a text, a tag that is none is a mistake
+    edit(report / "report.yaml", "title: How a diffusion model draws", f"title: '{meant}'")
     edit(report / "report.yaml", "Ada Example", bad)
-    edit(report / "report.yaml", "A: Sampling", f"A: {bad}")
+    edit(report / "report.yaml", "A: Sampling", f"A: {meant}")
     for old in ("title: The forward process", "summary: How a picture", "alt: A tower"):
-        edit(report / "sections" / "a1-1-forward.md", old, old.replace(": ", f": {bad}"))
-    edit(report / "sections" / "a1-1-forward.md", "The tower at four", f"{bad} at four")
+        edit(report / "sections" / "a1-1-forward.md", old, old.replace(": ", f": {meant}"))
+    quoted = meant.replace("\\", "\\\\")
+    edit(report / "sections" / "a1-1-forward.md", "The tower at four", f"{quoted} at four")
     edit(report / "generators" / "scenery.py", '"clean" if', f'"{bad}" if')
     edit(report / "generators" / "scenery.py", 'f"A {params.kind} under', f'f"{bad} under')
     edit(report / "references.bib", "Denoising Diffusion Probabilistic Models", bad)
-    edit(report / "images" / "CREDITS.md", "tower", bad)
+    edit(report / "images" / "CREDITS.md", "tower", meant)
     render(report)
     for path in (report / "site").glob("*.html"):
         assert "<script>" not in path.read_text("utf-8"), path.name
@@ -508,7 +510,7 @@ def test_numbers_are_short(value: tuple[float, str], text: str) -> None:
 
 def test_figures_of_an_unknown_report_are_gaps(report: Path, tmp_path: Path) -> None:
     book = Project(report)
-    summary = render_site(book.report, {}, tmp_path / "out")
+    _, summary = render_site(book.report, {}, tmp_path / "out")
     assert summary.written == summary.pages
 
 

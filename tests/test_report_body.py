@@ -106,5 +106,5 @@ def test_any_text_is_scanned_in_order_and_without_overlap(body):
 def test_time_grows_linearly(piece):
     """A long body of one piece over and over: what is quadratic takes minutes here."""
     start = time.process_time()
-    scan(piece * (120_000 // len(piece)))
-    assert time.process_time() - start < 2.4
+    scan(piece * (300_000 // len(piece)))
+    assert time.process_time() - start < 6

@@ -112,7 +112,7 @@ def test_no_part_of_a_picture_is_taken_for_the_whole(
             decode(data[:length], "p.js", HERE)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.binary(max_size=300), st.sampled_from(["PNG", "JPEG", "WEBP", "GIF", ""]), st.integers(0, 400))
 def test_any_bytes_are_a_picture_a_text_or_a_sentence(
     tmp_path_factory: pytest.TempPathFactory, noise: bytes, kind: str, at: int

@@ -220,7 +220,7 @@ def ends_well(parts: list[str]) -> None:
         assert found is None or 0 <= found[0] <= len(formula)
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=300)
 @given(st.lists(st.sampled_from(TOKENS.split()), max_size=20))
 def test_any_formula_is_drawn_or_told(parts: list[str]) -> None:
     ends_well(parts)

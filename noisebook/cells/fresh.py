@@ -184,11 +184,6 @@ class Now:
         return data if _sum(data) == known.kept else b""
 
 
-def last_summary(root: Path) -> str | None:
-    """The summary of the last build if nothing has changed since, else None."""
-    return Now(root).summary
-
-
 def section_files(root: Path) -> list[str]:
     """The files that sections may stand in."""
     with suppress(OSError):

@@ -38,19 +38,6 @@ class Before(Protocol):
 
 
 def render_site(
-    report: Report, figures: Mapping[str, Sequence[Planned]], out: Path, *, keep_stale: bool = False
-) -> RenderSummary:
-    """Write the site of ``report`` to ``out``; ``figures`` gives the planned cells of each figure by its id.
-
-    Everything is rendered before the first byte is written, so that a mistake leaves the old site as it was.
-    A page whose content has not changed is not touched; files that an earlier call wrote and nothing needs
-    any more are removed, and no others. With ``keep_stale`` a cell that is not there shows an older version
-    of itself, marked as such. Raises BadInput.
-    """
-    return written(report, figures, out, keep_stale=keep_stale)[1]
-
-
-def written(
     report: Report,
     figures: Mapping[str, Sequence[Planned]],
     out: Path,
@@ -58,10 +45,14 @@ def written(
     keep_stale: bool = False,
     before: Before | None = None,
 ) -> tuple[Written, RenderSummary]:
-    """:func:`render_site`, and what its pages were made of.
+    """Write the site of ``report`` to ``out``; ``figures`` gives the planned cells of each figure by its id.
 
-    ``before`` is the last build of this site, where nothing but sections' files has changed since: pages of
-    sections that show what they showed then are taken from it.
+    Everything is rendered before the first byte is written, so that a mistake leaves the old site as it was.
+    A page whose content has not changed is not touched; files that an earlier call wrote and nothing needs
+    any more are removed, and no others. With ``keep_stale`` a cell that is not there shows an older version
+    of itself, marked as such. ``before`` is the last build of this site, where nothing but sections' files
+    has changed since: pages of sections that show what they showed then are taken from it. Given back is also
+    what its pages were made of. Raises BadInput.
     """
     site = Site(out)
     theme = Theme(report.root, site)

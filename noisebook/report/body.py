@@ -10,12 +10,13 @@ after it; one before a digit that ends nowhere, or that words follow, is a price
 
 from __future__ import annotations
 
-import difflib
 import re
 from bisect import bisect_left
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
+
+from noisebook.cells.names import near
 
 Kind = Literal["code", "fence", "math", "display", "figure", "ref", "value", "source", "cite", "comment"]
 CALLS: dict[str, Kind] = {"figure": "figure", "ref": "ref", "value": "value", "code": "source"}
@@ -345,9 +346,7 @@ def _call(body: str, start: int, inner: int, end: int) -> Span | Fault:
     call = _CALL.fullmatch(body, inner, end)
     name = _NAME.match(body, inner, end)
     if name and name[1] not in CALLS:
-        near = difflib.get_close_matches(name[1], CALLS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else usage
-        return Fault(name.start(1), f"unknown call {name[1][:40]!r}", hint)
+        return Fault(name.start(1), f"unknown call {name[1][:40]!r}", near(name[1], CALLS) or usage)
     if not call:
         return Fault(start, "between {{ and }} stands no call", usage)
     kind, second = CALLS[call[1]], call[4] if call[4] is not None else call[5]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping
 
+from noisebook.cells.names import near
 from noisebook.report import tex
 from noisebook.report.body import Fault, Span
 
@@ -52,6 +52,5 @@ def label_faults(spans: list[Span]) -> Iterator[Fault]:
             known.add(label)
     for command, label, offset in uses:
         if command != "label" and label not in known:
-            near = difflib.get_close_matches(label, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "\\label{…} within the equation gives one"
+            hint = near(label, known) or "\\label{…} within the equation gives one"
             yield Fault(offset, f"no equation here has the label {label!r}", hint)
