@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
+import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from noisebook.cells.store import Store
 from noisebook.project import Project
 from noisebook.report.model import BadInput
 from noisebook.shared.peers import StorePeers
@@ -21,6 +24,8 @@ from noisebook.shared.remote import Remote
 from .conftest import HANGS, SECTION, Book
 from .servers import Sftp
 from .test_build_remote import new_store, remote, s3, sftp
+from .test_build_store import put
+from .test_cells_border import sealed
 
 __all__ = ["remote", "s3", "sftp"]  # fixtures
 
@@ -169,3 +174,19 @@ def test_a_store_that_takes_nothing_cannot_be_pushed_to(store: str, book: Book) 
     with pytest.raises(BadInput, match=r"report.yaml:4:7: push: auto wants a shared store") as caught:
         _ = Project(book.root).report
     assert "s3://" in str(caught.value)
+
+
+def test_little_is_held_of_the_records_that_a_shared_store_delivers(tmp_path: Path) -> None:
+    store = Store(tmp_path / "cache", None, tmp_path / "local")
+    keys = [put(store, value) for value in range(30)]
+    for key in keys:
+        path = tmp_path / "cache" / "cells" / f"{key}.json"
+        value = json.loads(path.read_bytes())
+        path.write_bytes(sealed({**value, "provenance": {"seconds": 1.0, "more": [[]] * 90_000}}))
+    mine = Store(tmp_path / "mine", None, tmp_path / "my-local")
+    tracemalloc.start()
+    try:
+        assert Remote(f"file://{tmp_path / 'cache'}").fetch(keys, mine) == set(keys)
+        assert tracemalloc.get_traced_memory()[1] < 80_000_000
+    finally:
+        tracemalloc.stop()

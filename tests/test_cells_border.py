@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from noisebook.cells.contract import canonical
+from noisebook.cells.contract import Output, canonical
 from noisebook.cells.folders import read_memo, write_memo
 from noisebook.cells.housekeeping import collect
 from noisebook.cells.record import FORMAT, Newer, NotARecord, Record, parse
@@ -203,3 +203,27 @@ def test_a_note_of_another_kind_is_none(tmp_path: Path) -> None:
         assert read_memo(note, kind) is None
     write_memo(note, {"a": 1})
     assert read_memo(note) == {"a": 1}
+
+
+def test_a_cell_of_many_small_outputs_is_kept_whole(tmp_path: Path) -> None:
+    """Its record would have more bytes than a record may have, were they all in it."""
+    many = [Output(f"n{k}", "text/plain", f"{k}".encode().ljust(1900)) for k in range(1500)]
+    new_store(tmp_path).put("ab" * 32, COMPONENTS, many, {"seconds": 1.0})
+    again = new_store(tmp_path)
+    record = again.get("ab" * 32)
+    assert record and again.has("ab" * 32)
+    assert [again.open(output) for output in record.outputs] == [output.data for output in many]
+
+
+def test_a_record_of_too_many_bytes_is_refused_before_it_is_written(tmp_path: Path) -> None:
+    with pytest.raises(NotARecord, match="more than 2,000,000 bytes"):
+        new_store(tmp_path).put("ab" * 32, {**COMPONENTS, "params": {"a": "x" * 2**21}}, outputs(), {})
+    assert not new_store(tmp_path).entries
+
+
+def test_a_record_of_too_many_values_is_none(tmp_path: Path) -> None:
+    key = put(new_store(tmp_path))
+    value = json.loads((tmp_path / "cache" / "cells" / f"{key}.json").read_bytes())
+    parse(key, sealed({**value, "provenance": {"seconds": 1.0, "more": [[]] * 90_000}}))
+    with pytest.raises(NotARecord, match="more than 100,000 values"):
+        parse(key, sealed({**value, "provenance": {"seconds": 1.0, "more": [[]] * 110_000}}))

@@ -22,8 +22,12 @@ FORMAT = 2
 """1 had every output in a file of its own and the digests of the code in each record."""
 INLINE = 2048
 """Published outputs of fewer bytes stand in the record."""
-LARGEST = 4_000_000
+INLINE_ALL = 500_000
+"""Bytes of all of a cell's outputs that stand in its record; with more, each is a file of its own."""
+LARGEST = 2_000_000
 """Bytes of a record."""
+MOST_VALUES = 100_000
+"""In a record: each takes twenty times its bytes in memory."""
 LARGEST_REACHED = 1_000_000
 """Bytes of the object that says what code a cell reached."""
 LARGEST_OUTPUT = 1_000_000_000
@@ -112,6 +116,8 @@ class Record:
 def parse(key: str, data: bytes) -> Record:
     """The record of that key. Raises NotARecord, or Newer for one that a later version wrote."""
     try:
+        _require(len(data) <= LARGEST, f"of more than {LARGEST:,} bytes")
+        _require(data.count(b",") <= MOST_VALUES, f"of more than {MOST_VALUES:,} values")
         value = strict(data)
         _require(type(value) is dict and type(value.get("digest")) is str, "not a record")
         digest = value.pop("digest")

@@ -35,6 +35,7 @@ from noisebook.cells.folders import (
 from noisebook.cells.record import (
     DIGEST,
     INLINE,
+    INLINE_ALL,
     LARGEST,
     LARGEST_REACHED,
     Newer,
@@ -288,17 +289,19 @@ class Store:
     ) -> Record:
         """Store a finished cell: objects first, the record last. Raises :class:`StoreFull`."""
         try:
-            return self.refile(key, components, tuple(map(self._put, outputs)), provenance)
+            small = sum(len(each.data) for each in outputs if len(each.data) < INLINE)
+            most = INLINE if small <= INLINE_ALL else 0
+            return self.refile(key, components, tuple(self._put(each, most) for each in outputs), provenance)
         except OSError as error:
             raise StoreFull(
                 f"cannot write to the store: {error.strerror or error} ({error.filename or self.place}). "
                 "Nothing that was finished is lost: make room and build again"
             ) from error
 
-    def _put(self, output: Output) -> Stored:
-        """Write one output, unless it is small, here already, or pinned."""
+    def _put(self, output: Output, most: int) -> Stored:
+        """Write one output, unless it has fewer bytes than ``most``, is here already, or pinned."""
         digest, size = hashlib.sha256(output.data).hexdigest(), len(output.data)
-        inline = output.data if output.keep == "published" and size < INLINE else None
+        inline = output.data if output.keep == "published" and size < most else None
         if inline is None:
             path = (self.place / "objects" if output.keep == "published" else self.local) / digest
             pinned = self.pinned.get(digest)

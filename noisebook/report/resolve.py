@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import ChainMap, Counter
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from noisebook.cells.contract import Cell, InputFile, Json, Labelled, Params, canonical
+from noisebook.cells.contract import Cell, InputFile, Json, Labelled, Need, Params, canonical
 from noisebook.cells.registry import Generator, GeneratorError, Registry, UnknownGenerator, origin
 from noisebook.report.files import InputFiles
 from noisebook.report.matrix import combinations, combine
@@ -231,5 +232,11 @@ def _checked(cells: Any) -> tuple[Cell, ...]:
             )
         if not all(isinstance(path, str) for path in cell.inputs.values()):
             raise ValueError(f"the input files of the cell {cell.id!r} are not named by text")
-        canonical(dict(cell.params))
+        if not all(isinstance(need, Need) for need in cell.needs.values()):
+            raise ValueError(f"what the cell {cell.id!r} needs is not all Needs")
+        if not (cell.seed is None or (isinstance(cell.seed, int) and abs(cell.seed) < 2**64)):
+            raise ValueError(f"the seed of the cell {cell.id!r} is no whole number of at most 64 bits")
+        if not (isinstance(cell.minutes, int | float) and 0 <= cell.minutes < math.inf):
+            raise ValueError(f"the minutes of the cell {cell.id!r} are no time")
+        canonical([cell.label, cell.alt, dict(cell.params), dict(cell.models)])
     return result

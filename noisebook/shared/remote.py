@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from noisebook.cells.contract import canonical
 from noisebook.cells.entries import Entry
@@ -60,7 +60,8 @@ class Remote(Connection):
             records: list[Record] = []
             for name, data in self.many(dict.fromkeys(names, LARGEST)).items():
                 try:
-                    records.append(parse(names[name], data))
+                    whole = parse(names[name], data)
+                    records.append(replace(whole, components={}, provenance={}))  # which may be large
                     texts[names[name]] = data
                 except NotARecord as error:
                     warnings.warn(f"{name} in the store at {self}: {error}; not taken", stacklevel=2)
