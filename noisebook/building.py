@@ -20,7 +20,8 @@ from noisebook.models import catalogue, tasks
 from noisebook.progress import forecast, lacking, reasons, watcher
 from noisebook.project import Project, opened
 from noisebook.render.formats import counted, duration, size, summary
-from noisebook.report.model import BadInput, Position, Problem
+from noisebook.report.load import written_at
+from noisebook.report.model import BadInput, Problem
 
 
 class Unfinished(Exception):
@@ -212,7 +213,7 @@ def check_embeddings(book: Project, cells: Iterable[Planned]) -> None:
     try:
         known = read(book.root / file)
     except BadEmbeddings as error:
-        raise BadInput([Problem(Position("report.yaml"), str(error), "embeddings: names it")]) from error
+        raise BadInput([Problem(written_at(book.root, "embeddings"), str(error))]) from error
     hint = f"noisebook embed makes such files; or leave embeddings: {file} out"
     problems = {
         Problem(places[cell.figure], message, hint): None

@@ -64,7 +64,7 @@ class Hostile:
 
 
 BAD: dict[str, tuple[Any, str]] = {
-    "code": ({"a": Hostile()}, "holds more than tensors, or is damaged"),
+    "code": ({"a": Hostile()}, "holds more than tensors, or is damaged: Unsupported global: GLOBAL getattr"),
     "module": (torch.nn.Linear(2, 2), "holds more than tensors, or is damaged"),
     "list": ([torch.zeros(1)], "expected a dictionary from prompt to tensor, found list"),
     "empty": ({}, "found an empty dictionary"),
@@ -222,13 +222,15 @@ def test_a_prompt_that_the_file_lacks_is_told_before_anything_runs(
     assert status == 2, said
     assert "sections/tiles.md:3:" in said and not (with_file.root / "cache/cells").exists()
     assert "prompts.pth has no embedding of 'a cat'; the nearest that it has is 'a small cat'" in said
+    torch.save(some(""), "prompts.pth")
+    assert "prompts.pth has no embedding of 'a cat'\n" in invoke(*command)[1]
 
 
 def test_a_broken_file_is_told_before_anything_runs(with_file: Book) -> None:
     torch.save([1], "prompts.pth")
     with_file.write("report.yaml", "title: Grey\nembeddings: prompts.pth\n")
     status, said = invoke("build")
-    assert status == 2 and "report.yaml:1:1: prompts.pth: expected a dictionary" in said
+    assert status == 2 and "report.yaml:2:13: prompts.pth: expected a dictionary" in said
     Path("prompts.pth").unlink()
     status, said = invoke("status")
     assert status == 2 and "report.yaml:2:13: " in said and "prompts.pth" in said
@@ -266,4 +268,8 @@ def test_an_encoder_that_is_not_here_is_told(with_file: Book) -> None:
     Path("models.lock.json").write_text(json.dumps(lock))
     status, said = invoke("embed", "a cat", "--model", "deepfloyd-m")
     assert status == 1 and "nowhere: no tokenizer/" in said and not Path("prompts.pth").exists()
+    del lock["entries"]["deepfloyd-m/stage1"]["text_folder"]
+    Path("models.lock.json").write_text(json.dumps(lock))
+    status, said = invoke("embed", "a cat", "--model", "deepfloyd-m")
+    assert status == 1 and "pinned without its text encoder: noisebook models remove deepfloyd-m" in said
     assert issubclass(BadEmbeddings, MissingModel)

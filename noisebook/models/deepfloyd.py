@@ -158,6 +158,10 @@ def encoder_in(folder: Path, entry: Entry, root: Path, settings: Settings) -> Te
 def encoder_of(name: str, entry: Entry, root: Path) -> TextEncoder:
     """What reads prompts for an entry, without its network. Raises MissingModel where it is not here."""
     parts = {file: sha for file, sha in entry["files"].items() if file.startswith(PARTS)}
+    if not parts and "text_folder" not in entry:
+        family = name.partition("/")[0]
+        again = f"noisebook models remove {family}, then noisebook models add {family}, bring it"
+        raise MissingModel(f"{name} is pinned without its text encoder: {again}")
     folder = located(name, {**entry, "files": parts}, root)
     return encoder_in(folder, entry, root, from_environment())
 

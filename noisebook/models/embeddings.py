@@ -8,6 +8,7 @@ trusted: it is read as data (``weights_only``), within bounds, and everything in
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
@@ -40,7 +41,9 @@ def read(path: Path, width: int = 0) -> dict[str, Tensor]:
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a damaged or hostile file makes torch raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        # torch's own words begin with ways to read the file all the same.
+        found = re.search(r"WeightsUnpickler error: (.*?)( was not an allowed.*)?$", str(error), re.MULTILINE)
+        reason = (found[1] if found else str(error) or type(error).__name__).splitlines()[0][:160]
         raise BadEmbeddings(f"{path.name} holds more than tensors, or is damaged: {reason}") from error
     if type(found) is not dict or not found:
         kind = "an empty dictionary" if found == {} else type(found).__name__
@@ -95,9 +98,9 @@ def lacking(name: str, known: Mapping[str, Tensor], texts: Sequence[str]) -> lis
     found = []
     for text in dict.fromkeys(map(T5.prepare, texts)):
         if text not in known:
-            [near] = get_close_matches(text, list(known), n=1, cutoff=0.0)
-            nearest = f"the nearest that it has is {near[:100]!r}"
-            found.append(f"{name} has no embedding of {text[:100]!r}; {nearest}")
+            near = get_close_matches(text, list(filter(None, known)), n=1, cutoff=0.0)
+            nearest = f"; the nearest that it has is {near[0][:100]!r}" if near and text else ""
+            found.append(f"{name} has no embedding of {text[:100]!r}{nearest}")
     return found
 
 

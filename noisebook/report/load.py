@@ -82,6 +82,12 @@ def load_report(
     return report
 
 
+def written_at(root: Path, key: str) -> Position:
+    """Where report.yaml has the value of a key, or would have it."""
+    _, document = _read_config(root, Problems())
+    return document.value((key,))
+
+
 def _report(root: Path, config: ReportFile, drafts: list[Draft], drawn: Mapping[str, Drawn]) -> Report:
     return Report(
         root=root,
