@@ -469,7 +469,7 @@ function dim(figure) {
 
 function videos() {
   for (const video of all("video")) {
-    video.controls = false; // the browser's own cover half of a film as low as these
+    video.controls = false; // of a theme's own: they cover half of a film as low as these
     const name = video.closest(".cell")?.querySelector(".name")?.textContent ?? "the film";
     const button = make("button", { type: "button" });
     const tell = () => {
