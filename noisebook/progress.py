@@ -78,7 +78,7 @@ class Batch:
         self.left = {planned.key: 0.0 for planned in group}
         """The parts of the cells that are not finished yet."""
         self.seconds = 0.0
-        self.told = time.monotonic()
+        self.reported = time.monotonic()
         self._first: tuple[float, float] | None = None
 
     def progress(self, key: str, part: float) -> tuple[float, float | None]:
@@ -142,9 +142,9 @@ class PlainWatcher(_Batches):
         self._tell(batch, part, left, note)
 
     def _tell(self, batch: Batch, part: float, left: float | None, note: str = "") -> None:
-        if (now := time.monotonic()) - batch.told < PLAIN_EVERY:
+        if (now := time.monotonic()) - batch.reported < PLAIN_EVERY:
             return
-        batch.told = now
+        batch.reported = now
         time_left = "" if left is None else f", {duration(left)} left"
         print(f"  {batch.name}: {100 * part:.0f}%{time_left} {note}".rstrip(), flush=True)
 

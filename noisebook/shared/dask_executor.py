@@ -36,7 +36,7 @@ class SchedulerAway(Exception):
 
 
 def job(book: Book, open_book: Callable[[Path, str | None], Book]) -> Job:
-    """This build, told to workers; with a shared store, the report's files are sent there."""
+    """This build, as workers are given it; with a shared store, the report's files are sent there."""
     keys = sorted({planned.key for cells in book.planned.values() for planned in cells})
     return Job(
         open=open_book,
@@ -74,7 +74,7 @@ def _sources(folder: Path) -> Iterator[Path]:
 def compute(
     todo: Work,
     scheduler: str,
-    told: Job,
+    job: Job,
     watcher: Watcher,
     *,
     remote: Remote | None = None,
@@ -92,7 +92,7 @@ def compute(
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is told here
     outcome = Outcome()
     started = time.perf_counter()
-    build = _Build(todo, told, watcher, remote, gpu, outcome)
+    build = _Build(todo, job, watcher, remote, gpu, outcome)
     deadline = time.monotonic()  # one that never answered is told at once
     while build.waiting:
         try:
@@ -122,7 +122,7 @@ class _Build:
     """One build on a cluster: what is left of it."""
 
     todo: Work
-    told: Job
+    job: Job
     watcher: Watcher
     remote: Remote | None
     gpu: Callable[[Planned], bool]
@@ -156,7 +156,7 @@ class _Build:
                     keys,
                     [key in self.local for key in keys],
                     [[futures[n.key] for n in p.needs.values() if n.key in futures] for p in some],
-                    told=self.told,
+                    job=self.job,
                     key=keys,
                     resources={GPU: 1} if asks else None,
                 )

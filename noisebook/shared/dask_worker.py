@@ -95,7 +95,7 @@ _one_at_a_time = threading.RLock()
 class _Open:
     """The report that this worker has open."""
 
-    told: Job
+    job: Job
     book: Book
     models: Models
     cells: dict[str, Planned]
@@ -104,39 +104,39 @@ class _Open:
 _open: _Open | None = None
 
 
-def _opened(told: Job) -> _Open:
+def _opened(job: Job) -> _Open:
     """The report, read and planned once for all cells of a build; loaded models stay between builds."""
     global _open
-    if _open is not None and _open.told == told:
+    if _open is not None and _open.job == job:
         return _open
     if _code() != _code_at_start:
         raise RuntimeError("noisebook has changed since this worker started: restart the worker")
-    if "torch" in sys.modules and told.threads:
-        sys.modules["torch"].set_num_threads(int(told.threads))
-    elif told.threads:
-        os.environ["OMP_NUM_THREADS"] = told.threads
+    if "torch" in sys.modules and job.threads:
+        sys.modules["torch"].set_num_threads(int(job.threads))
+    elif job.threads:
+        os.environ["OMP_NUM_THREADS"] = job.threads
     else:
         os.environ.pop("OMP_NUM_THREADS", None)  # Dask's nanny sets it to 1; the builder has not
-    root = _unpacked(told) if told.snapshot else Path(told.root)
+    root = _unpacked(job) if job.snapshot else Path(job.root)
     if not (root / "report.yaml").is_file():
         raise RuntimeError(
             f"there is no report in {root} on this worker: share the folder, or use a shared store"
         )
-    book = told.open(root, told.place)
+    book = job.open(root, job.place)
     cells = everything(planned for group in book.planned.values() for planned in group)
     models = book.models
     if _open is not None and _open.book.root == root and _open.book.lock == book.lock:
         models = _open.models
-    _open = _Open(told, book, models, cells)
+    _open = _Open(job, book, models, cells)
     return _open
 
 
-def _unpacked(told: Job) -> Path:
+def _unpacked(job: Job) -> Path:
     """The snapshot in this machine's cache folder."""
-    target = user_cache() / "reports" / told.snapshot
+    target = user_cache() / "reports" / job.snapshot
     if not target.exists():
-        data = Remote(str(told.place)).kept(told.snapshot)
-        temporary = target.with_name(f".{told.snapshot}.{os.urandom(4).hex()}")
+        data = Remote(str(job.place)).kept(job.snapshot)
+        temporary = target.with_name(f".{job.snapshot}.{os.urandom(4).hex()}")
         with tarfile.open(fileobj=io.BytesIO(data)) as archive:
             archive.extractall(temporary, filter="data")
         try:
@@ -147,14 +147,14 @@ def _unpacked(told: Job) -> Path:
     return target
 
 
-def run_cell(key: str, local: bool, needs: Sequence[str], *, told: Job) -> str:
+def run_cell(key: str, local: bool, needs: Sequence[str], *, job: Job) -> str:
     """Compute and store a cell on this worker, unless the store has it; gives back its key.
 
     ``local``: other cells need its local outputs. ``needs`` only make it wait. Raises CellFailed.
     """
     with _one_at_a_time:
         try:
-            _run(told, key, local)
+            _run(job, key, local)
         except CellFailed:
             raise
         except Exception as error:
@@ -162,8 +162,8 @@ def run_cell(key: str, local: bool, needs: Sequence[str], *, told: Job) -> str:
         return key
 
 
-def _run(told: Job, key: str, local: bool) -> None:
-    opened = _opened(told)
+def _run(job: Job, key: str, local: bool) -> None:
+    opened = _opened(job)
     planned = opened.cells.get(key)
     if planned is None:
         raise CellFailed(

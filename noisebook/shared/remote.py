@@ -116,7 +116,7 @@ class Remote(Connection):
         *,
         local: bool = False,
         again: bool = False,
-        told: Callable[[int], None] = lambda done: None,
+        advance: Callable[[int], None] = lambda done: None,
     ) -> Pushed:
         """Send finished cells that are not there; ``again`` sends them whether or not they are.
 
@@ -150,7 +150,7 @@ class Remote(Connection):
                         done.bytes += len(data)
                         sent.add(name)
                 done.cells += 1
-                told(done.cells)
+                advance(done.cells)
         except Unreachable as error:
             done.left.extend(todo[done.cells + len(done.left) :])
             done.reason = str(error)
