@@ -23,6 +23,7 @@ from noisebook.render.formats import number
 from noisebook.render.site import render_site
 from noisebook.render.views import CellView, Download
 from noisebook.report.model import BadInput
+from tests.conftest import Book
 from tests.sample_report import compute, render, write_report
 from tools.vendored import MEMBERS
 
@@ -580,3 +581,16 @@ def test_the_files_of_others_are_the_pinned_ones() -> None:
     assert hashlib.sha256(gzip.decompress(packed)).hexdigest() == wasm
     assert found["onnxruntime/ort.js"] == MEMBERS["onnxruntime/ort.js"].sha256
     assert found["minisearch/LICENSE.txt"] == MEMBERS["minisearch/LICENSE.txt"].sha256
+
+
+def test_every_page_of_an_address_has_a_card_however_few_pictures_there_are(book: Book) -> None:
+    """The front page's mosaic takes four; the address that is passed on is nearly always the front page's."""
+    book.write("report.yaml", "title: Grey\nmodel: exact\nbase_url: https://a.example.org/b\n")
+    book.write("sections/words.md", "---\ntitle: Words\n---\nNo picture.\n")
+    book.build()
+    site = book.root / "site"
+    card = re.compile('property="og:image" content="https://a.example.org/b/(assets/[^"]+)"')
+    shown = {page.name: card.findall(page.read_text("utf-8")) for page in site.glob("*.html")}
+    assert {"index.html", "tiles.html", "words.html", "404.html"} < set(shown)
+    assert all(len(found) == 1 and (site / found[0]).is_file() for found in shown.values()), shown
+    assert shown["words.html"] == shown["index.html"]

@@ -157,6 +157,9 @@ class _Pages:
         ]
         self.shared = self._shared()
         self.common = self._common()
+        self.mosaic = mosaic([page.cards for page in self.pages])
+        stills = self.mosaic or [card for page in self.pages for card in page.cards]
+        self.card = social(stills[:9], self.report.base_url, site)
         self.made: dict[str, str] = {}
 
     def _in_words(self, report: Report) -> Report:
@@ -176,6 +179,7 @@ class _Pages:
 
     def add(self) -> None:
         for index, page in enumerate(self.pages):
+            card = social(page.cards, self.report.base_url, self.site) or self.card
             self._page(
                 page.href,
                 template="section.html",
@@ -185,12 +189,12 @@ class _Pages:
                 description=page.section.summary,
                 previous=self.pages[index - 1] if index else None,
                 next=self.pages[index + 1] if index + 1 < len(self.pages) else None,
-                social=social(page.cards, self.report.base_url, self.site),
+                social=card,
                 edit=self.sources and self.sources + page.section.path,
                 stamp=page.stamp,
             )
             for href, part in page.further.items():
-                shown = {"page": page, "figure": part.figure, "title": part.title}
+                shown = {"page": page, "figure": part.figure, "title": part.title, "social": card}
                 self._page(href, template=part.template, stamp=page.stamp, **shown)
         self.written.made = self.made
         self._own_pages()
@@ -205,10 +209,8 @@ class _Pages:
 
     def _own_pages(self) -> None:
         """The pages that every site has."""
-        front = mosaic([page.cards for page in self.pages])
-        card = social(front, self.report.base_url, self.site)
         said = self.report.description
-        self._page("index.html", title="", description=said, mosaic=front, social=card)
+        self._page("index.html", title="", description=said, mosaic=self.mosaic)
         self._page(
             "validation.html",
             title="Validation",
@@ -240,7 +242,7 @@ class _Pages:
 
     def _page(self, name: str, *, template: str = "", stamp: str = "", **values: Any) -> None:
         """Render a page; one of a section, whose ``stamp`` it has, only if something has changed."""
-        values = {**self.shared, "href": name, "description": "", "social": "", **values}
+        values = {**self.shared, "href": name, "description": "", "social": self.card, **values}
         if stamp:
             around = [values["social"], *(_beside(values.get(each)) for each in ("previous", "next"))]
             self.made[name] = hashlib.sha256(f"{self.common}{stamp}{around}".encode()).hexdigest()
