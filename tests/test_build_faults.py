@@ -314,6 +314,20 @@ def test_a_pending_figure_waits_and_says_why(book: Book) -> None:
     assert "It takes hours." not in (book.root / "site" / "tiles.html").read_text()
 
 
+@pytest.mark.parametrize("base", ["SystemExit", "BaseException", "GeneratorExit"])
+def test_a_generator_that_would_end_the_process_ends_its_own_figures_alone(book: Book, base: str) -> None:
+    tile = (book.root / "generators" / "tile.py").read_text()
+    own = f"class Own({base}):\n    pass\n\n\ndef run("
+    book.write(
+        "generators/broken.py",
+        tile.replace("def run(", own).replace("yield cell,", "raise Own(0)\n        yield cell,"),
+    )
+    book.write("sections/a.md", "---\ntitle: B\ngenerator: broken\nparams: {values: [5]}\n---\n")
+    done = book.run("build")
+    assert done.returncode == 1 and re.search(r"broken\.py:\d+: broken: Own: 0", done.stderr), done.stderr
+    assert "Traceback" not in done.stderr and len(check_store(book)) == 3
+
+
 @pytest.mark.parametrize(
     "mistake",
     [

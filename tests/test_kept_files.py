@@ -261,6 +261,11 @@ def test_a_name_from_a_record_is_no_path(tmp_path: Path) -> None:
         ('[Output("n", "application/json", b"{")]', "it is not JSON"),
         ('[arrays("a", {"x": numpy.array([1, numpy.nan])})]', "values of 'x' are not numbers"),
         ('[number("a", float("nan"))]', "not a number"),
+        ('[Output("picture", "image/png", b"no picture", 8, 8)]', "picture: it is not a whole picture"),
+        ('[Output("picture", "image/webp", picture("a", _paint.paint(1)).data, 8, 8)]', "and is image/png"),
+        ('[Output("picture", "image/svg+xml", b"<p/>", 8, 8)]', "picture: not an SVG"),
+        ('[Output("film", "video/mp4", b"<script>", 8, 8)]', "it says video/mp4 and is none"),
+        ('[Output("a", "application/x-safetensors", b"{}")]', "it holds no arrays"),
         ('[picture("a", numpy.full((8, 8), numpy.inf))]', "not numbers"),
     ],
 )

@@ -16,15 +16,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from noisebook.cells import svg
 from noisebook.cells.contract import Output
+from noisebook.cells.media import MOST_FRAMES
 from noisebook.cells.record import strict
 from noisebook.cells.verify import compare
 from noisebook.project import Project
-from noisebook.render import bundles, choices, media, svg
+from noisebook.render import bundles, choices, media
 from noisebook.render.assets import Site
 from noisebook.render.figures import view
 from noisebook.render.styles import Styles
-from noisebook.report import reader
 from noisebook.report.reader import BadFile, decode
 from tests.test_build_store import COMPONENTS, new_store
 from tests.test_cells_border import ANY, told
@@ -150,7 +151,7 @@ def moving(frames: int, side: int) -> bytes:
 def test_a_film_without_end_is_none_and_one_of_many_pixels_no_gif(monkeypatch: pytest.MonkeyPatch) -> None:
     assert decode(moving(20, 8), "x").mime == "image/webp"
     with pytest.raises(BadFile, match="more than 5,000 frames"):
-        decode(moving(reader.MOST_FRAMES + 1, 8), "x")
+        decode(moving(MOST_FRAMES + 1, 8), "x")
     assert media.gif(moving(20, 8), 128, 256) and media.shape(media.strip(moving(20, 8))) == (160, 8, 1)
     assert media.gif(moving(800, 8), 128, 256) is None  # of 256 × 256 pixels each
     held: list[int] = []

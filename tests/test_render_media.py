@@ -18,11 +18,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from noisebook.cells import svg
 from noisebook.cells.checks import Check
+from noisebook.cells.media import published
 from noisebook.cells.outputs import animation, arrays
 from noisebook.cells.record import MIMES, Stored
 from noisebook.project import Project
-from noisebook.render import media, svg
+from noisebook.render import media
 from noisebook.render.assets import Site
 from noisebook.render.figures import view
 from noisebook.render.styles import Styles
@@ -199,7 +201,7 @@ def test_any_drawing_is_clean_or_refused(inside: str) -> None:
 def test_a_picture_is_what_it_says() -> None:
     buffer = io.BytesIO()
     Image.new("RGB", (20, 20)).save(buffer, "GIF")
-    assert media.published(buffer.getvalue(), "image/gif") == buffer.getvalue()
+    assert published(buffer.getvalue(), "image/gif") == buffer.getvalue()
     for data, mime in (
         (buffer.getvalue(), "image/png"),
         (buffer.getvalue()[:30], "image/gif"),
@@ -209,7 +211,7 @@ def test_a_picture_is_what_it_says() -> None:
         (b"<script>", "application/x-safetensors"),
     ):
         with pytest.raises(ValueError):
-            media.published(data, mime)
+            published(data, mime)
 
 
 @pytest.fixture(scope="module")

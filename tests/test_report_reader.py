@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from noisebook.report import reader
+from noisebook.cells import media
 from noisebook.report.model import BadInput, Position
 from noisebook.report.reader import BadFile, decode, read_bytes, read_picture, read_text
 
@@ -89,7 +89,7 @@ def test_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BadInput, match="larger than 1 kB"):
         read_bytes(tmp_path, "a", 1000)
     assert len(read_bytes(tmp_path, "a", 1001)) == 1001
-    monkeypatch.setattr(reader, "LARGEST_FILM", 1000)
+    monkeypatch.setattr(media, "LARGEST_FILM", 1000)
     assert decode(encoded("GIF", 2), "x")
     with pytest.raises(BadInput, match="the 3 frames of 'x' have more than 1,000 pixels"):
         decode(encoded("GIF", 3), "x", HERE)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from noisebook.generators import mnist_training, net_training
 
-from noisebook.cells import local
+from noisebook.cells import local, media
 from noisebook.diffusion.filters import scaled_blur
 from noisebook.diffusion.schedules import leading, linear, squared_cosine, strided
 from noisebook.models import bank, catalogue
@@ -249,8 +249,8 @@ def test_limits_are_those_of_the_code() -> None:
         "docs/sections.md",
         f"may nest {parse.DEEPEST} deep; a file has at most {parse.MOST:,} of them",
         f"at most {reader.LARGEST_TEXT // 10**6} MB",
-        f"at most {reader.LARGEST_PICTURE // 10**6} million pixels",
-        f"({reader.LARGEST_FILM // 10**6} million in all frames",
+        f"at most {media.LARGEST_PICTURE // 10**6} million pixels",
+        f"({media.LARGEST_FILM // 10**6} million in all frames",
         f"at most {texreader.LONGEST:,} characters, {body._LONGEST:,} within a paragraph",
         f"and {texreader.DEEPEST} groups",
         f"blocks stand at most {blocks.DEEPEST} deep",

@@ -16,7 +16,7 @@ LONGEST, LONGEST_SAID = 4000, 2000
 
 
 def explain_failure(
-    error: Exception, planned: Planned, errors: Path, plain: type[Exception], loaded: Mapping[str, Any]
+    error: BaseException, planned: Planned, errors: Path, plain: type[Exception], loaded: Mapping[str, Any]
 ) -> str:
     """One message for a person; the traceback of a generator's own mistake goes to a file.
 
@@ -39,7 +39,7 @@ def printable(text: str) -> str:
 
 
 def _explained(
-    error: Exception, planned: Planned, errors: Path, plain: type[Exception], loaded: Mapping[str, Any]
+    error: BaseException, planned: Planned, errors: Path, plain: type[Exception], loaded: Mapping[str, Any]
 ) -> str:
     if isinstance(error, plain):
         return str(error)

@@ -1,4 +1,4 @@
-"""What a generator yields is looked at before it is stored: a record can hold it, its numbers are numbers."""
+"""What a generator yields is looked at before it is stored: a record can hold it, a page can show it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from noisebook.cells.contract import Output
+from noisebook.cells.media import published
 from noisebook.cells.plan import Planned
 from noisebook.cells.record import unfit
 
 
 def check_outputs(planned: Planned, outputs: Sequence[Output]) -> None:
-    """Refuse what a record cannot hold, what is not a number, and two outputs of one name.
+    """Refuse what a record cannot hold, what is not of its media type or no number, and a name that two have.
 
     Raises ValueError.
     """
@@ -25,8 +26,18 @@ def check_outputs(planned: Planned, outputs: Sequence[Output]) -> None:
     if absent := [each.output for each in planned.cell.pictures if each.output not in names]:
         raise ValueError(f"{who} left no output {absent[0]!r}")
     for output in outputs:
-        if wrong := unfit(output) or _not_numbers(output):
+        if wrong := unfit(output) or _not_of_its_type(output) or _not_numbers(output):
             raise ValueError(f"{who}: {wrong}")
+
+
+def _not_of_its_type(output: Output) -> str:
+    """Why no page will show it; a local output is the generator's own affair."""
+    try:
+        if output.keep == "published":
+            published(output.data, output.mime)
+    except ValueError as error:
+        return f"{output.name}: {error}"
+    return ""
 
 
 def _not_numbers(output: Output) -> str:

@@ -263,9 +263,9 @@ def execute(
                     continue
                 try:
                     others = _compute_group(waiting, building)
-                except StoreFull:
+                except (StoreFull, KeyboardInterrupt):
                     raise
-                except Exception as error:
+                except BaseException as error:  # a generator's sys.exit() ends its own figures alone
                     others, missing = [], [p for p in waiting if not p.cached]
                     lost.update(planned.key for planned in missing)
                     message = explain_failure(error, waiting[0], errors, models.failure, models.loaded)

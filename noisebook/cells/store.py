@@ -144,7 +144,10 @@ class Store:
         record = self._read_record(key)
         if record is None:
             return
-        entry = self._enter(record)
+        self._see(key, Entry.of(record))
+
+    def _see(self, key: str, entry: Entry) -> None:
+        self._enter(key, entry)
         for sha, _ in entry.objects:
             for path in (self.place / "objects" / sha, self.pinned.get(sha)):
                 if path and sha not in self._signatures and path.is_file() and self._matches(path, sha):
@@ -338,25 +341,24 @@ class Store:
         if not (self.place / "objects" / digest).is_file():
             write_atomically(self.place / "objects" / digest, reached)
         write_atomically(path, data)
-        self._enter(record)
+        self._enter(key, Entry.of(record))
         self._forget_groups()
         return record
 
-    def _enter(self, record: Record) -> Entry:
-        self._entries[record.key] = entry = Entry.of(record)
+    def _enter(self, key: str, entry: Entry) -> None:
+        self._entries[key] = entry
         with suppress(OSError):  # another builder may have dropped it
-            self._records[record.key] = signature((self.place / "cells" / f"{record.key}.json").stat())
+            self._records[key] = signature((self.place / "cells" / f"{key}.json").stat())
         self._dirty = True
-        return entry
 
-    def take(self, key: str, record: bytes, objects: Mapping[str, bytes]) -> None:
-        """Put a cell that came from elsewhere, whose bytes were checked. ``objects``: by sha256."""
-        keeps = dict(Entry.of(parse(key, record)).objects)
+    def take(self, key: str, entry: Entry, record: bytes, objects: Mapping[str, bytes]) -> None:
+        """Put a cell that came from elsewhere, all of it checked. ``objects``: by sha256."""
+        keeps = dict(entry.objects)
         for sha, data in objects.items():
             folder = self.local if keeps[sha] == "local" else self.place / "objects"
             write_atomically(folder / sha, data)
         write_atomically(self.place / "cells" / f"{key}.json", record)
-        self.look(key)
+        self._see(key, entry)
 
     # Who computes what
 

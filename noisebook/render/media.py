@@ -11,52 +11,15 @@ from typing import Any
 
 from PIL import Image, ImageOps
 
-from noisebook.render import svg
-from noisebook.report.reader import BadFile, decode
+from noisebook.cells.media import arrays
 
-MAGIC = {"video/mp4": (4, b"ftyp"), "video/webm": (0, b"\x1aE\xdf\xa3")}
-"""Where the bytes stand by which a film is told."""
 LARGEST_GIF = 50_000_000
 """Pixels of all frames of a GIF, which are held at once."""
-
-
-def published(data: bytes, mime: str) -> bytes:
-    """The bytes of an output as a site has them: proven to be of their type, and a drawing cleaned.
-
-    Raises ValueError for what is not what it says it is.
-    """
-    if mime == "image/svg+xml":
-        return svg.clean(data)
-    if mime.startswith("image/"):
-        try:
-            found = decode(data, "it").mime
-        except BadFile as error:
-            raise ValueError(error.problem.message) from error
-        if found != mime:
-            raise ValueError(f"it says {mime} and is {found}")
-    start, magic = MAGIC.get(mime, (0, b""))
-    if data[start : start + len(magic)] != magic:
-        raise ValueError(f"it says {mime} and is none")
-    if mime == "application/x-safetensors":
-        arrays(data)
-    return data
-
-
 KINDS = {
     "F16": "e", "F32": "f", "F64": "d", "BOOL": "?", "I8": "b", "U8": "B", "I16": "h", "U16": "H", "I32": "i",
     "U32": "I", "I64": "q", "U64": "Q",
 }  # fmt: skip
 """What safetensors calls the types of numbers, and what struct does: pages are made without numpy."""
-
-
-def arrays(data: bytes) -> dict[str, dict[str, Any]]:
-    """Named arrays, each its ``dtype``, ``shape`` and ``data``. Raises ValueError."""
-    from safetensors import SafetensorError, deserialize
-
-    try:
-        return dict(deserialize(data))  # type: ignore[no-untyped-call]
-    except (SafetensorError, TypeError) as error:
-        raise ValueError(f"it holds no arrays: {error}") from error
 
 
 def thumbnail(data: bytes, largest: int) -> bytes:

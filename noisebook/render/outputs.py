@@ -10,6 +10,7 @@ from typing import Any
 
 from noisebook.cells.contract import Json
 from noisebook.cells.folders import parse_json
+from noisebook.cells.media import published
 from noisebook.cells.plan import Planned
 from noisebook.cells.record import Record, Stored
 from noisebook.cells.store import Absent, Store
@@ -227,7 +228,7 @@ class _Finished:
 
     def _published(self, output: Stored) -> bytes:
         try:
-            return media.published(self._open(output), output.mime)
+            return published(self._open(output), output.mime)
         except ValueError as error:
             at = f"{self.figure.id}/{self.result.id}: the output {output.name!r}"
             warnings.warn(f"{at} is not published: {error}", stacklevel=2)

@@ -52,6 +52,8 @@ class Text:
         self.at = 0
         """Where the block begins that is being read."""
         self.told: dict[str, int] = {}
+        self._said: dict[int, str] = {}
+        """Formulas in words."""
 
     def write(self) -> Prose:
         """The HTML. Raises BadInput."""
@@ -154,7 +156,9 @@ class Text:
     def words(self, number: int) -> str:
         """A piece in words."""
         if self.spans[number].kind in ("math", "display"):
-            return mathwords.words(self.pieces[number])
+            if number not in self._said:
+                self._said[number] = mathwords.words(self.pieces[number])
+            return self._said[number]
         return "".join(self.pieces[number].itertext())
 
     def _prose(self, number: int) -> str:
@@ -229,6 +233,8 @@ class Text:
         engine = inline.engine(self.words, blocks.notes, self._tell_text)
         engine.references = blocks.references
         stage = engine.treeprocessors["inline"]
+        # A registry sees to its order at every look.
+        stage.inlinePatterns = list(engine.inlinePatterns)  # type: ignore[attr-defined]
         unescape_all = engine.treeprocessors["unescape"]
         for leaf, line in blocks.leaves:
             self.at = self._start(line)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from noisebook.cells.contract import InputFile
 from noisebook.cells.folders import read_memo, write_memo
+from noisebook.cells.media import Picture
 from noisebook.report.model import Position, Problem
-from noisebook.report.reader import LARGEST_FILE, BadFile, Picture, decode, inside, read_bytes
+from noisebook.report.reader import LARGEST_FILE, BadFile, decode, inside, read_bytes
 
 
 class InputFiles:

@@ -28,6 +28,7 @@ _ACCENTS = dict(
 )
 _LARGE = "∑∏∐∫∬∭∮∯∰⋃⋂⨁⨂⨀⋁⋀⨆⨄"
 _LOWER, _UPPER = ("msub", "munder", "msubsup", "munderover"), ("msup", "mover", "msubsup", "munderover")
+_WRITTEN = {0x2033: "′′", 0x2034: "′′′", 0x2061: " ", 0x2062: None, 0x2063: None, 0xFE00: None, 0xFE01: None}
 
 
 def words(element: Element) -> str:
@@ -75,15 +76,15 @@ def _scripts(element: Element, base: str, *rest: str) -> str:
 
 def _own(element: Element) -> str:
     """The text of an element; letters and digits without their style."""
-    signs = (
-        unicodedata.normalize("NFKC", sign)
-        if unicodedata.category(sign)[0] in "LN" and sign not in "½¼¾"
-        else sign
-        for sign in element.text or ""
-    )
-    own = "".join(signs).translate(
-        {0x2033: "′′", 0x2034: "′′′", 0x2061: " ", 0x2062: None, 0x2063: None, 0xFE00: None, 0xFE01: None}
-    )
+    own = element.text or ""
+    if not own.isascii():
+        signs = (
+            unicodedata.normalize("NFKC", sign)
+            if unicodedata.category(sign)[0] in "LN" and sign not in "½¼¾"
+            else sign
+            for sign in own
+        )
+        own = "".join(signs).translate(_WRITTEN)
     if element.tag != "mo" or len(own) != 1 or own in "|∣":
         return own
     if own in _LARGE:

@@ -8,35 +8,23 @@ from __future__ import annotations
 
 import bisect
 import errno
-import io
 import os
 import re
 import stat
 import unicodedata
-import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import TYPE_CHECKING, cast
 
+from noisebook.cells import media
 from noisebook.cells.folders import find
+from noisebook.cells.media import Picture
 from noisebook.cells.names import suggest
 from noisebook.report.model import BadInput, Position, Problem, quote
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 LARGEST_TEXT = 1_000_000
 """Bytes that a file of text may have."""
 LARGEST_FILE = 200_000_000
 """Bytes that any other file may have."""
-LARGEST_PICTURE = 50_000_000
-"""Pixels that a picture may have: what is larger is taken for a decompression bomb."""
-LARGEST_FILM = 250_000_000
-"""Pixels that all frames of a moving picture may have together."""
-MOST_FRAMES = 5000
-"""Frames that a moving picture may have."""
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
-"""What a picture may be, by its content: its file's name does not matter."""
 NEIGHBOURS = 2000
 """Names of a folder that are looked through for one like a missing file's."""
 
@@ -55,21 +43,6 @@ class BadFile(BadInput):
         """The problem as it is told where the file's name was written."""
         within = self.problem.position != Position(self.problem.position.file)
         return self.problem if within else replace(self.problem, position=at)
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A picture that decodes to its end.
-
-    ``mime`` is told by its content. ``width`` and ``height`` are pixels after EXIF rotation; ``dark`` and
-    ``bright`` its extreme greys, 0 to 255: the mean of the channels, over white.
-    """
-
-    mime: str
-    width: int
-    height: int
-    dark: int
-    bright: int
 
 
 class Source:
@@ -176,62 +149,16 @@ def read_picture(root: Path, name: str, at: Position | None = None) -> tuple[byt
 
 
 def decode(data: bytes, name: str, at: Position | None = None) -> Picture:
-    """What there is to know of a picture that decodes to the end of its last frame; else :class:`BadFile`."""
-    from PIL import ExifTags, Image, UnidentifiedImageError
-
-    who = "the file" if at is None else quote(name)
+    """:func:`noisebook.cells.media.decode` for a file of that name; else :class:`BadFile`."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
-                width, height = picture.size
-                if width * height > LARGEST_PICTURE:
-                    raise _bad(name, at, f"{who} has more than {LARGEST_PICTURE:,} pixels")
-                picture.verify()  # checksums, which decoding may not reach
-            with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
-                frames = getattr(picture, "n_frames", 1)
-                if frames > MOST_FRAMES:
-                    raise _bad(name, at, f"{who} has more than {MOST_FRAMES:,} frames")
-                if width * height * frames > LARGEST_FILM:
-                    raise _bad(
-                        name, at, f"the {frames} frames of {who} have more than {LARGEST_FILM:,} pixels"
-                    )
-                turned = picture.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-                mime = (picture.get_format_mimetype() or "").replace("/apng", "/png")
-                dark, bright = _greys(picture)
-                for frame in range(1, frames):
-                    picture.seek(frame)
-                    picture.load()
-                if picture.format == "GIF" and not data.rstrip(b"\0\r\n ").endswith(b";"):
-                    raise ValueError("it ends between two frames")
-    except BadFile:
-        raise
-    except Image.DecompressionBombError as error:
-        raise _bad(name, at, f"{who} has more than {LARGEST_PICTURE:,} pixels") from error
-    except Exception as error:  # decoders of damaged files raise almost anything
-        formats = ", ".join(FORMATS[:-1]) + f" or {FORMATS[-1]}"
-        said = "" if isinstance(error, UnidentifiedImageError) else f" ({error})"
-        raise _bad(name, at, f"{who} is not a whole picture{said}", f"pictures are {formats}") from error
-    return Picture(mime, *((height, width) if turned else (width, height)), dark, bright)
+        return media.decode(data, "the file" if at is None else quote(name))
+    except media.NotAPicture as error:
+        formats = ", ".join(media.FORMATS[:-1]) + f" or {media.FORMATS[-1]}"
+        raise _bad(name, at, str(error), f"pictures are {formats}") from error
 
 
 def _bad(name: str, at: Position | None, message: str, hint: str = "") -> BadFile:
     return BadFile(Problem(at or Position(name), message, hint))
-
-
-def _greys(picture: Image.Image) -> tuple[int, int]:
-    from PIL import Image
-
-    if picture.has_transparency_data:
-        paper = Image.new("RGBA", picture.size, "white")
-        paper.alpha_composite(picture.convert("RGBA"))
-        picture = paper
-    # 16-bit grey would be clipped on the way to RGB, not scaled.
-    scale = 257 if picture.mode.startswith("I") else 1
-    if scale == 1:
-        picture = picture.convert("RGB").convert("L", (1 / 3, 1 / 3, 1 / 3, 0))
-    dark, bright = (round(cast(float, grey) / scale) for grey in picture.getextrema())
-    return dark, bright
 
 
 def _nearest(root: Path, name: str) -> str:

@@ -19,9 +19,9 @@ from pydantic_core import to_json, to_jsonable_python
 
 from noisebook.cells.contract import InputFile, Json
 from noisebook.cells.folders import find
+from noisebook.cells.media import FORMATS
 from noisebook.cells.registry import NAME, GeneratorError, Registry
 from noisebook.report.model import BadInput, Position, Problem, quote
-from noisebook.report.reader import FORMATS
 from noisebook.report.schema import IDENTIFIER, input_files
 from noisebook.report.sections import RESERVED
 

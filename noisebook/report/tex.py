@@ -32,11 +32,17 @@ class Tex:
     def __init__(self, macros: Mapping[str, str] | None = None) -> None:
         given = {**MACROS, **{f"\\{name.lstrip(chr(92))}": body for name, body in (macros or {}).items()}}
         self.known = Known({name: macro(body) for name, body in given.items()})
+        self._written: dict[tuple[str, bool], Rewriter] = {}
+        """What has been rewritten since the last definition: a text says x_t again and again."""
+        self._sound: set[tuple[str, bool]] = set()
+        """Those of them that are math."""
 
     def fault(self, formula: str, display: bool) -> tuple[int, str, str] | None:
         """Where a formula is not math, why, and what would be; None if it is."""
         from math_core import LatexError
 
+        if (formula, display) in self._sound:
+            return None
         written: Rewriter | None = None
         try:
             written = self._rewrite(formula, display)
@@ -53,6 +59,8 @@ class Tex:
             return place, message, _hint(message)
         except mathml.TooDeep as error:
             return 0, str(error), ""
+        if (formula, display) in self._written:
+            self._sound.add((formula, display))
         return None
 
     def convert(self, formulas: Sequence[tuple[str, bool]]) -> list[Element]:
@@ -71,14 +79,28 @@ class Tex:
             return [mathml.read(markup, each.marks) for markup, each in zip(found, written, strict=True)]
         except (LatexError, Wrong, mathml.TooDeep):
             self.known.macros = before
+            self._forget()
         faults = [(index, found) for index, each in enumerate(formulas) if (found := self.fault(*each))]
         raise NotMath([(index, *found) for index, found in faults])
 
     def _rewrite(self, formula: str, display: bool) -> Rewriter:
+        if found := self._written.get((formula, display)):
+            return found
         bound(formula)
-        written = Rewriter(self.known, formula, display)
-        bound(written.tex, written.place)
+        before = dict(self.known.macros), dict(self.known.colours)
+        try:
+            written = Rewriter(self.known, formula, display)
+            bound(written.tex, written.place)
+        finally:
+            if defines := before != (self.known.macros, self.known.colours):
+                self._forget()
+        if not defines:
+            self._written[formula, display] = written
         return written
+
+    def _forget(self) -> None:
+        self._written.clear()
+        self._sound.clear()
 
 
 @cache

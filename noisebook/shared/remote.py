@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from noisebook.cells.contract import canonical
 from noisebook.cells.entries import Entry
@@ -36,6 +36,22 @@ class Pushed:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A cell whose record is checked; of the record itself, which may be large in memory, the text alone."""
+
+    key: str
+    entry: Entry
+    sizes: Mapping[str, int]
+    """Bytes of its outputs by sha256."""
+    text: bytes
+
+    @classmethod
+    def of(cls, record: Record, text: bytes) -> _Found:
+        sizes = {output.sha256: output.bytes for output in record.outputs}
+        return cls(record.key, Entry.of(record), sizes, text)
+
+
 class Remote(Connection):
     """A shared store at ``url``. Raises :class:`BadPlace` for a URL that cannot be one.
 
@@ -56,27 +72,21 @@ class Remote(Connection):
         wanted, came = list(dict.fromkeys(keys)), set()
         for start in range(0, len(wanted), BATCH):
             names = {f"cells/{key}.json": key for key in wanted[start : start + BATCH]}
-            texts: dict[str, bytes] = {}
-            records: list[Record] = []
+            found: list[_Found] = []
             for name, data in self.many(dict.fromkeys(names, LARGEST)).items():
                 try:
-                    whole = parse(names[name], data)
-                    records.append(replace(whole, components={}, provenance={}))  # which may be large
-                    texts[names[name]] = data
+                    found.append(_Found.of(parse(names[name], data), data))
                 except NotARecord as error:
                     warnings.warn(f"{name} in the store at {self}: {error}; not taken", stacklevel=2)
-            for some in _portions(records):
-                came |= self._take(some, texts, store, local=local)
+            for some in _portions(found):
+                came |= self._take(some, store, local=local)
         return came
 
-    def _take(
-        self, records: Sequence[Record], texts: dict[str, bytes], store: Store, *, local: bool
-    ) -> set[str]:
+    def _take(self, cells: Sequence[_Found], store: Store, *, local: bool) -> set[str]:
         shas = {
-            record.key: [sha for sha, keep in Entry.of(record).objects if local or keep != "local"]
-            for record in records
+            cell.key: [sha for sha, keep in cell.entry.objects if local or keep != "local"] for cell in cells
         }
-        sizes = {output.sha256: output.bytes for record in records for output in record.outputs}
+        sizes = {sha: size for cell in cells for sha, size in cell.sizes.items()}
         asked = sorted({sha for some in shas.values() for sha in some})
         objects: dict[str, bytes] = {}
         most = {f"objects/{sha}": sizes.get(sha, LARGEST_REACHED) for sha in asked}
@@ -87,12 +97,11 @@ class Remote(Connection):
             else:
                 warnings.warn(f"{name} in the store at {self} is damaged: not taken", stacklevel=2)
         came = set()
-        for record in records:
-            published = [sha for sha, keep in Entry.of(record).objects if keep == "published"]
-            if all(sha in objects for sha in published):
-                here = {sha: objects[sha] for sha in shas[record.key] if sha in objects}
-                store.take(record.key, texts[record.key], here)
-                came.add(record.key)
+        for cell in cells:
+            if all(sha in objects for sha, keep in cell.entry.objects if keep == "published"):
+                here = {sha: objects[sha] for sha in shas[cell.key] if sha in objects}
+                store.take(cell.key, cell.entry, cell.text, here)
+                came.add(cell.key)
         return came
 
     def read_through(self, cells: Sequence[Planned]) -> int:
@@ -208,16 +217,16 @@ class Remote(Connection):
         return ""
 
 
-def _portions(records: Sequence[Record]) -> Iterator[list[Record]]:
-    """The records in runs that fit into memory."""
-    run: list[Record] = []
+def _portions(cells: Sequence[_Found]) -> Iterator[list[_Found]]:
+    """The cells in runs that fit into memory."""
+    run: list[_Found] = []
     size = 0
-    for record in records:
-        weight = sum(output.bytes for output in record.outputs)
+    for cell in cells:
+        weight = sum(cell.sizes.values())
         if run and size + weight > BATCH_BYTES:
             yield run
             run, size = [], 0
-        run.append(record)
+        run.append(cell)
         size += weight
     if run:
         yield run
