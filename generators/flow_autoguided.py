@@ -29,7 +29,10 @@ class Params(contract.Params):
         description="the run that draws, with objective `flow_time`",
     )
     gammas: Annotated[
-        list[Gamma], Field(min_length=1, description="γ: 1 is the network alone, more is away from the other")
+        list[Gamma],
+        Field(
+            min_length=1, description="γ, of which 1 is the network alone, and more is away from the other"
+        ),
     ] = Field([2.0, 3.0])
     epoch: int = Field(1, ge=1, description="the checkpoint that is the worse version")
     steps: int = Field(50, ge=1, le=1000, description="Euler steps, each with a call of both networks")

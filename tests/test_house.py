@@ -88,7 +88,8 @@ OPTIONAL = {
     "test_build_peers.py",
     "test_build_dask.py",
 }
-"""The tests of the two rooms, which go with them."""
+"""The tests of the two rooms, which go with them; test_colab and test_build_random_faults build with a shared
+store, by commands alone."""
 ROOMS = all((ROOT / "noisebook" / name).is_dir() for name in ("kernels", "shared"))
 
 
