@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -42,7 +43,10 @@ def add_model(name: str, folder: Path | None, revision: str, no_text_encoder: bo
     """
     from noisebook.models.catalogue import add
 
-    for line in add(find_root(Path.cwd()), name, folder, revision, encoder=not no_text_encoder):
+    root = find_root(Path.cwd())
+    if folder and not folder.is_absolute():
+        folder = Path(os.path.relpath(folder, root))  # The lock file is read from the report's folder.
+    for line in add(root, name, folder, revision, encoder=not no_text_encoder):
         click.echo(line)
 
 

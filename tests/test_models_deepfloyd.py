@@ -27,6 +27,7 @@ from noisebook.diffusion import estimates, schedules, thresholding
 from noisebook.diffusion.denoiser import Denoiser, Enlarge, NotANumber
 from noisebook.diffusion.sampling import draw_noise, finish, generators, paste, reverse
 from noisebook.models import deepfloyd
+from noisebook.models.catalogue import lacking
 from noisebook.models.deepfloyd import NEEDED, DeepFloyd
 from noisebook.models.encoders import T5, PromptTooLong, TextEncoder
 from noisebook.models.hub import fetch, schedule
@@ -460,6 +461,7 @@ def test_what_is_pinned_as_a_stage_is_that_stage_with_its_encoder(
         deepfloyd.pin_stage(tmp_path, "m", 2, place)
     entry = deepfloyd.pin_stage(tmp_path, "m", 1, place)
     assert entry["description"]["multiple"] == 2
+    assert entry["revision"] == "folder" and "repository" not in entry
     path = place / "text_encoder" / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"d_model": 32}))
     with pytest.raises(MissingModel, match="its embeddings are 32 wide, and the network reads 24"):
@@ -468,6 +470,29 @@ def test_what_is_pinned_as_a_stage_is_that_stage_with_its_encoder(
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(MissingModel, match="half-downloaded"):
         TextEncoder(place, "cut", tmp_path, Settings()).encode(["a cat"])
+
+
+def test_a_folder_is_meant_from_where_one_stands_and_kept_from_the_report(
+    folders: dict[int, Path], encoder_folder: Path, book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = book.root / "sections" / "one"
+    for folder in (folders[1], encoder_folder):
+        shutil.copytree(folder, place, dirs_exist_ok=True)
+    (place / "model_index.json").write_text('{"_class_name": "IFPipeline"}')
+    monkeypatch.chdir(book.root / "sections")
+    found = CliRunner().invoke(cli, ["models", "add", "sections/one"])
+    assert found.exit_code == 1 and "noisebook models add deepfloyd-m/stage1 --folder" in found.output
+    again = ["models", "add", "deepfloyd-m/stage1", "--folder"]
+    assert CliRunner().invoke(cli, [*again, "one"]).output.endswith("files at folder\n")
+    entry = read_lock(book.root)["deepfloyd-m/stage1"]
+    assert entry["folder"] == "sections/one"
+    # What is told where it was changed or lost is what would help.
+    (place / "unet" / "config.json").write_text("{}")
+    with pytest.raises(MissingModel, match=" ".join(again[1:]) + " sections/one"):
+        deepfloyd.load("deepfloyd-m/stage1", entry, book.root)
+    shutil.rmtree(place)
+    (told,) = lacking(["deepfloyd-m/stage1"], read_lock(book.root), book.root)
+    assert told.endswith("put back its folder, sections/one")
 
 
 def test_out_of_memory_says_what_to_lower(

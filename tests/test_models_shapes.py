@@ -303,3 +303,16 @@ def test_what_a_model_of_classes_is_asked() -> None:
     assert "num_inference_steps is of 1000" in refusal("m", short, "t", {"num_inference_steps": 20})
     grey = {"description": {"channels": 1, "conditioning": "none"}}
     assert "draws in grey" in refusal("m", grey, "failing_view", {})
+
+
+def test_what_is_compared_with_the_library_has_its_size_and_is_named() -> None:
+    for generator in ("memory", "subject_samples"):
+        for side, shown in ((16, "16 × 16"), ([64, 32], "64 × 32")):
+            told = refusal("faces", {"description": {"image_size": side, "channels": 3}}, generator, {})
+            assert f"faces draws {shown} pixels and cannot draw {generator}" in told
+            assert "the library's, of 64 × 64; use a model of that size" in told
+        assert not refusal("m", {"description": {"image_size": 64, "conditioning": "text"}}, generator, {})
+    assert not refusal("exact", {}, "subject_samples", {})
+    for kind in ("none", "class"):
+        entry = {"description": {"image_size": 64, "conditioning": kind, "classes": 4}}
+        assert "it asks for subjects by their names" in refusal("faces", entry, "subject_samples", {})

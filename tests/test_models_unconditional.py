@@ -154,7 +154,9 @@ def test_rows_go_through_the_network_as_many_as_fit(folder: Path, monkeypatch: p
     assert torch.equal(model.network.rows(5, ask), x) and asked == [1, 2, 2]
 
 
-def test_attention_in_slices_is_the_same(folder: Path) -> None:
+def test_attention_in_slices_is_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    warned = "diffusers.models.attention_processor.logger.warning"
+    monkeypatch.setattr(warned, lambda *_: pytest.fail("a warning in every layer and step"))
     x = draw_noise(generators([1, 2]), (3, SIZE, SIZE))
     model = Unconditional(folder, Settings(slicing=True))
     found, _ = model.predict(x, 400, None)
@@ -226,6 +228,10 @@ def test_settings_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
             settings.from_environment()
         monkeypatch.delenv(f"NOISEBOOK_{name}")
     monkeypatch.setenv("NOISEBOOK_DEVICE", "cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(MissingModel, match="NOISEBOOK_DEVICE=cuda: torch finds none here; left out, it is"):
+        settings.from_environment()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setenv("NOISEBOOK_BATCH_SIZE", "3")
     monkeypatch.setenv("NOISEBOOK_SLICING", "1")
     assert settings.from_environment() == Settings("cuda", torch.float16, 3, True)
@@ -482,6 +488,7 @@ def test_words_and_second_stages_are_refused_before_anything_runs(
     book.write("sections/tiles.md", large)
     done = CliRunner().invoke(cli, ["build"])
     assert done.exit_code == 2 and "model 'faces' has no stage2, only faces/stage1" in done.output
+    assert "; use one that has: exact, net" in done.output
     book.write("sections/tiles.md", large.replace("faces}", "{url: x}}"))
     done = CliRunner().invoke(cli, ["build"])
     assert done.exit_code == 2 and "expected the name of a model, {hub: owner/name}" in done.output

@@ -153,7 +153,11 @@ class Planner:
         wanted = family if family in self.lock or "/" in family else f"{family}/{role}"
         if wanted not in self.lock:
             if others := sorted(each for each in self.lock if each.startswith(f"{family}/")):
-                raise PlanError(figure, f"model {family!r} has no {role}, only {', '.join(others)}")
+                having = sorted(
+                    each.removesuffix(f"/{role}") for each in self.lock if each.endswith(f"/{role}")
+                )
+                use = f"; use one that has: {', '.join(having)}" if having else ""
+                raise PlanError(figure, f"model {family!r} has no {role}, only {', '.join(others)}{use}")
             models = {e.partition("/")[0] for e, entry in self.lock.items() if entry["kind"] == "model"}
             known = tuple(sorted(models.union(self.hints, self.aliases)))
             hint = self.hints.get(family) or suggest(family, known, "models")

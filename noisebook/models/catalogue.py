@@ -66,6 +66,8 @@ def lacking(names: Iterable[str], lock: Mapping[str, Entry], root: Path) -> Iter
         if not here(name, entry, root):
             fetched = entry.get("repository") or entry["loader"] == "noisebook.models.mnist"
             how = "it will be downloaded" if fetched else str(entry.get("get", "restore its files"))
+            if entry.get("folder"):
+                how = f"put back its folder, {entry['folder']}"
             yield f"{name} is not on this machine: {how}"
     if used and find_spec("torch") is None:
         yield "torch is not installed, and models need it: install Noisebook with [compute] (docs/start.md)"

@@ -175,16 +175,15 @@ def pin_stage(
     *,
     encoder: bool = True,
 ) -> Mapping[str, Any]:
-    """Pin one stage in the lock file, from a folder or from the hub, and give its entry.
+    """Pin one stage in the lock file, from a folder (from ``root``) or from the hub, and give its entry.
 
     Without its text ``encoder`` it draws prompts whose embeddings the report has.
     """
     repository = REPOSITORIES[size, stage]
     needed = [pattern for pattern in NEEDED if encoder or not pattern.startswith(PARTS)]
-    revision = revision or "main"
-    where = folder or fetch(repository, revision, needed)
-    if folder is None:
-        revision = where.name  # The hub's cache names a snapshot by its commit.
+    where = root / folder if folder else fetch(repository, revision or "main", needed)
+    # The hub's cache names a snapshot by its commit.
+    revision = "folder" if folder else where.name
     files = {
         path.relative_to(where).as_posix(): path
         for pattern in needed
@@ -207,7 +206,6 @@ def pin_stage(
         loader="noisebook.models.deepfloyd",
         revision=revision,
         licence="DeepFloyd IF License Agreement",
-        repository=repository,
         description=model.describe(),
-        **({"folder": str(folder)} if folder else {}),
+        **({"folder": str(folder)} if folder else {"repository": repository}),
     )

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from noisebook.diffusion.schedules import linear, squared_cosine
-from noisebook.models.lock import Entry, MissingModel, at_hand, place_of, verify
+from noisebook.models.lock import DEEPFLOYD, Entry, MissingModel, at_hand, place_of, verify
 
 SCHEDULERS = (
     "DDPMScheduler",
@@ -102,7 +102,9 @@ def located(name: str, entry: Entry, root: Path) -> Path:
         folder = root / entry["folder"]
         if not folder.is_dir():
             raise MissingModel(f"{name}: there is no folder {folder}; put it back, or pin another")
-        again = f"noisebook models add {name.partition('/')[0]} --folder {entry['folder']}"
+        family = name.partition("/")[0]
+        called = name if family in DEEPFLOYD else family  # A folder holds one stage of DeepFloyd.
+        again = f"noisebook models add {called} --folder {entry['folder']}"
         hint = f"if it was changed on purpose, `{again}` pins it as it is now"
     elif at_hand(entry, root):
         folder = place_of(entry, root)  # No connection is needed.

@@ -158,7 +158,14 @@ class Network:
 
 def sliced(network: Any) -> None:
     """Let attention be computed one head at a time, where the network has layers that can."""
-    from diffusers.models.attention_processor import Attention
+    from diffusers.models.attention_processor import Attention, SlicedAttnProcessor
+
+    class Sliced(SlicedAttnProcessor):  # type: ignore[misc]
+        """Without a warning, in each layer and step, of what no layer that is sliced so would use."""
+
+        def __call__(self, *given: Any, temb: Any = None, **more: Any) -> Tensor:
+            answer: Tensor = super().__call__(*given, **more)
+            return answer
 
     if hasattr(network, "set_attention_slice"):
         network.set_attention_slice("max")
@@ -166,3 +173,5 @@ def sliced(network: Any) -> None:
     for layer in network.modules():
         if isinstance(layer, Attention):
             layer.set_attention_slice(1)
+            if type(layer.processor) is SlicedAttnProcessor:
+                layer.set_processor(Sliced(1))

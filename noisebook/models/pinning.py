@@ -27,6 +27,11 @@ def loader_of(folder: Path) -> Any:
     for module in modules:
         if kind in module.PIPELINES:
             return module
+    if str(kind).startswith("IF"):
+        raise MissingModel(
+            f"{path}: DeepFloyd is added by its name (-m, -l or -xl): noisebook models add deepfloyd-m; "
+            f"a folder holds one stage: noisebook models add deepfloyd-m/stage1 --folder {folder}"
+        )
     known = ", ".join(name for module in modules for name in module.PIPELINES)
     raise MissingModel(f"{path}: a {kind} is not known here; known are {known}")
 

@@ -72,6 +72,8 @@ def from_environment() -> Settings:
     """The settings of this process; raises MissingModel for a value that none of them has."""
     found = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     device = _one_of("NOISEBOOK_DEVICE", found, DEVICES)
+    if device != "cpu" and not {"cuda": torch.cuda, "mps": torch.backends.mps}[device].is_available():
+        raise MissingModel(f"NOISEBOOK_DEVICE={device}: torch finds none here; left out, it is {found}")
     usual = "float16"
     if device == "cpu":
         usual = "bfloat16" if torch.cpu._is_avx512_bf16_supported() else "float32"

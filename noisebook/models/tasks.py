@@ -43,6 +43,10 @@ IN_PIXELS = {
 """Tasks that latents do not have, and why."""
 IN_COLOUR = ("failing_view", "memory", "subject_samples")
 """Tasks of three channels."""
+BESIDE_LIBRARY = ("memory", "subject_samples")
+"""Tasks that compare pictures with the library's, pixel by pixel."""
+LIBRARY_SIDE = 64
+"""Side of the library's pictures there, pixels."""
 
 
 def asked(params: Mapping[str, Any]) -> list[str]:
@@ -89,6 +93,15 @@ def refusal(name: str, entry: Entry, generator: str, params: Mapping[str, Any]) 
         return f"{name} works on latents and cannot draw {generator}: {why}; use a model of pixels"
     if about.get("channels") == 1 and (generator in IN_COLOUR or params.get("filter") == "grey"):
         return f"{name} draws in grey and cannot draw {generator} by colours; use a model of three channels"
+    side = about.get("image_size", LIBRARY_SIDE)
+    if generator in BESIDE_LIBRARY and side != LIBRARY_SIDE:
+        sides = " × ".join(map(str, side if isinstance(side, list) else [side, side]))
+        return (
+            f"{name} draws {sides} pixels and cannot draw {generator}: it compares pictures with "
+            f"the library's, of {LIBRARY_SIDE} × {LIBRARY_SIDE}; use a model of that size"
+        )
+    if generator == "subject_samples" and about.get("conditioning", "text") != "text":
+        return f"{name} cannot draw {generator}: it asks for subjects by their names; use a model of text"
     return _words(name, about, params) or _size(name, about, params) or _timesteps(name, about, params)
 
 
