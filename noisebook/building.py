@@ -17,7 +17,7 @@ from noisebook.cells.plan import Planned, Work, work
 from noisebook.cells.run import Outcome, Watcher, execute
 from noisebook.git import untracked
 from noisebook.models import catalogue, tasks
-from noisebook.progress import forecast, lacking, reasons, watcher
+from noisebook.progress import estimate, forecast, lacking, reasons, watcher
 from noisebook.project import Project, opened
 from noisebook.render.formats import counted, duration, size, summary
 from noisebook.report.load import written_at
@@ -230,9 +230,11 @@ def _affordable(book: Project, todo: Work, beyond: str) -> bool:
     if seconds <= 60 * book.report.minutes_limit or beyond == "compute" or book.draft:
         return True
     if beyond == "refuse":
+        dear = sorted(todo.groups, key=lambda group: -forecast(group, book.rates))[:3]
+        longest = ", ".join(f"{group[0].figure} {estimate(group, book.rates)}" for group in dear)
         raise Unfinished(
             f"this would take about {duration(seconds)}, more than the {book.report.minutes_limit:g} minutes "
-            "that report.yaml allows unasked: "
+            f"that report.yaml allows unasked (the longest: {longest}): "
             "add --yes, choose with --only ID, or show old pictures with --keep-stale"
         )
     return False

@@ -13,7 +13,7 @@ from noisebook.cells.folders import RATES, read_memo
 from noisebook.cells.run import SECONDS
 from noisebook.project import Project
 
-from .conftest import Book
+from .conftest import SECTION, Book
 
 
 def forecast(book: Book) -> float:
@@ -111,3 +111,12 @@ def test_a_run_that_was_broken_off_has_less_left_and_takes_the_sum_of_its_parts(
     assert cells[0].record is not None
     assert cells[0].record.provenance["seconds"] >= spent + 0.05 * (40 - done)
     assert not scratch.exists()
+
+
+def test_what_takes_longest_is_named_where_a_build_would_take_too_long(book: Book) -> None:
+    book.edit("generators/tile.py", 'params={"value": value})', 'params={"value": value}, minutes=value)')
+    book.write("report.yaml", "title: Grey\nmodel: exact\nminutes_limit: 1\n")
+    book.write("sections/more.md", SECTION.format(values=[70]))
+    done = book.run("build")
+    assert done.returncode == 1 and not book.computed()
+    assert "the longest: more about 1 h 10 min (a first guess), tiles about 6 min" in done.stderr
