@@ -155,6 +155,11 @@ def test_bad_math_is_told_with_its_place() -> None:
     assert str(caught.value.problems[0].position).startswith("sections/x.md:12:6")
 
 
+def test_a_formula_that_only_defines_shows_nothing() -> None:
+    found = write("a\n\n$$\\newcommand{\\foo}{x}$$\n\n$\\foo$")
+    assert "equation" not in found.html and str(found.html).count("<math") == 1 and found.equations == 0
+
+
 def test_equations_are_numbered_and_referred_to() -> None:
     html = str(
         write(

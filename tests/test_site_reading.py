@@ -193,6 +193,55 @@ def test_fonts_stand_in_a_page_opened_as_a_file(site: Path, open_page: Callable[
     assert max(differences) > 5, "the text stands in its own font, not in what stands in for it"
 
 
+def test_signs_of_formulas_keep_to_their_width(site: Path, open_page: Callable[..., Watched]) -> None:
+    page = open_page().page
+    page.goto((site / "closing.html").as_uri())
+    measured = page.evaluate(
+        """async signs => {
+             const context = document.createElement("canvas").getContext("2d");
+             context.font = "100px 'Noisebook Math'";
+             await document.fonts.load(context.font, signs);
+             return [...signs].map(sign => {
+               const {width, actualBoundingBoxRight, actualBoundingBoxAscent} = context.measureText(sign);
+               return [width, actualBoundingBoxRight, actualBoundingBoxAscent];
+             });
+           }""",
+        "∫∬∭∮∯∰′″‴",
+    )
+    for width, right, _ in measured[:6]:
+        assert right < width, "a limit and a comma stand right of an integral's hook"
+    assert len({round(ascent) for *_, ascent in measured[6:]}) == 1, "two primes are as high as one"
+
+
+@pytest.mark.parametrize("width", [600, 760, 1000])
+def test_a_short_page_begins_below_its_contents(
+    width: int, site: Path, open_page: Callable[..., Watched]
+) -> None:
+    page = open_page(width).page
+    page.set_viewport_size({"width": width, "height": 12000})
+    page.goto((site / "closing.html").as_uri())
+    between = """document.querySelector("main").getBoundingClientRect().top
+                 - document.querySelector(".drawer").getBoundingClientRect().bottom"""
+    assert 0 <= page.evaluate(between) < 3
+
+
+def test_what_follows_in_a_task_stands_below_its_words(site: Path, open_page: Callable[..., Watched]) -> None:
+    page = open_page().page
+    page.goto((site / "closing.html").as_uri())
+    lefts = page.evaluate(
+        """() => {
+             document.querySelector("main .prose, main.prose, main").insertAdjacentHTML("beforeend",
+               "<ul class=tasks><li><input type=checkbox disabled> <p>one</p><p>two</p></li></ul>");
+             return [...document.querySelectorAll(".tasks p")].map(each => {
+               const range = document.createRange();
+               range.selectNodeContents(each);
+               return range.getBoundingClientRect().left;
+             });
+           }"""
+    )
+    assert abs(lefts[0] - lefts[1]) < 6
+
+
 def test_a_row_says_its_picture_and_its_prompt() -> None:
     def cell(picture: str, **params: Any) -> Any:
         return SimpleNamespace(

@@ -196,6 +196,8 @@ class Text:
         link = next(formula.iter("a"), None)
         if link is not None and "".join(formula.itertext()) == (link.text or ""):
             return html.link(link.text or "", f"#eq-{link.get('href', '')[1:]}")
+        if not len(formula):
+            return html.unseen()  # it only defines a macro
         if not display:
             return formula
         # A wide formula scrolls by itself, and the keyboard must be able to reach it.
