@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from noisebook.render.bibliography import LONGEST_VALUE, Work, parse
+from noisebook.render.citation import of_figure, of_report
 from noisebook.render.prose import Context, Writer
 from noisebook.render.styles import Styles
-from noisebook.report.model import BadInput, Position
+from noisebook.report.model import BadInput, Position, Report
 
 EXPORTED = r"""% an export; every @entry of it counts
 @string{cvpr = "Computer Vision and Pattern Recognition"}
@@ -183,3 +185,129 @@ def test_a_large_file_takes_no_time_to_speak_of(piece: str) -> None:
 def test_a_single_author_has_no_comma_before_et_al() -> None:
     one = parse("@misc{a, author = {Schön, Bernd and others}, title = {T}}", "x.bib")["a"]
     assert one.authors == ["Bernd Schön et al."]
+
+
+def one(text: str) -> Work:
+    return next(iter(parse(text, "r.bib").values()))
+
+
+@pytest.mark.parametrize(
+    ("tex", "printed"),
+    [
+        ("Only title with 50% and more", "Only title with 50% and more"),
+        (r"50\% and 5% {of $x$}", "50% and 5% of x"),
+        (r"Nguy{\~{\^e}}n, Nguy\~{\^{e}}n, \'{\i}, \d{\^a}", "Nguyễn, Nguyễn, í, ậ"),
+        (r"a\textbackslash{}b, \textbackslash c", "a\\b, \\c"),
+        (r"a \alpha and \LaTeX{} b", "a α and LaTeX b"),
+        (r"H\textsubscript{2}O, 1\textsuperscript{st}, CO<sub>2</sub>", "H₂O, 1ˢᵗ, CO₂"),
+        (r"\enquote{of $x$ here} \href{https://a.org/%20}{there}\penalty0", "“of x here” there"),
+        (r"\ensuremath{\beta} first\\second", "β first second"),
+    ],
+)
+def test_tex_is_printed_as_unicode(tex: str, printed: str) -> None:
+    assert one(f"@misc{{a, title = {{{tex}}}}}").title == printed
+
+
+@pytest.mark.parametrize(
+    ("tex", "message"),
+    [
+        (r"\unknown{x} \alpha", r"r.bib:3:3: 'a': in its title \unknown is not understood"),
+        ("a $b", "r.bib:3:3: 'a': in its title a $ that opens a formula is never closed"),
+        (r"a\>b", r"r.bib:3:3: 'a': in its title \> is not understood"),
+        (r"a\textsubscript{Ω}", "r.bib:3:3: 'a': in its title Unicode has no subscript Ω"),
+    ],
+)
+def test_tex_that_is_not_understood_is_told(tex: str, message: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        parse(f"@misc{{a,\n  author = {{A}},\n  title = {{{tex}}},\n}}", "r.bib")
+    assert message in str(caught.value)
+    with pytest.raises(BadInput, match=r"r.bib:2:1: 'b': \\foo is not understood"):
+        parse("\n@misc{b, author = {{\\foo{A}} B}}", "r.bib")
+
+
+def test_a_type_that_no_entry_has_is_told() -> None:
+    with pytest.raises(BadInput) as caught:
+        parse("\n@artcle{a, title = {b}}", "r.bib")
+    assert "r.bib:2:1: 'a': no entry has the type '@artcle'" in str(caught.value)
+    assert "did you mean 'article'?" in str(caught.value)
+
+
+def test_a_key_is_no_title() -> None:
+    work = one("@misc{a, author = {A O'Brien}, journal = {J}}")
+    assert (work.title, work.venue, work.authors) == ("", "J", ["A O’Brien"])
+    shown = one("@proceedings{p, title = {P of T}, booktitle = {P of T}, publisher = {ACM}}")
+    assert shown.venue == "ACM"
+
+
+@pytest.mark.parametrize(
+    ("fields", "link", "venue"),
+    [
+        (r"howpublished = {\url{https://a.org/b_c}}", "https://a.org/b_c", ""),
+        (r"howpublished = {Blog, \url{https://a.org/~b}}", "https://a.org/~b", "Blog, https://a.org/~b"),
+        (r"note = {\href{https://a.org/b}{the page}}", "https://a.org/b", "the page"),
+        ("howpublished = {https://a.org/b}, note = {Seen in May}", "https://a.org/b", "Seen in May"),
+        ("url = {www.example.org/a_b}", "https://www.example.org/a_b", ""),
+        (r"url = {\url{example.org/a\_b}}", "https://example.org/a_b", ""),
+    ],
+)
+def test_an_address_is_found(fields: str, link: str, venue: str) -> None:
+    work = one(f"@misc{{a, title = {{T}}, {fields}}}")
+    assert (work.link, work.venue) == (link, venue)
+
+
+def test_works_that_would_be_cited_alike_have_letters() -> None:
+    people = "author = {Ho, Jonathan and Salimans, Tim}, year = 2020"
+    works = parse(
+        f"@misc{{a, title = {{B}}, {people}}}\n@misc{{b, title = {{A}}, {people}}}\n"
+        "@misc{c, title = {C}, author = {Ho, Jonathan and Salimans, Tim}, date = {2021-02}}\n"
+        "@misc{d, title = {D}, author = {Doe, J.}}\n@misc{e, title = {E}, author = {Doe, J.}}",
+        "r.bib",
+    )
+    short = [work.short for work in works.values()]
+    assert short == [
+        "Ho and Salimans, 2020a",
+        "Ho and Salimans, 2020b",
+        "Ho and Salimans, 2021",
+        "Doe",
+        "Doe",
+    ]
+    assert [work.year for work in works.values()] == ["2020a", "2020b", "2021", "", ""]
+    many = parse("".join(f"@misc{{k{n}, author = {{A}}, year = 2000}}\n" for n in range(28)), "r.bib")
+    assert [many[key].year for key in ("k0", "k25", "k26", "k27")] == ["2000a", "2000z", "2000aa", "2000ab"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "venue"),
+    [
+        ("@techreport{a, number = {TR-12}, institution = {MIT}", "Technical Report TR-12, MIT"),
+        ("@phdthesis{a, type = {Habilitation}, school = {MIT}", "Habilitation, MIT"),
+        ("@book{a, edition = {2}, publisher = {P}", "2nd edition, P"),
+        ("@book{a, edition = {12}, publisher = {P}", "12th edition, P"),
+        ("@book{a, edition = {Third}, publisher = {P}", "Third edition, P"),
+        ("@software{a, version = {1.2}, note = {With $\\alpha$}", "version 1.2, With α"),
+        (
+            "@incollection{a, booktitle = {B}, editor = {C D and E F and G H}, pages = {1--2}",
+            "B, 1–2, edited by C D, E F and G H",
+        ),
+    ],
+)
+def test_what_an_entry_says_is_shown(entry: str, venue: str) -> None:
+    assert one(f"{entry}, title = {{T}}, author = {{A B}}}}").venue == venue
+
+
+def test_editors_are_called_so() -> None:
+    assert one("@book{a, title = {T}, editor = {A B and C D}}").role == "(eds.)"
+    assert one("@book{a, title = {T}, editor = {A B}}").role == "(ed.)"
+    assert one("@book{a, title = {T}, editor = {A B}, author = {C D}}").role == ""
+
+
+def test_how_a_figure_is_cited_is_latex(tmp_path: Path) -> None:
+    report = Report(
+        tmp_path, "R & D of $x_t$", 1, "none", (), authors=("Ann O'Hara",), base_url="https://a.org"
+    )
+    words = ("R & D of xₜ", "50% of it")
+    found = of_figure(report, words, "2020", "f", 3, r"A *50%* of `a_b` at $\alpha_t$ \$5 #1", "p.html#fig-f")
+    assert r"{{Figure 3: A 50\% of \texttt{a\_b} at $\alpha_t$ \$5 \#1}}" in found.bibtex
+    assert r"{In: R \& D of $x_t$}" in found.bibtex
+    assert found.words.startswith("Ann O'Hara. Figure 3: 50% of it. In: R & D of xₜ, 2020.")
+    assert r"{{R \& D of $x_t$}}" in of_report(report, words[0])

@@ -113,6 +113,34 @@ def test_references_and_citations_become_links() -> None:
     assert '(<a class="cite" href="references.html#ho2020" title="DDPM">Ho et al., 2020, p. 3</a>)' in html
 
 
+def test_words_beside_a_citation_are_printed_as_prose_is() -> None:
+    words = re.sub("<[^>]*>", "", write('A [see "this" in @ho2020, pp. 5--6; -@ho2020].').html)
+    assert "(see “this” in Ho et al., 2020, pp. 5–6; 2020)" in words
+    assert "(Ho et al., 2020)" in re.sub("<[^>]*>", "", write("[@{ho2020}]").html)
+
+
+def test_a_work_without_a_year_says_so() -> None:
+    works = parse("@misc{a, author={A O'Brien}, title={T}}\n@misc{b, title={U}}", "r.bib")
+    own = Writer(Context({}, works, Styles(), lambda _: None))
+    words = re.sub("<[^>]*>", "", own.inline("[-@a], [@a], [-@b].", Position("x.md")))
+    assert words == "(n.d.), (O’Brien), (n.d.)."
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[@ho2020, @ho_b]", "'@ho2020, @ho_b' names several works, and none has the key 'ho_b'"),
+        ("[@ho2020, @{ho_b}]", "names several works, and none has the key 'ho_b'"),
+        ("[@{nobody}]", "no work has the key 'nobody'"),
+        ("[@HO2020]", "did you mean 'ho2020'?"),
+    ],
+)
+def test_citations_of_nothing_are_told(text: str, message: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        write(text)
+    assert message in str(caught.value)
+
+
 def test_code_keeps_what_would_be_a_call_elsewhere() -> None:
     html = str(write('`[@ho2020] $x$ {{ ref("first") }}`\n\n```\n[@nobody] $y$\n```').html)
     assert "[@ho2020] $x$" in plain(html) and "[@nobody] $y$" in plain(html) and "<math" not in html

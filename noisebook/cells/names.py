@@ -24,6 +24,10 @@ def suggest(name: str, known: Mapping[str, Any] | tuple[str, ...], noun: str) ->
 
 
 def near(name: str, known: Iterable[str]) -> str:
-    """``did you mean …?``, or nothing where no known name is like ``name``."""
-    found = difflib.get_close_matches(name[:100], islice(known, ALIKE), n=1, cutoff=0.6)
-    return f"did you mean {found[0]!r}?" if found else ""
+    """``did you mean …?``, or nothing where no known name is like ``name``; capitals are as good as small."""
+    names = list(islice(known, ALIKE))
+    # Where two differ by nothing else, that which comes first; a name's own case decides before that.
+    by_letters = {each.casefold(): each for each in reversed(names)} | {each: each for each in names}
+    found = difflib.get_close_matches(name[:100], by_letters, n=1, cutoff=0.6)
+    found = found or difflib.get_close_matches(name[:100].casefold(), by_letters, n=1, cutoff=0.6)
+    return f"did you mean {by_letters[found[0]]!r}?" if found else ""

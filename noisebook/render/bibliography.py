@@ -1,43 +1,45 @@
-"""A BibTeX file, how its entries are written, and the entry of the report itself."""
+"""A BibTeX file, and how its entries are written."""
 
 from __future__ import annotations
 
-import codecs
 import re
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from html import unescape
-from typing import Any
-from unicodedata import normalize
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
-from noisebook.render.formats import slug
-from noisebook.report.model import SHOWN, BadInput, Position, Problem, Report
+from noisebook.cells.names import suggest
+from noisebook.render import latex
+from noisebook.render.latex import MATH
+from noisebook.render.typography import printed
+from noisebook.report.model import BadInput, Position, Problem
 from noisebook.report.model import quote as quoted
-from noisebook.report.reader import LARGEST_TEXT, Source, read_text
+from noisebook.report.reader import Source
+
+if TYPE_CHECKING:
+    from noisebook.render.bibtex import Parser
 
 VENUES = ("journal", "journaltitle", "booktitle", "publisher", "institution", "school", "howpublished")
-SHOWN_FIELDS = (*VENUES, "title", "year", "date", "volume", "number", "pages", "doi", "eprint", "url")
+SHOWN_FIELDS = (
+    *VENUES, "title", "year", "date", "volume", "number", "pages", "doi", "eprint", "url",
+    "type", "edition", "version", "note",
+)  # fmt: skip
+KINDS = {
+    "article", "artwork", "audio", "bibnote", "book", "bookinbook", "booklet", "codefragment", "collection",
+    "commentary", "conference", "customa", "customb", "customc", "customd", "custome", "customf", "dataset",
+    "electronic", "image", "inbook", "incollection", "inproceedings", "inreference", "jurisdiction", "legal",
+    "legislation", "letter", "manual", "mastersthesis", "misc", "movie", "music", "mvbook", "mvcollection",
+    "mvproceedings", "mvreference", "online", "patent", "performance", "periodical", "phdthesis",
+    "proceedings", "reference", "report", "review", "set", "software", "softwaremodule", "softwareversion",
+    "standard", "suppbook", "suppcollection", "suppperiodical", "techreport", "thesis", "unpublished",
+    "video", "www", "xdata",
+}  # fmt: skip
+"""Types of entries: BibTeX's, biblatex's, and those of software."""
 LONGEST_VALUE, LONGEST_NAMES = 2_000, 100_000
 """Characters of a value that is shown, and of a list of names."""
-MATH = re.compile(r"(?<!\\)\$((?:[^$\\]|\\.)+)\$")
-_COMMAND = re.compile(r"\\([A-Za-z]+)\s*")
-_DOTLESS = re.compile(r"\\([`'^\"~=.])\s*\{\s*\\([ij])\s*\}")
-_BELOW = re.compile(r"\\([db])(?:\s*\{(\w)\}|\s+(\w))")
-_QUOTED = re.compile(r"\\(?:enquote|mkbibquote)\s*\{([^{}]*)\}")
-_TAG = re.compile(r"</?(?:i|b|u|em|strong|sub|sup|span|sc|scp|tt)\b[^<>]*>", re.I)
-_ENTITY = re.compile(r"&(?:#\d{1,7}|#x[\da-f]{1,6}|[a-z]{1,31}\d*);", re.I)
-_SIGNS = {
-    "textquotesingle": "'", "textquotedbl": '"', "textquoteleft": "‘", "textquoteright": "’",
-    "textquotedblleft": "“", "textquotedblright": "”", "grqq": "“", "glq": "‚", "grq": "‘", "textless": "<",
-    "textgreater": ">", "textbar": "|", "textellipsis": "…", "dots": "…", "textmu": "µ",
-    "textasciicircum": "^", "textunderscore": "_", "textsection": "§", "texteuro": "€", "euro": "€",
-    "j": "ȷ", "SS": "ẞ",
-}  # fmt: skip
-"""Commands that the codec leaves, and what they print."""
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>@~&{}!#])")
 _ARXIV = re.compile(
     r"(?i:(?:https?://arxiv\.org/(?:abs|pdf)/|arxiv:)?\s*)([a-z-]+(?:\.[A-Z]{2})?/\d{7}|\d{4}\.\d{1,5})(v\d+)?"
@@ -59,6 +61,12 @@ class Work:
     people: tuple[tuple[str, str], ...] = ()
     more: bool = False
     """There are people that the entry does not name."""
+    editors: bool = False
+    """Its people only edited it."""
+    edited: str = ""
+    """Who edited the collection that it stands in."""
+    letter: str = ""
+    """What tells it from another of the same people and year: a, b, …"""
 
     @property
     def authors(self) -> list[str]:
@@ -67,6 +75,11 @@ class Work:
         if not self.more:
             return names
         return [f"{names[0]} et al."] if len(names) == 1 else [*names, "et al."]
+
+    @property
+    def role(self) -> str:
+        """``(eds.)`` where its people only edited it."""
+        return ("(eds.)" if len(self.people) + self.more > 1 else "(ed.)") if self.editors else ""
 
     @property
     def names(self) -> str:
@@ -78,9 +91,10 @@ class Work:
 
     @property
     def year(self) -> str:
-        """From ``year``, or from ``date`` as biblatex has it; empty if it has none."""
+        """From ``year``, or from ``date`` as biblatex has it, with its letter; empty if it has none."""
         found = re.search(r"\d{4}", self.fields.get("date", ""))
-        return self.fields.get("year", "") or (found[0] if found else "")
+        year = self.fields.get("year", "") or (found[0] if found else "")
+        return year and year + self.letter
 
     @property
     def short(self) -> str:
@@ -89,13 +103,17 @@ class Work:
 
     @property
     def title(self) -> str:
-        """In plain words: formulas as Unicode has them. One without a title has its address or key."""
-        found = MATH.sub(lambda match: _signs(match[1]), self.title_with_formulas)
+        """In plain words: formulas as Unicode has them. One without a title has its address.
+
+        What has nothing else to be known by has its key.
+        """
+        found = MATH.sub(lambda match: latex.signs(match[1]), self.title_with_formulas)
         return found.replace("\\$", "$")
 
     @property
     def title_with_formulas(self) -> str:
-        return self.fields.get("title") or self.link.partition("://")[2] or self.key
+        known = self.fields.get("title") or self.link.partition("://")[2]
+        return known or ("" if self.people else self.venue or self.key)
 
     @property
     def title_as_text(self) -> str:
@@ -110,14 +128,28 @@ class Work:
 
     @property
     def venue(self) -> str:
-        """Where it appeared, with volume and pages."""
+        """Where it appeared, with volume and pages, and what kind of thing it is."""
         fields = self.fields
-        venue = next((fields[name] for name in VENUES if fields.get(name)), "")
+        said = (fields[name] for name in VENUES if fields.get(name))
+        venue = next((name for name in said if name != fields.get("title")), "")
+        numbered = self.kind in ("techreport", "report")
         if venue and fields.get("volume"):
-            venue += f" {fields['volume']}" + (f"({fields['number']})" if fields.get("number") else "")
+            in_volume = f"({fields['number']})" if fields.get("number") and not numbered else ""
+            venue += f" {fields['volume']}{in_volume}"
         if venue and fields.get("pages"):
             venue += f", {re.sub('-+', '–', fields['pages'])}"
-        return venue
+        kind = fields.get("type", "")
+        if numbered and fields.get("number"):
+            kind = f"{kind or 'Technical Report'} {fields['number']}"
+        parts = [
+            _edition(fields.get("edition", "")),
+            kind,
+            venue,
+            self.edited and f"edited by {self.edited}",
+            fields.get("version") and f"version {fields['version']}",
+            fields.get("note"),
+        ]
+        return ", ".join(filter(None, parts))
 
     @property
     def link(self) -> str:
@@ -138,63 +170,37 @@ def parse(text: str, file: str) -> Mapping[str, Work]:
     """The works of a BibTeX file, by key. Raises BadInput."""
     if not text.strip():
         return {}
-    from pybtex.database.input.bibtex import LowLevelParser, UndefinedMacro, month_names
-    from pybtex.scanner import Literal, PrematureEOF, PybtexSyntaxError, Token
-    from pybtex.utils import CaseInsensitiveDict
+    from noisebook.render.bibtex import Parser
 
     source = Source(file, text)
     problems: list[Problem] = []
-
-    class Parser(LowLevelParser):  # type: ignore[misc]
-        pos: int
-        put_in = 0
-
-        def substitute_macro(self, name: str) -> str:
-            """What a @string stands for, up to as much as a file may have: one may double another."""
-            value: str = super().substitute_macro(name)
-            self.put_in += len(value)
-            if self.put_in > LARGEST_TEXT:
-                message = f"@string has put in more than {LARGEST_TEXT:,} characters up to here"
-                raise BadInput([*problems, Problem(source.position(self.pos), message)])
-            return value
-
-        def skip_to(self, signs: list[Literal]) -> Token | None:
-            """To the first of some signs: one search, where pybtex has one for each, to the text's end."""
-            by_sign = {sign.description[1:-1]: sign for sign in signs}
-            found = re.compile(f"[{re.escape(''.join(by_sign))}]").search(self.text, self.pos)
-            if not found:
-                return None
-            value = self.text[self.pos : found.end()]
-            self.pos = found.end()
-            return Token(value, by_sign[found[0]])
-
-    def note(error: PybtexSyntaxError) -> None:
-        key, start = parser.current_entry_key, parser.command_start
-        if key is None and text[text.rfind("\n", 0, start) + 1 : start].strip():
-            return  # a word with @ between the entries
-        position = source.position(parser.pos)
-        if isinstance(error, PrematureEOF):
-            position, message = source.position(start), f"{quoted(key) if key else 'this'} is never closed"
-        elif isinstance(error, UndefinedMacro):
-            message = f"no @string defines {quoted(str(error).rpartition(' ')[2])}"
-        else:
-            message = re.sub(r"^syntax error in line \d+: ", "", str(error))
-        hint = "a value stands in braces or quotation marks, and a comma follows it"
-        problems.append(Problem(position, message, hint))
-        if len(problems) == SHOWN:
-            raise BadInput(problems)
-
-    parser = Parser(text, macros=CaseInsensitiveDict(month_names), handle_error=note)
+    parser = Parser(source, problems)
     works = _works(_entries(parser, source, problems), problems)
     if problems:
         raise BadInput(problems)
     return works
 
 
-def _entries(
-    parser: Any, source: Source, problems: list[Problem]
-) -> dict[str, tuple[Position, str, dict[str, str]]]:
-    entries: dict[str, tuple[Position, str, dict[str, str]]] = {}
+def _edition(said: str) -> str:
+    """``2nd edition``, whether it is said by a number or in words."""
+    if said.isdecimal():
+        last = 0 if said[-2:-1] == "1" else int(said[-1])
+        said += {1: "st", 2: "nd", 3: "rd"}.get(last, "th")
+    return said if not said or re.search(r"\bed(ition|n|\.)", said, re.I) else f"{said} edition"
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """An entry as it stands in the file; ``places`` are those of its fields."""
+
+    position: Position
+    kind: str
+    fields: dict[str, str]
+    places: Mapping[str, Position]
+
+
+def _entries(parser: Parser, source: Source, problems: list[Problem]) -> dict[str, _Entry]:
+    entries: dict[str, _Entry] = {}
     for kind, content in parser:
         if kind.lower() in ("string", "preamble"):
             continue
@@ -204,26 +210,43 @@ def _entries(
         position = source.position(parser.command_start)
         if key in entries:
             problems.append(Problem(position, f"the key {key!r} is given twice"))
+        if kind.lower() not in KINDS:
+            hint = suggest(kind.lower(), tuple(KINDS), "types of entries")
+            problems.append(Problem(position, f"{key!r}: no entry has the type {quoted('@' + kind)}", hint))
         fields: dict[str, str] = {}
         for name, value in ((name.lower(), "".join(value)) for name, value in found):
             if name in fields and name in ("author", "editor", *SHOWN_FIELDS):
                 problems.append(Problem(position, f"{key!r}: its {name} is given twice"))
             fields[name] = value
-        entries[key] = position, kind, fields
+        places = {name: source.position(at) for name, at in parser.places.items() if name in SHOWN_FIELDS}
+        entries[key] = _Entry(position, kind, fields, places)
     return entries
 
 
-def _works(
-    entries: Mapping[str, tuple[Position, str, dict[str, str]]], problems: list[Problem]
-) -> dict[str, Work]:
+def _works(entries: Mapping[str, _Entry], problems: list[Problem]) -> dict[str, Work]:
     works: dict[str, Work] = {}
-    for key, (position, kind, fields) in entries.items():
-        whole = entries.get(fields.get("crossref", "").strip(), (None, "", {}))[2]
+    for key, entry in entries.items():
+        whole = entries.get(entry.fields.get("crossref", "").strip())
         try:
-            works[key] = _work(key, kind, {**_inherited(whole), **fields}, position)
+            works[key] = _work(key, entry, whole.fields if whole else {}, problems)
         except ValueError as error:
-            problems.append(Problem(position, f"{key!r}: {error}"))
-    return works
+            problems.append(Problem(entry.position, f"{key!r}: {error}", getattr(error, "hint", "")))
+    return _lettered(works)
+
+
+def _lettered(works: Mapping[str, Work]) -> dict[str, Work]:
+    """Works that would be cited alike have letters after their years, in the order of the file."""
+    alike = Counter(work.short for work in works.values() if work.year)
+    so_far: Counter[str] = Counter()
+    lettered: dict[str, Work] = {}
+    for key, work in works.items():
+        if alike[work.short] > 1:
+            number = so_far[work.short]
+            so_far[work.short] += 1
+            letter = chr(ord("a") + number % 26)
+            work = replace(work, letter=chr(ord("a") + number // 26 - 1) + letter if number > 25 else letter)
+        lettered[key] = work
+    return lettered
 
 
 def _inherited(whole: Mapping[str, str]) -> dict[str, str]:
@@ -233,17 +256,68 @@ def _inherited(whole: Mapping[str, str]) -> dict[str, str]:
     return {"booktitle": whole["title"], **found} if "title" in whole else found
 
 
-def _work(key: str, kind: str, fields: dict[str, str], position: Position) -> Work:
-    from pybtex.bibtex.utils import split_name_list
-    from pybtex.database import InvalidNameString, Person
-
+def _work(key: str, entry: _Entry, whole: Mapping[str, str], problems: list[Problem]) -> Work:
+    fields = {**_inherited(whole), **entry.fields}
     for name in ("author", "editor", *SHOWN_FIELDS):
         most = LONGEST_VALUE if name in SHOWN_FIELDS else LONGEST_NAMES
         if len(fields.get(name, "")) > most:
             raise ValueError(f"its {name} has more than {most:,} characters")
+    shown: dict[str, str] = {}
+
+    def read(name: str, value: str) -> None:
+        try:
+            shown[name] = _shown(name, value)
+        except latex.NotText as error:
+            where = entry.places.get(name, entry.position)
+            problems.append(Problem(where, f"{key!r}: in its {name} {error}", error.hint))
+
+    if not fields.get("url") and (found := _found_address(fields)):
+        name, address, rest = found
+        fields |= {"url": address, name: rest}
+    for name in SHOWN_FIELDS:
+        if name in fields:
+            read(name, " ".join(fields[name].split()))
+    people, more = _people(fields.get("author") or fields.get("editor") or "")
+    edited = ""
+    if fields.get("author") and entry.kind.lower() in ("incollection", "inbook"):
+        editors, others = _people(fields.get("editor", ""))
+        names = [f"{given} {family}".strip() for given, family in editors]
+        edited = ", ".join([*names[:-2], " and ".join(names[-2:])] if names else []) + " et al." * others
+    editors_only = bool(people) and not fields.get("author")
+    return Work(key, entry.kind.lower(), shown, entry.position, tuple(people), more, editors_only, edited)
+
+
+def _shown(name: str, value: str) -> str:
+    if name in ("url", "doi", "eprint"):
+        return latex.address(value)
+    if name == "title":
+        return latex.text(value)
+    words = MATH.sub(lambda match: latex.signs(match[1]), latex.text(value)).replace("\\$", "$")
+    return printed(words, "") if name not in ("date", "pages") else words
+
+
+_ADDRESS = re.compile(r"\\(?:url|href)\s*\{([^{}]*)\}(?:\s*(?=\{))?|(?:https?://|www\.)[^\s{},]+[^\s{},.;)]")
+
+
+def _found_address(fields: Mapping[str, str]) -> tuple[str, str, str] | None:
+    """An address that stands in words: the field's name, the address, and what is printed of the words."""
+    for name in ("howpublished", "note"):
+        said = fields.get(name, "")
+        if found := _ADDRESS.search(said):
+            before, address, after = said[: found.start()], found[1] or found[0], said[found.end() :]
+            if "href" in found[0] or not f"{before}{after}".strip("{} .,"):
+                return name, address, before + after
+            return name, address, before + address.replace("~", r"\textasciitilde{}") + after
+    return None
+
+
+def _people(listed: str) -> tuple[list[tuple[str, str]], bool]:
+    """Given and family name of each, and whether there are others. Raises ValueError."""
+    from pybtex.bibtex.utils import split_name_list
+    from pybtex.database import InvalidNameString, Person
+
     people: list[tuple[str, str]] = []
-    listed = re.sub(r"\s+and\s*$", "", fields.get("author") or fields.get("editor") or "")
-    names = [name for name in split_name_list(listed) if name.strip("{} ")]
+    names = [name for name in split_name_list(re.sub(r"\s+and\s*$", "", listed)) if name.strip("{} ")]
     more = bool(names) and names[-1].lower() == "others"
     for name in names[: len(names) - more]:
         if ";" in _plain(name):
@@ -259,101 +333,10 @@ def _work(key: str, kind: str, fields: dict[str, str], position: Position) -> Wo
         except InvalidNameString as error:
             raise ValueError(f"{error}: names are joined by “and”") from error
         given = [*person.first_names, *person.middle_names]
-        family = [*person.prelast_names, *person.last_names, *person.lineage_names]
-        people.append((_plain(" ".join(given)), _plain(" ".join(family))))
-    shown = {name: " ".join(fields[name].split()) for name in SHOWN_FIELDS if name in fields}
-    for name, value in shown.items():
-        shown[name] = (
-            _address(value)
-            if name in ("url", "doi", "eprint")
-            else _text(value)
-            if name == "title"
-            else _text(value).replace("\\$", "$")
-        )
-    return Work(key, kind.lower(), shown, position, tuple(people), more)
+        last = [*person.prelast_names, *person.last_names, *person.lineage_names]
+        people.append((_plain(" ".join(given)), _plain(" ".join(last))))
+    return people, more
 
 
-def _text(tex: str) -> str:
-    """Words of a BibTeX value, its formulas left as they are."""
-    parts = MATH.split(re.sub(r"\\\((.+?)\\\)", r"$\1$", tex))
-    return "".join(
-        f"${part}$" if index % 2 else _beside(part).replace("$", "\\$") for index, part in enumerate(parts)
-    )
-
-
-def _beside(tex: str) -> str:
-    """Words beside formulas; their codec leaves out the space at a beginning."""
-    return " " * tex[:1].isspace() + _plain(tex)
-
-
-def _signs(tex: str) -> str:
-    """A formula in one line of Unicode: its letters and signs, without what sets them."""
-    return _plain(re.sub(r"\\[A-Za-z]+", lambda match: _plain(f"${match[0]}$").strip("$"), tex))
-
-
-def _plain(tex: str) -> str:
-    """TeX as Unicode, as far as that goes: accents, signs; no braces and no commands that only set type."""
-    import latexcodec  # noqa: F401  registers its codec
-
-    tex = _DOTLESS.sub(r"\\\1{\2}", tex)
-    decoded: str = codecs.decode(re.sub(r"(?<!\\)~", " ", tex), "ulatex")  # type: ignore[call-overload]
-    decoded = _QUOTED.sub(r"“\1”", decoded.replace("\u00ad", ""))
-    below = {"d": "\u0323", "b": "\u0331"}
-    decoded = _BELOW.sub(lambda match: normalize("NFC", (match[2] or match[3]) + below[match[1]]), decoded)
-    decoded = re.sub(r"\\([,;:])|\\[/@!]", lambda match: " " if match[1] else "", decoded)
-    decoded = _TAG.sub("", _COMMAND.sub(lambda match: _SIGNS.get(match[1], ""), decoded))
-    decoded = re.sub(r"\\([$&%#_{}])", r"\1", re.sub(r"(?<!\\)[{}]", "", decoded))
-    return _ENTITY.sub(lambda match: unescape(match[0]), decoded)
-
-
-def _address(tex: str) -> str:
-    """An address as browsers take it, where TeX's signs for its characters stand in it."""
-    plain = re.sub(r"\\(?:url|path|nolinkurl)\s*(?=\{)", "", tex)
-    plain = re.sub(r"\{?\\textasciitilde\s*(?:\{\})?\}?|\\~\{\}|\$\\sim\$", "~", plain)
-    return re.sub(r"\\([_%&#~{}$])", r"\1", re.sub(r"(?<!\\)[{}]", "", plain))
-
-
-@dataclass(frozen=True, slots=True)
-class Citation:
-    """How a figure is cited: its address, whole or from the page it is on, in words, and as BibTeX."""
-
-    address: str
-    words: str
-    bibtex: str
-
-
-def of_report(report: Report) -> str:
-    """How to cite the report, from CITATION.cff's year and report.yaml."""
-    url = report.base_url or str(report.extra.get("repository", ""))
-    return _misc(slug(report.title), report.title, report, year_of(report), url)
-
-
-def of_figure(report: Report, year: str, figure: str, number: int, section: str, href: str) -> Citation:
-    """How to cite a figure; ``section`` is the title of the page ``href`` that it stands on."""
-    address = f"{report.base_url.rstrip('/')}/{href}" if report.base_url else href
-    title = f"Figure {number}: {section}"
-    people = f"{', '.join(report.authors)}. " if report.authors else ""
-    words = f"{people}{title}. In: {report.title}, {year}. {address}"
-    url = address if report.base_url else ""
-    key = f"{slug(report.title)}-{figure}"
-    bibtex = _misc(key, title, report, year, url, howpublished=f"In: {report.title}")
-    return Citation(address, words, bibtex)
-
-
-def _misc(key: str, title: str, report: Report, year: str, url: str, **more: str) -> str:
-    fields = {
-        "title": f"{{{title}}}",
-        "author": " and ".join(report.authors),
-        **more,
-        "year": year,
-        "url": url,
-    }
-    lines = "".join(f"  {name:<6} = {{{value}}},\n" for name, value in fields.items() if value)
-    return f"@misc{{{key},\n{lines}}}"
-
-
-def year_of(report: Report) -> str:
-    """CITATION.cff's, or the present one."""
-    citation = read_text(report.root, "CITATION.cff", default="")
-    found = re.search(r"^date-released:\s*['\"]?(\d{4})", citation, re.MULTILINE)
-    return found[1] if found else str(date.today().year)
+def _plain(name: str) -> str:
+    return printed(latex.plain(name), "")

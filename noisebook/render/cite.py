@@ -9,12 +9,15 @@ from xml.etree.ElementTree import Element
 from noisebook.cells.names import suggest
 from noisebook.render import html
 from noisebook.render.bibliography import Work
+from noisebook.render.typography import smarten
 from noisebook.report.body import Span
 from noisebook.report.model import quote
 
 NAMED = re.compile(r"(?<![\\\w@/.:])@([\w:./+-]*\w)")
 """A citation without its brackets."""
-_CITED = re.compile(r"(.*?)(-?)@([\w:./+-]*\w)\s*(?:,\s*(.*))?", re.DOTALL)
+_OTHER = re.compile(NAMED.pattern.replace("@(", r"@\{?("))
+_CITED = re.compile(r"(.*?)(-?)@(?:\{([^{}@]+)\}|([\w:./+-]*\w))\s*(?:,\s*(.*))?", re.DOTALL)
+"""A work among those in brackets; braces may stand around its key."""
 
 
 def cite(
@@ -26,7 +29,8 @@ def cite(
     at = span.inner
     for item in span.value.split(";"):
         found = _CITED.fullmatch(item.strip())
-        before, bare, key, place = found.groups() if found else ("", "", item.strip(), "")
+        before, bare, braced, key, place = found.groups() if found else ("", "", "", item.strip(), "")
+        key = braced or key
         work = works.get(key)
         beside = f"{before or ''} {place or ''}"
         if work is None:
@@ -35,8 +39,10 @@ def cite(
             if first and first[1] in works:
                 hint = f"a comma follows the key: [@{first[1]}, p. 3]"
             tell(at - (at == span.inner), f"no work has the key {key!r}", hint)
-        elif any(name in works for name in NAMED.findall(beside)):
+        elif others := _OTHER.findall(beside):
+            unknown = [name for name in others if name not in works]
             message = f"{quote(item.strip())} names several works"
+            message += f", and none has the key {unknown[0]!r}" if unknown else ""
             tell(at, message, "a semicolon stands between them: [@one; @other]")
         elif mark := re.search(r"[$`*\\]", beside):
             message = f"{mark[0]} beside a citation is printed as it stands"
@@ -44,15 +50,16 @@ def cite(
         else:
             if key not in cited:
                 cited.append(key)
-            short = work.year or work.short if bare else work.short
+            short = (work.year or "n.d.") if bare else work.short
             if len(outer):
                 outer[-1].tail = "; " + before
             else:
                 outer.text += before
             words = short + (f", {' '.join(place.split())}" if place else "")
-            link = html.link(words, f"references.html#{key}", "cite", work.title)
+            link = html.link(words, f"references.html#{key}", "cite", work.title or work.short)
             outer.append(link)
         at += len(item) + 1
     if len(outer):
         outer[-1].tail = ")"
+    smarten(outer)
     return outer

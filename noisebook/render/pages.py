@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from noisebook.cells.checks import PIXEL_TOLERANCE, PSNR_FLOOR, RELATIVE_TOLERANCE, Check
-from noisebook.render import bibliography, data, feeds
+from noisebook.render import bibliography, citation, data, feeds
 from noisebook.render.context import Context, Prose, Target
 from noisebook.render.formats import SUFFIXES, slug
 from noisebook.render.front import mosaic, social
@@ -278,7 +278,7 @@ class _Pages:
             "policy": CONTENT_POLICY,
             "repository": extra.get("repository", ""),
             "licence": extra.get("licence", ""),
-            "citation": bibliography.of_report(self.report),
+            "citation": citation.of_report(self.written.report, self.report.title),
             # Named alike whatever it holds, so that an edit of one page writes one page.
             "search": self.site.add("assets/search.js", data.search_index(self.pages)),
             "figures": self.site.add("assets/figures.js", data.figure_index(self.pages)),

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from noisebook.cells import checks
 from noisebook.cells.plan import Planned
-from noisebook.render import bibliography, data
+from noisebook.render import bibliography, citation, data
 from noisebook.render.assets import Site
 from noisebook.render.choices import samples
 from noisebook.render.context import Target
@@ -85,9 +85,10 @@ class _Sections:
         self.written = Written(report, list(map(Page, report.sections)), works)
         self.values = Values(figures, keep_stale=keep_stale)
         self.writer = self.written.writer(site, self.values)
-        title = self.writer.title(report.title, Position("report.yaml"))[1]
-        self.named = replace(report, title=title)  # its formulas in words
-        self.year = bibliography.year_of(report)
+        self.title = self.writer.title(report.title, Position("report.yaml"))[1]
+        """The report's, its formulas in words."""
+        self.written_as = {section.slug: section.title for section in report.sections}
+        self.year = citation.year_of(report)
         self.numbers: dict[str, int] = {}
         self.written.targets |= {name: Target(name, "") for name in report.unread}
         for page in self.written.pages:
@@ -179,8 +180,14 @@ class _Sections:
                 problems += error.problems
             figures.append(shown)
             shown.cards = cards([shown], self.site)[:3]
-            shown.citation = bibliography.of_figure(
-                self.named, self.year, figure.id, shown.number, section.title, f"{page.href}#fig-{figure.id}"
+            shown.citation = citation.of_figure(
+                self.written.report,
+                (self.title, section.title),
+                self.year,
+                figure.id,
+                shown.number,
+                self.written_as[section.slug],
+                f"{page.href}#fig-{figure.id}",
             )
             some = parts(shown, page.href, f"{section.slug}--{figure.id}")
             page.drawn[figure.id] = self.theme.render("figure.html", figure=some.pop(page.href))

@@ -22,19 +22,20 @@ def _inside(element: Element, before: str) -> str:
     if element.tag in _VERBATIM or isinstance(element.text, AtomicString):
         return "x"
     if element.text:
-        element.text = _printed(element.text, before)
+        element.text = printed(element.text, before)
         before = element.text[-1]
     elif element.tag == "br":
         before = "\n"
     for child in element:
         before = _inside(child, before)
         if child.tail:
-            child.tail = _printed(child.tail, before)
+            child.tail = printed(child.tail, before)
             before = child.tail[-1]
     return before
 
 
-def _printed(words: str, before: str) -> str:
+def printed(words: str, before: str) -> str:
+    """Words as they are printed after the character ``before``, or at a beginning."""
     opened = -1
     """Where a quotation mark ended that opens: one within it opens as well, and a hyphen there is no dash."""
 

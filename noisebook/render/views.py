@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from noisebook.cells.checks import Check
-from noisebook.render.bibliography import Citation, Work
+from noisebook.render.bibliography import Work
+from noisebook.render.citation import Citation
 from noisebook.render.formats import measure, size, title
 from noisebook.render.links import Link
 from noisebook.render.prose import Prose
