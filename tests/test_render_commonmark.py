@@ -130,3 +130,34 @@ def test_what_stands_in_longer_lines_is_that_of_commonmark(parts: list[str]) -> 
 @given(st.lists(st.sampled_from(SIGNS), max_size=24))
 def test_emphasis_of_longer_texts_is_that_of_commonmark(parts: list[str]) -> None:
     agrees("a" + "".join(parts) + "b")
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("<https://a.b/c?d=$x$>", "https://a.b/c?d=$x$"),
+        ("<https://x.org/a`b`c>", "https://x.org/a`b`c"),
+        (r"<https://x.org/\_a>", "https://x.org/%5C_a"),
+        ("[r]\n\n[r]: https://x.org/$a$/`b`/_c_ 'R $x$'", "https://x.org/$a$/`b`/_c_"),
+        ("[p](https://x.org/$a$/b)", "https://x.org/$a$/b"),
+        ("[p](https://x.org/`a`/b 'T')", "https://x.org/`a`/b"),
+        ("[p](https://x.org/$a) and $y$", "https://x.org/$a"),
+        ("https://x.org/$HOME/$x", "https://x.org/$HOME/$x"),
+        ("[p](https://x.org/{{a)", "https://x.org/{{a"),
+        ("https://x.org/?a=1&section=2", "https://x.org/?a=1&amp;section=2"),
+        ("<https://x.org/?a=1&section=2;>", "https://x.org/?a=1&amp;section=2;"),
+        ("[p](https://x.org/?a=1&section;&amp;b)", "https://x.org/?a=1&amp;section;&amp;b"),
+        ("[p]\n\n[p]: https://x.org/?a=1&section=2", "https://x.org/?a=1&amp;section=2"),
+        (r"https://x.org/a\_b", "https://x.org/a%5C_b"),
+    ],
+)
+def test_addresses_are_taken_as_they_are_written(text: str, address: str) -> None:
+    """Nothing is sought in them but entities and, in a link's parentheses, escapes."""
+    html = str(Writer(Context({}, {}, Styles(), lambda _: None)).body(text, "x.md", 1, str).html)
+    assert f'<a href="{address}"' in html and "\x02" not in html and "piece:" not in html
+
+
+def test_titles_of_links_keep_their_words() -> None:
+    text = "[r] [i](https://x.org '&section=2')\n\n[r]: https://x.org 'R $x$ &copy=1'"
+    html = str(Writer(Context({}, {}, Styles(), lambda _: None)).body(text, "x.md", 1, str).html)
+    assert 'title="R x &amp;copy=1"' in html and 'title="&amp;section=2"' in html

@@ -42,6 +42,8 @@ from tests.test_render_prose import write, writer
         ("[@ho2020 p. 3]", "10:1", "a comma follows the key: [@ho2020, p. 3]"),
         ("a [@ho2020, eq. $x$]", "10:4", "outside its brackets"),
         ("a ![u]()", "10:6", "no picture"),
+        ("[y](https:/example.org)", "10:5", "cannot lead to"),
+        ("[@ho2020](https://a.org)", "10:2", "without an address"),
     ],
 )
 def test_what_is_not_what_it_looks_like_is_told(text: str, place: str, said: str) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
 from html import unescape
+from html.entities import html5
 from xml.etree.ElementTree import Element
 
 from noisebook.render.styles import Styles
@@ -29,9 +30,23 @@ _LISTS = {name: frozenset(words.split()) for name, words in _NAMES.items()}
 ELEMENTS = _LISTS["text"] | _LISTS["math"]
 ATTRIBUTES = _LISTS["attributes"]
 _CONTROL = re.compile("[\x00-\x20\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]")
+HOST = re.compile(r"https?://[^/\\]", re.IGNORECASE)
+"""How an address of a host begins."""
+ENTITY = r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});"
 _SCHEME = re.compile(r"([^/?#:]*):")
 
 Special = Mapping[str, Callable[[Element], str]]
+
+
+def entities(words: str) -> str:
+    """Words with the signs that whole entities stand for: ``&name`` without its semicolon is none."""
+    return re.sub(ENTITY, lambda found: _sign(found[0]), words)
+
+
+def _sign(entity: str) -> str:
+    if entity[1] != "#":
+        return html5.get(entity[1:], entity)
+    return re.sub("[\x00-\x08\x0b-\x1f\x7f]", "", unescape(entity))
 
 
 def scheme(address: str) -> str | None:

@@ -6,7 +6,6 @@ import re
 import string
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from html import unescape
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement
 
@@ -22,6 +21,8 @@ from markdown.util import AtomicString
 
 from noisebook.cells.names import near
 from noisebook.render.emphasis import Emphasis
+from noisebook.render.html import ENTITY, entities
+from noisebook.report.body import BARE
 from noisebook.report.model import quote
 
 PIECE = "piece"
@@ -56,7 +57,11 @@ _USE = "<br>, <sub>, <sup>, <kbd>, <mark> and their like may be used, without at
 _SIGN = "\\< is the sign itself"
 _MEANT = {"b": "strong", "i": "em"}
 _TITLED = re.compile(r"(\S+)\s+\(([^()]*)\)")
-_UNSAFE_AFTER = ".,:;!?'\"”’)*_~。，、；：！？）」』》"
+_ENDS = re.compile(r"""(?:[.,:;!?'"”’)*_~。，、；：！？）」』》\\]|\x02klzzwxh:\d+\x03)+$""")
+"""What does not belong to a bare address at its end."""
+_HELD = re.compile("\x02klzzwxh:(\\d+)\x03")
+"""What the engine writes for what it has read."""
+_ADDRESS = rf"(?:[^\s<>\x02\x03]|{_HELD.pattern.replace('(', '(?:')})+"
 
 Tell = Callable[[str, str, str], None]
 """What is told: the text that it is about, the message, and a hint."""
@@ -152,8 +157,8 @@ class _Pieces(InlineProcessor):
 
 class _Entity(InlineProcessor):
     def handleMatch(self, m: re.Match[str], data: str) -> tuple[str | None, int, int]:  # type: ignore[override]
-        found = unescape(m[0])
-        return (None if found == m[0] else re.sub("[\x00-\x08\x0b-\x1f\x7f]", "", found)), m.start(), m.end()
+        found = entities(m[0])
+        return (None if found == m[0] else found), m.start(), m.end()
 
 
 class _Element(InlineProcessor):
@@ -172,19 +177,29 @@ class _Link(InlineProcessor):
 
     ANCESTOR_EXCLUDES = ("a",)
 
-    def handleMatch(self, m: re.Match[str], data: str) -> tuple[Element, int, int]:  # type: ignore[override]
+    def handleMatch(self, m: re.Match[str], data: str) -> tuple[Any, Any, Any]:  # type: ignore[override]
         words, end = m[1], m.end()
+        if other := next((each for each in _HELD.finditer(words) if not self._escaped(each)), None):
+            if m[0][0] == "<":
+                return None, None, None
+            words = words[: other.start()]
         if m[0][0] != "<":
-            bare = words.rstrip(_UNSAFE_AFTER)
+            bare = _ENDS.sub("", words)
             if bare.count("(") > bare.count(")") and words[len(bare) : len(bare) + 1] == ")":
                 bare += ")"
             words, end = bare, m.start() + len(bare)
+        words = entities(_HELD.sub(self._escaped, words))
         mail = "@" in words and "/" not in words and ":" not in words
         element = Element(
             "a", href=f"mailto:{words}" if mail else f"https://{words}" if words[:4] == "www." else words
         )
         element.text = AtomicString(words.removeprefix("mailto:"))
         return element, m.start(), end
+
+    def _escaped(self, held: re.Match[str]) -> str:
+        """An escaped sign with its backslash, which in an address stands for itself; "" for all else."""
+        node = self.md.treeprocessors["inline"].stashed_nodes.get(held[1])  # type: ignore[attr-defined]
+        return f"\\{chr(int(node[1:-1]))}" if isinstance(node, str) and node[1:-1].isdecimal() else ""
 
 
 class _Target:
@@ -197,7 +212,7 @@ class _Target:
         href, title, end, handled = super().getLink(data, index)  # type: ignore[misc]
         if title is None and (found := _TITLED.fullmatch(href)):
             href, title = found.groups()
-        return href, title and unescape(title), end, handled and end > index
+        return entities(href), title and entities(title), end, handled and end > index
 
 
 class _Text(_Target, LinkInlineProcessor):
@@ -276,16 +291,14 @@ def engine(words: Callable[[int], str], notes: Collection[str], tell: Tell) -> M
     patterns.register(_Reference(r"(?<!\!)\[", md, tell), "reference", 170)
     patterns.register(_Reference(r"\!\[", md, tell, picture=True), "image_reference", 140)
     patterns.register(
-        _Link(r"<((?:https?://|mailto:)[^\s<>]+|[^\s<>@:/]+@[^\s<>@:/]+\.[^\s<>@:/]+)>", md), "angled", 120
+        _Link(rf"<((?:https?://|mailto:){_ADDRESS}|[^\s<>@:/]+@[^\s<>@:/]+\.[^\s<>@:/]+)>", md), "angled", 120
     )
-    patterns.register(_Link(r"(?<![\w/@.\"'=])((?:https?://|www\.(?=\w))[^\s<>\x02\x03]+)", md), "bare", 115)
+    patterns.register(_Link(rf"({BARE}{_ADDRESS})", md), "bare", 115)
     patterns.register(SubstituteTagInlineProcessor(r"(?:(?<! )[ ]{2,}|\\)\n", "br"), "linebreak", 50)
     patterns.register(_Element(r"(?i)<(br|wbr)[ ]*/?>", md), "empty", 92)
     for level in range(3):  # from the inside out
         pattern = rf"(?i)<({_TAGS})[ ]*>((?:(?!</?(?:{_TAGS})\b).)*)</\1[ ]*>"
         patterns.register(_Element(pattern, md), f"html{level}", 91 - level)
-    patterns.register(
-        _Entity(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});", md), "entity", 80
-    )
+    patterns.register(_Entity(ENTITY, md), "entity", 80)
     patterns.register(Emphasis(r"[*_~]", md), "em_strong", 60)
     return md

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from html import unescape
 from itertools import pairwise
 from xml.etree.ElementTree import Element
 
 from noisebook.render import marks
+from noisebook.render.html import ENTITY, entities
 
 _ROW = re.compile(r"\|.*\|.*\|[ ]*$")
 _BLOCK = re.compile(r"(?:!!!|\?\?\?\+?)[ ]*[\w\"]")
+_READ = re.compile(f"{marks.ESCAPED.pattern}|{ENTITY}")
 _BLANK = "a blank line goes before it"
 
 
@@ -23,7 +24,7 @@ def without_references(text: str, references: dict[str, tuple[str, str]]) -> tup
     lines = 0
     while found := marks.REFERENCE.match(text):
         given = found[2].strip("<>"), (found[3] or "")[1:-1]
-        address, title = (unescape(marks.ESCAPED.sub(r"\1", each)) for each in given)
+        address, title = (_READ.sub(lambda sign: sign[1] or entities(sign[0]), each) for each in given)
         references.setdefault(" ".join(found[1].split()).lower(), (address, title))
         text, lines = text[found.end() :], lines + found[0].count("\n")
     return text, lines

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Callable
-from html import unescape
 from unicodedata import normalize
 from urllib.parse import unquote
 from xml.etree.ElementTree import Element, SubElement
@@ -119,6 +118,9 @@ class Text:
             if span is None:
                 break
             at = span.end
+            if span.kind == "address":
+                parts.append(self.text[span.start : at])  # the engine reads it; nothing is sought in it
+                continue
             if span.kind == "comment" and not self._alone(span):
                 continue
             parts.append(inline.piece(len(self.pieces)))
@@ -233,7 +235,10 @@ class Text:
     def _read(self, blocks: Blocks) -> None:
         """What stands in the lines of every block."""
         engine = inline.engine(self.words, blocks.notes, self._tell_text)
-        engine.references = blocks.references
+        engine.references = {
+            name: (address, inline.restored(title, self.words))
+            for name, (address, title) in blocks.references.items()
+        }
         stage = engine.treeprocessors["inline"]
         # A registry sees to its order at every look.
         stage.inlinePatterns = list(engine.inlinePatterns)  # type: ignore[attr-defined]
@@ -250,6 +255,8 @@ class Text:
             for name in NAMED.findall(leaf.text or ""):
                 if name in self.context.works:
                     hint = f"write [@{name}], or \\@{name} for the words themselves"
+                    if f"[@{name}](" in (leaf.text or ""):
+                        hint = f"[@{name}] without an address links to the work by itself"
                     self._tell_text(f"@{name}", "a citation stands in brackets", hint)
             if inline.simple(leaf, self.words):
                 smarten(leaf)
@@ -277,16 +284,16 @@ class Text:
 
     def _link(self, element: Element) -> None:
         """Only addresses that lead somewhere harmless; a section's file becomes its page."""
-        href = unescape(element.get("href", ""))
+        href = element.get("href", "")
         kind = html.scheme(href)
         if not href:
             self._tell_text("]()", "this link leads nowhere", "its address stands in the parentheses")
-        if kind is None:
+        if kind is None or (kind in ("http", "https") and not html.HOST.match(href)):
             message = f"a link cannot lead to {quote(href)}"
             hint = "an address begins with https://, http:// or mailto:, or is a page of the report"
             self._tell(self._find(element.get("href", ""), _TARGET), message, hint)
         elif kind:
-            element.set("href", href)
+            element.set("href", href.replace("\\", "%5C"))  # for a browser it were a slash
             element.set("rel", "noopener")
         else:
             self.context.links.append(Link(href, self.locate(self._find(element.get("href", ""), _TARGET))))
@@ -297,7 +304,7 @@ class Text:
                 element.set("href", self.context.pages[name] + sign + fragment)
 
     def _picture(self, element: Element) -> None:
-        source = unescape(element.get("src", ""))
+        source = element.get("src", "")
         forms = [normalize(form, each) for each in (source, unquote(source)) for form in ("NFC", "NFD")]
         message, hint = f"no picture {quote(source)} in this report", "give a path relative to report.yaml"
         found = None
@@ -313,7 +320,7 @@ class Text:
             self._tell(self._find(written, _TARGET) if written else self._find("]()"), message, hint)
             return
         self.context.pictures.append(found[0])
-        element.set("alt", unescape(element.get("alt", "")))
+        element.set("alt", html.entities(element.get("alt", "")))
         element.set("src", found[0])
         element.set("width", str(found[1]))
         element.set("height", str(found[2]))

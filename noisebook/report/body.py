@@ -3,7 +3,7 @@ r"""What stands in a section's body besides Markdown: math, code, citations, com
 Math is ``$…$`` or ``\(…\)`` within a paragraph, ``$$…$$``, ``\[…\]`` or an environment of equations on its
 own; calls are ``{{ figure("id") }}`` and ``{{ code("file", "name") }}``, each on a line of its own,
 ``{{ ref("id") }}`` and ``{{ value("id", "name") }}``. None of them is sought in code (between backticks, or
-fenced by ``` or ~~~) nor in comments, and a backslash takes the meaning from
+fenced by ``` or ~~~), comments or addresses, and a backslash takes the meaning from
 what follows it. As with Pandoc, the first ``$`` has no space after it, the last none before it and no digit
 after it; one before a digit that ends nowhere, or that words follow, is a price.
 """
@@ -18,7 +18,9 @@ from typing import Literal
 
 from noisebook.cells.names import near
 
-Kind = Literal["code", "fence", "math", "display", "figure", "ref", "value", "source", "cite", "comment"]
+Kind = Literal[
+    "code", "fence", "math", "display", "figure", "ref", "value", "source", "cite", "comment", "address"
+]
 CALLS: dict[str, Kind] = {"figure": "figure", "ref": "ref", "value": "value", "code": "source"}
 """What may stand between braces, and the kind of its span."""
 TAB = 4
@@ -31,7 +33,7 @@ ALONE: tuple[Kind, ...] = ("figure", "source")
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """``body[start:end]`` is code, math, a citation, a comment or a call.
+    """``body[start:end]`` is code, math, a citation, a comment, the address of a link or a call.
 
     ``value`` is what stands between the delimiters: TeX (it starts at ``inner``), the code, or the id. What
     marks a quote's lines is no part of it: ``cuts`` says after how many characters how many are left out. A
@@ -61,6 +63,10 @@ class Fault:
     hint: str = ""
 
 
+ANGLED = r"<(?:https?://|mailto:)[^\s<>]+>"
+"""A link whose address stands in angle brackets."""
+BARE = r"(?<![\w/@.\"'=])(?:https?://|www\.(?=\w))"
+"""The beginning of an address that is a link by itself; it ends before a space, as on GitHub."""
 _TOKEN = re.compile(
     r"""
     (?P<fence>^(?:[ \t>]|[-*+][ \t]|\d{1,9}[.)][ \t])*(?P<fencing>`{3,}|~{3,})[^`\n]*$)
@@ -76,6 +82,14 @@ _TOKEN = re.compile(
   | (?P<display>\$\$)
   | (?P<math>\$(?=[^\s$]))
   | (?P<call>\{\{)
+  | \]\(\s*(?P<target><[^<>\n]*>|(?:\\[^\w\s]|[^\s()<\\]|\((?:\\[^\w\s]|[^\s()\\])*\))+)
+      (?=\s*\)|\s+["'(])
+  | ^[ >]*\[(?!\^)[^\[\]\n]+\]:[ ]*\n?[ ]*(?P<defined><[^<>\n]*>|[^\s<]\S*)(?=[ ]*(?:\n|\Z|[ ]["'(]))
+  | (?P<address>"""
+    + ANGLED
+    + "|"
+    + BARE
+    + r"""(?:(?!\]\()[^\s<>|])+)
     """,
     re.VERBOSE | re.MULTILINE,
 )
@@ -146,6 +160,9 @@ class _Scanner:
                 return
             kind = token.lastgroup or ""
             kind = "fence" if token["fence"] is not None else kind
+            if kind in ("target", "defined", "address"):
+                at = self._add("address", *token.span(kind), *token.span(kind))
+                continue
             if token.end() > self.paragraph:
                 blank = _BLANK.search(self.body, token.end())
                 self.paragraph = blank.start() if blank else len(self.body)
