@@ -124,6 +124,11 @@ def test_commands_of_tex_in_a_text_are_told(name: str) -> None:
         (r"the loss (\epsilon) is", 10),
         (r"as \sigma_t grows", 3),
         ("``no'' and ``yes''", 0),
+        ("it is ~one~ of", 6),
+        ("as Fig.~1 shows", 3),
+        (r"see \S 3", 4),
+        (r"a, \ldots and b", 3),
+        ("$$x$$ {#eq:z}", 6),
     ],
 )
 def test_more_marks_of_other_programs(text: str, place: int) -> None:

@@ -9,7 +9,7 @@ from noisebook.report.body import Fault, Span
 
 _LETTERS = (
     "alpha|beta|gamma|delta|epsilon|varepsilon|eta|theta|kappa|lambda|mu|nu|xi|pi|rho|sigma|tau|phi|chi|psi|omega"
-    "|Gamma|Delta|Theta|Lambda|Sigma|Phi|Psi|Omega|infty|nabla|partial|times|cdot|leq|geq|neq|approx|sim|sum"
+    "|Gamma|Delta|Theta|Lambda|Sigma|Phi|Psi|Omega|ldots|infty|nabla|partial|times|cdot|leq|geq|neq|approx|sim|sum"
 )
 _HABITS = {
     r"(?<![\w\[])!?\[\[[^\[\]\n]{1,200}\]\](?![\[(])": (
@@ -44,6 +44,16 @@ _HABITS = {
     rf"(?<![\w\\:])\\(?:{_LETTERS})(?![A-Za-z])": (
         "this is TeX in a text",
         "a formula stands between $ and $",
+    ),
+    r"(?<![\w~])~[^\s~](?:[^~\n]{0,200}[^\s~])?~(?![\w~])": ("one ~ strikes nothing", "write ~~…~~"),
+    r"\b(?:Fig|Figs|Eq|Eqs|Sec|Tab|Figure|Table|Section|Equation)\.?~(?=\d)": (
+        "~ is a space only before a reference",
+        'write {{ ref("id") }} for the number, or a space',
+    ),
+    r"(?<![\w\\:])\\S(?=[ ~]?\d)": ("this is TeX in a text", "the sign itself may be written: §"),
+    r"(?<=\x02)[ ]*\{#eq[:-][\w:.-]+\}": (
+        "this is no label of a formula",
+        "\\label{…} stands within it, and \\eqref{…} names it",
     ),
     r"(?<!`)``[^`\n]{1,300}''": ("``…'' are no quotation marks here", 'write "…"'),
     r"\\\\[(\[](?=.{1,400}?\\\\[)\]])": ("\\\\( begins no formula", "write $…$ or \\(…\\)"),
