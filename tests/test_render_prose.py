@@ -188,6 +188,23 @@ def test_a_formula_that_only_defines_shows_nothing() -> None:
     assert "equation" not in found.html and str(found.html).count("<math") == 1 and found.equations == 0
 
 
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [
+        ("en-GB", "“It’s ‘so’”, *she* said"),
+        ("de", "„It’s ‚so‘“, *she* said"),
+        ("de-CH", "«It’s ‹so›», *she* said"),
+        ("fr", "«\u202fIt’s “so”\u202f», *she* said"),
+        ("sv", "”It’s ’so’”, *she* said"),
+        ("ja", "“It’s ‘so’”, *she* said"),
+    ],
+)
+def test_quotation_marks_are_those_of_the_language(language: str, expected: str) -> None:
+    context = Context(TARGETS, WORKS, Styles(), lambda path: None, language=language)
+    found = Writer(context).title("\"It's 'so'\", \\*she\\* said", Position("x.md"))
+    assert found[0] == expected
+
+
 def test_equations_are_numbered_and_referred_to() -> None:
     html = str(
         write(

@@ -108,3 +108,8 @@ def test_time_grows_linearly(piece):
     start = time.process_time()
     scan(piece * (300_000 // len(piece)))
     assert time.process_time() - start < 6
+
+
+def test_html_in_a_formula_is_told() -> None:
+    fault = math_fault(scan("so $a &lt; b$")[0][0])
+    assert fault and fault.offset == 6 and "&lt; is HTML" in fault.message and "sign itself" in fault.hint

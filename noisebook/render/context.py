@@ -49,6 +49,8 @@ class Context:
     """Links without a scheme, of everything that was written."""
     pictures: list[str] = field(default_factory=list)
     """The addresses that ``image`` gave."""
+    language: str = "en"
+    """The text's language, as in HTML: its quotation marks."""
 
 
 @dataclass(slots=True)

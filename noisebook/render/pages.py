@@ -106,6 +106,7 @@ class Written:
                 quoted,
                 of.links,
                 of.pictures,
+                self.report.language,
             )
         )
 

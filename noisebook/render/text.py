@@ -259,7 +259,7 @@ class Text:
                         hint = f"[@{name}] without an address links to the work by itself"
                     self._tell_text(f"@{name}", "a citation stands in brackets", hint)
             if inline.simple(leaf, self.words):
-                smarten(leaf)
+                smarten(leaf, self.context.language)
                 continue
             holder = Element("div")
             holder.append(leaf)
@@ -268,7 +268,7 @@ class Text:
             except RecursionError:
                 self._tell(self.at, "marks stand too deep in one another in this paragraph")
                 continue
-            smarten(leaf)
+            smarten(leaf, self.context.language)
             unescape_all.run(holder)
             for element in leaf.iter():
                 if element.tag == "a":

@@ -18,6 +18,9 @@ def math_fault(span: Span, known: tex.Tex | None = None) -> Fault | None:
         return Fault(
             span.place(comment), "<!-- begins no comment within a formula", "a line of TeX has % for it"
         )
+    if entity := re.search("&(lt|gt|le|ge|amp|nbsp|quot|#[0-9]+);", span.value):
+        hint = "write the sign itself" if entity[1] not in ("amp", "nbsp") else "write \\& or ~"
+        return Fault(span.place(entity.start()), f"{entity[0]} is HTML, and this is a formula", hint)
     if found := (known or tex.Tex()).fault(span.value, span.kind == "display"):
         offset, message, hint = found
         return Fault(span.place(min(offset, len(span.value))), f"in a formula: {message}", hint)
