@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import sys
 import traceback
 import warnings
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import Any
 
 import click
 
-from noisebook.cells.failures import printable, said
-from noisebook.cells.registry import GeneratorError
+from noisebook.cells.failures import printable
+from noisebook.cells.registry import GeneratorError, said
 from noisebook.report.model import BadInput
 
 UNFINISHED, BAD_INPUT = 1, 2
@@ -43,15 +42,15 @@ class Guarded(click.Group):
             raise
         except KeyboardInterrupt:
             status, message = UNFINISHED, "stopped; everything that was finished is kept"
-        except Exception as error:
+        except BaseException as error:  # sys.exit() in a generator is no success of the command
             if ctx.meta.get("debug"):
                 traceback.print_exc()
             status, message = explained(error)
         click.echo(printable(message), err=True)
-        sys.exit(status)
+        raise click.exceptions.Exit(status)
 
 
-def explained(error: Exception) -> tuple[int, str]:
+def explained(error: BaseException) -> tuple[int, str]:
     """The exit status and the message for a person of whatever went wrong."""
     if isinstance(error, BadInput):
         count = len(error.problems)

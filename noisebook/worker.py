@@ -11,6 +11,7 @@ from pathlib import Path
 
 from noisebook.cells.launch import FAILED, PROGRESS
 from noisebook.cells.plan import everything
+from noisebook.cells.registry import said
 from noisebook.cells.run import RunContext
 from noisebook.project import Project
 
@@ -45,9 +46,9 @@ def main() -> None:
         first = os.environ.get("RANK", "0") == "0"
         function = getattr(importlib.import_module(planned.generator.module), name)
         function(planned.cell, RunContext([planned], book.models, _PipeWatcher() if first else None))
-    except Exception as error:
-        print(f"{FAILED}{type(error).__name__}: {error}", file=sys.stderr, flush=True)
-        raise
+    except BaseException as error:  # sys.exit(0) would pass for a cell that is computed
+        print(f"{FAILED}{type(error).__name__}: {said(error)}", file=sys.stderr, flush=True)
+        raise RuntimeError from error
     # The work is done and on disk. Threads of the process group may still run, and an interpreter that is
     # torn down around them now and then aborts ("terminate called without an active exception").
     sys.stdout.flush()

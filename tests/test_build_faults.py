@@ -328,6 +328,44 @@ def test_a_generator_that_would_end_the_process_ends_its_own_figures_alone(book:
     assert "Traceback" not in done.stderr and len(check_store(book)) == 3
 
 
+ENDS = {
+    "exit": "raise SystemExit(0)",
+    "base": "raise type('Odd', (BaseException,), {'__str__': lambda error: 1 / 0})()",
+    "closed": "raise GeneratorExit",
+}
+
+
+@pytest.mark.parametrize("mistake", ENDS.values(), ids=ENDS)
+@pytest.mark.parametrize("where", ["import", "cells", "check"])
+def test_what_would_end_the_process_is_a_mistake_of_the_generator(
+    book: Book, where: str, mistake: str
+) -> None:
+    path = book.root / "generators" / "tile.py"
+    head = "def cells(params: Params) -> list[Cell]:"
+    check = f"def check(params, files):\n    {mistake}\n    yield\n\n\n"
+    new = {"import": f"{mistake}\n\n\n{head}", "cells": f"{head}\n    {mistake}", "check": check + head}
+    path.write_text(path.read_text().replace(head, new[where]))
+    done = book.run("build")
+    assert done.returncode == 2 and re.match(r"generators/tile\.py:\d+:", done.stderr), done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("mistake", [*ENDS.values(), "return"], ids=[*ENDS, "return"])
+def test_a_run_that_ends_early_is_no_agreement(book: Book, mistake: str) -> None:
+    book.edit(
+        "generators/tile.py",
+        "    for cell in cells:\n        log",
+        f"    if os.environ.get('END'):\n        {mistake}\n    for cell in cells:\n        log",
+    )
+    book.build()
+    done = book.run("verify", END="1")
+    assert done.returncode == 1 and "Traceback" not in done.stderr and "3 of 3" not in done.stdout, done
+    book.edit("generators/tile.py", "context.progress(cell, 1, 1)", "context.progress(cell, 2, 2)")
+    done = book.run("adopt", END="1")
+    assert done.returncode == 1 and "Traceback" not in done.stderr and "adopted" not in done.stdout, done
+    assert mistake == "raise GeneratorExit" or done.stdout.count("refused") == 3
+
+
 @pytest.mark.parametrize(
     "mistake",
     [

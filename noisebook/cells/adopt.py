@@ -19,6 +19,7 @@ from noisebook.cells.folders import read_regular, user_cache
 from noisebook.cells.plan import Planned, grouped
 from noisebook.cells.provenance import provenance
 from noisebook.cells.record import LARGEST, Record, check_components, strict
+from noisebook.cells.registry import said
 from noisebook.cells.run import (
     COMPONENTS,
     Models,
@@ -28,7 +29,7 @@ from noisebook.cells.run import (
     scratch_folder,
 )
 from noisebook.cells.store import Absent, Store
-from noisebook.cells.verify import Verdict, compare, replay_function, replayed, set_threads
+from noisebook.cells.verify import NOT_YIELDED, Verdict, compare, replay_function, replayed, set_threads
 
 NOTHING_EARLIER = "no earlier version of this cell is in the store"
 NOT_REPEATED = "not repeated itself"
@@ -84,10 +85,17 @@ class _Adoption:
                 planned, previous = left.pop(cell.id)
                 yield self.decide(compare(planned, previous, outputs), previous)
         except (Absent, FileNotFoundError, self.models.failure) as error:
-            self.waiting.extend((*each, str(error).splitlines()[0]) for each in left.values())
-        except Exception as error:
+            self.waiting.extend(
+                (*each, (said(error).splitlines() or [type(error).__name__])[0]) for each in left.values()
+            )
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:
             for planned, _ in left.values():
-                yield Verdict(planned, False, f"today's code fails: {type(error).__name__}: {error}")
+                yield Verdict(planned, False, f"today's code fails: {type(error).__name__}: {said(error)}")
+        else:
+            for planned, _ in left.values():
+                yield Verdict(planned, False, NOT_YIELDED)
 
     def decide(self, verdict: Verdict, previous: Record) -> Verdict:
         self.count(verdict.planned, previous, verdict.agrees)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from noisebook.cells.plan import Planned
+from noisebook.cells.registry import said
 from noisebook.cells.store import Absent
 
 LONGEST, LONGEST_SAID = 4000, 2000
@@ -23,14 +24,6 @@ def explain_failure(
     ``plain`` errors say themselves what to do; ``loaded`` are the models that were asked for.
     """
     return printable(_explained(error, planned, errors, plain, loaded))[:LONGEST]
-
-
-def said(error: BaseException) -> str:
-    """What an error says of itself, and be it one that cannot."""
-    try:
-        return str(error)
-    except Exception:
-        return "it has no message"
 
 
 def printable(text: str) -> str:

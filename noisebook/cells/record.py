@@ -42,7 +42,8 @@ MIMES = frozenset(
     }
 )  # fmt: skip
 DIGEST = re.compile(r"[0-9a-f]{64}")
-_NAME = re.compile(r"[^\x00-\x1f\x7f/\\]{1,200}")
+_NAME = re.compile(r"[^/\\:]{1,200}")
+"""Part of a file's name on every system: a colon is for drives and streams."""
 
 
 class NotARecord(ValueError):
@@ -149,7 +150,7 @@ def strict(data: bytes) -> Json:
 
 def check_components(value: Any) -> dict[str, Json]:
     """What a key was computed from, each of its kind. Raises NotARecord."""
-    _require(type(value) is dict, "components")
+    _require(type(value) is dict and {"generator", "params"} <= value.keys(), "components")
     _check(value, _COMPONENTS, "components")
     return dict(value)
 
@@ -189,7 +190,7 @@ def unfit(output: Output) -> str:
     """What of an output no record can hold, in words; '' if nothing."""
     name = output.name
     if not _is_name(name):
-        return f"{name!r} is no name for an output: up to 200 characters, no slash, none that controls"
+        return f"{name!r} is no name for an output: up to 200 characters that print, no slash, no colon"
     if type(output.data) is not bytes or len(output.data) > LARGEST_OUTPUT:
         return f"{name}: its data must be up to {LARGEST_OUTPUT:,} bytes"
     if output.mime not in MIMES:
@@ -230,7 +231,12 @@ def _is_digest(value: object) -> bool:
 
 
 def _is_name(value: object) -> bool:
-    return type(value) is str and _NAME.fullmatch(value) is not None and value not in (".", "..")
+    return (
+        type(value) is str
+        and _NAME.fullmatch(value) is not None
+        and value.isprintable()
+        and value not in (".", "..")
+    )
 
 
 def _is_text(value: object) -> bool:

@@ -121,9 +121,11 @@ def _checked(name: str, path: Path, module_name: str) -> Generator:
     sys.dont_write_bytecode = writes_bytecode or not module_name.startswith(SHIPPED)
     try:
         module = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # sys.exit() in a module is its own mistake, too
         where, line = origin(error, path)
-        message = f"generator {name!r} cannot be imported: {type(error).__name__}: {error}"
+        message = f"generator {name!r} cannot be imported: {type(error).__name__}: {said(error)}"
         lacking = isinstance(error, ModuleNotFoundError)
         hint = "import it inside run(): planning and publishing do without it" if lacking else ""
         raise GeneratorError(message, where, line, hint=hint) from error
@@ -144,6 +146,14 @@ def _checked(name: str, path: Path, module_name: str) -> Generator:
     return Generator(
         name, path, module_name, params, module.cells, module.run, getattr(module, "check", None)
     )
+
+
+def said(error: BaseException) -> str:
+    """What an error says of itself, and be it one that cannot."""
+    try:
+        return str(error)
+    except Exception:
+        return "it has no message"
 
 
 def origin(error: BaseException, path: Path) -> tuple[Path, int]:

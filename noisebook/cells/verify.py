@@ -18,6 +18,8 @@ from noisebook.cells.record import Record, Stored
 from noisebook.cells.run import Models, NeededCell, RunContext, Watcher
 from noisebook.cells.store import Absent
 
+NOT_YIELDED = "today's code does not yield it"
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -69,10 +71,12 @@ def verify(cells: Sequence[Planned], models: Models, watcher: Watcher | None = N
                     yield Verdict(planned, False, f"cannot be replayed here: {error}")
             continue
         for cell, outputs in group[0].generator.run([planned.cell for planned in group], context):
-            planned = by_id[cell.id]
+            planned = by_id.pop(cell.id)
             record = planned.record
             assert record is not None
             yield compare(planned, record, outputs)
+        for planned in by_id.values():
+            yield Verdict(planned, False, NOT_YIELDED)
 
 
 def set_threads(threads: int) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from noisebook.cells.contract import Cell, InputFile, Json, Labelled, Need, Params, canonical
-from noisebook.cells.registry import Generator, GeneratorError, Registry, UnknownGenerator, origin
+from noisebook.cells.registry import Generator, GeneratorError, Registry, UnknownGenerator, origin, said
 from noisebook.report.files import InputFiles
 from noisebook.report.matrix import combinations, combine
 from noisebook.report.model import Enough, Position, Problem, Problems, quote
@@ -106,8 +106,12 @@ class _Figure:
             for place, message in complaints or ():
                 self.problems.append(Problem(document.value(place), message))
         if len(self.problems) > before:
-            with suppress(Exception, SystemExit):  # a generator may trust what is checked before
+            try:
                 self.twice(_checked(generator.cells(checked)), params, document)
+            except KeyboardInterrupt:
+                raise
+            except BaseException:
+                pass  # a generator may trust what is checked before
             return None
         cells = self.ask("cells()", lambda: _checked(generator.cells(checked)), document)
         if cells is None or self.twice(cells, params, document):
@@ -181,12 +185,13 @@ class _Figure:
         """What a generator's function answers; its exceptions are problems of the generator's file."""
         try:
             return call()
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             asked = document.value(())
             place = _code(self.files.root, *origin(error, self.generator.path), asked)
-            message = (
-                f"{function} of generator {self.generator.name!r} failed: {type(error).__name__}: {error}"
-            )
+            said_so = f"{type(error).__name__}: {said(error)}"
+            message = f"{function} of generator {self.generator.name!r} failed: {said_so}"
             self.problems.append(Problem(place, message, f"asked by {asked.file}"))
             return None
 

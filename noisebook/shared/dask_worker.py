@@ -24,6 +24,7 @@ from noisebook.cells import fresh
 from noisebook.cells.folders import user_cache
 from noisebook.cells.plan import Planned, Work, everything, work
 from noisebook.cells.record import Record
+from noisebook.cells.registry import said
 from noisebook.cells.run import Models, Peers, execute
 from noisebook.shared.remote import Remote
 
@@ -155,10 +156,10 @@ def run_cell(key: str, local: bool, needs: Sequence[str], *, job: Job) -> str:
     with _one_at_a_time:
         try:
             _run(job, key, local)
-        except CellFailed:
+        except (CellFailed, KeyboardInterrupt):
             raise
-        except Exception as error:
-            raise CellFailed(key, f"{type(error).__name__}: {error}") from None
+        except BaseException as error:  # sys.exit() would end the worker
+            raise CellFailed(key, f"{type(error).__name__}: {said(error)}") from None
         return key
 
 
