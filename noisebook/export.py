@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -18,6 +19,7 @@ import yaml
 
 from noisebook.building import Unfinished
 from noisebook.cells import checks
+from noisebook.cells.media import published
 from noisebook.cells.plan import Planned, everything
 from noisebook.cells.planner import module_file
 from noisebook.models.lock import LOCK_NAME
@@ -135,8 +137,16 @@ def _records(cells: Iterable[Planned], known: Mapping[str, checks.Check]) -> Ite
 def _pictures(cells: Sequence[Planned]) -> Iterator[tuple[str, bytes]]:
     for cell in cells:
         for output in cell.record.outputs if cell.record else ():
-            if output.keep == "published" and output.mime.startswith(("image/", "video/")):
-                yield f"pictures/{cell.cell.id}-{output.name}{SUFFIXES[output.mime]}", cell.store.open(output)
+            if output.keep != "published" or not output.mime.startswith(("image/", "video/")):
+                continue
+            try:  # as a site has it: who opens a drawing from an archive runs what it holds
+                data = published(cell.store.open(output), output.mime)
+            except ValueError as error:
+                warnings.warn(
+                    f"{cell.cell.id}: the output {output.name!r} is left out: {error}", stacklevel=2
+                )
+                continue
+            yield f"pictures/{cell.cell.id}-{output.name}{SUFFIXES[output.mime]}", data
 
 
 def _readme(

@@ -44,6 +44,20 @@ def test_it_holds_code_records_pictures_and_verdicts(book: Book) -> None:
     assert readme.count("agrees: the same bytes") == 3 and "noisebook verify" in readme
 
 
+def test_its_drawings_are_clean_and_its_pictures_proven(book: Book) -> None:
+    """Who opens them from an archive has no policy of a site's around them."""
+    drawing = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script><path d="M0 0"/></svg>'
+    book.edit(
+        "generators/tile.py",
+        'number("value", value)]',
+        f'Output("drawn", "image/svg+xml", {drawing!r}), Output("film", "video/mp4", b"\\0\\0\\0\\0ftyp")]',
+    )
+    book.build()
+    archive = exported(book)
+    clean = archive.read("pictures/v=1-drawn.svg")
+    assert b"<path" in clean and b"script" not in clean
+
+
 def test_it_says_where_this_very_noisebook_is_to_be_had(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not under a bare name, which may be another's at an index."""
     from noisebook.report import starter

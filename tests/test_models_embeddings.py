@@ -76,6 +76,12 @@ BAD: dict[str, tuple[Any, str]] = {
         "no plain tensor but Parameter",
     ),
     "sparse": ({"a": torch.zeros(1, 77, WIDTH).half().to_sparse()}, "no plain tensor"),
+    "rows of rows": ({"a": torch.nested.nested_tensor([torch.zeros(77, WIDTH).half()])}, "no plain tensor"),
+    "without content": (
+        {"a": torch.zeros(1, 77, WIDTH, dtype=torch.float16, device="meta")},
+        "no plain tensor but Tensor",
+    ),
+    "stretched": ({"a": torch.zeros(1).half().expand(1, 77, 10**12)}, "would unpack to more than"),
     "single": ({"a": torch.zeros(1, 77, WIDTH)}, "is float32 of shape"),
     "flat": ({"a": torch.zeros(77, WIDTH).half()}, f"float16 of shape (77, {WIDTH}); expected"),
     "short": ({"a": torch.zeros(1, 76, WIDTH).half()}, "expected float16 of shape (1, 77, 24)"),
@@ -135,6 +141,15 @@ def test_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embeddings, "LARGEST", 10**9)
     monkeypatch.setattr(embeddings, "LARGEST_INDEX", 10)
     with pytest.raises(BadEmbeddings, match="would unpack"):
+        read(path)
+
+
+def test_tensors_of_one_storage_are_bounded_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small file can name one storage as any number of embeddings, each as large as it says."""
+    path = saved(tmp_path, dict.fromkeys("abcd", torch.zeros(1).half().expand(1, 77, 4096)))
+    assert len(read(path)) == 4
+    monkeypatch.setattr("noisebook.models.embeddings.LARGEST", 2_000_000)
+    with pytest.raises(BadEmbeddings, match=r"would unpack to more than 2,000,000 bytes"):
         read(path)
 
 

@@ -49,9 +49,14 @@ def read(path: Path, width: int = 0) -> dict[str, Tensor]:
         kind = "an empty dictionary" if found == {} else type(found).__name__
         raise BadEmbeddings(f"{path.name}: expected a dictionary from prompt to tensor, found {kind}")
     known: dict[str, Tensor] = {}
+    left = LARGEST  # one storage can be the content of any number of tensors, each as large as it says
     for prompt, value in found.items():
         if type(prompt) is not str:
             raise BadEmbeddings(f"{path.name}: expected prompts as keys, found {str(prompt)[:60]!r}")
+        if isinstance(value, Tensor) and not value.is_nested:
+            left -= 2 * value.numel()
+        if left < 0:
+            raise BadEmbeddings(f"{path.name} would unpack to more than {LARGEST:,} bytes")
         tensor = _checked(path, prompt, value, width)
         width = tensor.shape[1]
         if not torch.equal(known.setdefault(T5.prepare(prompt), tensor), tensor):
@@ -81,7 +86,8 @@ def _checked(path: Path, prompt: str, value: Any, width: int) -> Tensor:
     """(77, width), a copy of its own."""
     wanted = f"float16 of shape (1, {T5.tokens}, {width or 4096})"
     what = f"{path.name}: the embedding of {prompt[:60]!r}"
-    if type(value) is not Tensor or value.layout is not torch.strided:
+    plain = type(value) is Tensor and value.layout is torch.strided and not value.is_nested
+    if not plain or value.device.type != "cpu":
         raise BadEmbeddings(f"{what} is no plain tensor but {type(value).__name__}; expected {wanted}")
     shape = tuple(value.shape)
     fits = len(shape) == 3 and shape[:2] == (1, T5.tokens) and shape[2] == (width or shape[2])
