@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from noisebook.building import Built, check_embeddings
 from noisebook.cells.contract import Cell, Labelled
 from noisebook.cells.folders import write_atomically
+from noisebook.cells.media import published
 from noisebook.cells.names import SHIPPED
 from noisebook.cells.plan import Planned, work
 from noisebook.cells.run import NeededCell, execute
@@ -79,7 +80,8 @@ def readings(cells: Sequence[Planned]) -> list[tuple[str, str, Image.Image]]:
         for each in cell.pictures or [Labelled("picture", cell.label, cell.alt, prompt or "")]:
             output = record.output(each.output)
             if output and output.mime == "image/png":
-                pixels = Image.open(io.BytesIO(planned.store.open(output))).convert("RGB")
+                data = published(planned.store.open(output), output.mime)
+                pixels = Image.open(io.BytesIO(data)).convert("RGB")
                 found.append((each.label, each.prompt, pixels))
     return found
 

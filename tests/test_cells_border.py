@@ -9,17 +9,22 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from noisebook.cells.contract import Output, canonical
+from noisebook.candidates import readings
+from noisebook.cells.contract import Cell, Output, canonical
 from noisebook.cells.folders import read_memo, write_memo
 from noisebook.cells.housekeeping import collect
+from noisebook.cells.outputs import picture
 from noisebook.cells.record import FORMAT, Newer, NotARecord, Record, parse
 from noisebook.cells.store import Store, StoreFull
+from noisebook.cells.verify import compare
 
 from .conftest import Book
 from .test_build_store import COMPONENTS, new_store, outputs, put
@@ -230,3 +235,19 @@ def test_a_record_of_too_many_values_is_none(tmp_path: Path) -> None:
     parse(key, sealed({**value, "provenance": {"seconds": 1.0, "more": [[]] * 90_000}}))
     with pytest.raises(NotARecord, match="more than 100,000 values"):
         parse(key, sealed({**value, "provenance": {"seconds": 1.0, "more": [[]] * 110_000}}))
+
+
+def test_a_picture_is_read_as_what_it_may_be_alone(tmp_path: Path) -> None:
+    """Pillow knows many formats, one of which runs a program: who forges a record shall not choose."""
+    portable = b"P6 8 8 255 " + bytes(192)
+    store = new_store(tmp_path)
+    store.put("ab" * 32, COMPONENTS, [Output("picture", "image/png", portable, 8, 8)], {})
+    record = store.get("ab" * 32)
+    assert record is not None
+    cell = Cell(id="a", label="a", alt="a")
+    planned: Any = SimpleNamespace(store=store, key=record.key, cell=cell)
+    with pytest.raises(ValueError, match="not a whole picture"):
+        readings([planned])
+    whole = picture("picture", np.zeros((8, 8, 3), np.uint8))
+    verdict = compare(planned, record, [whole])
+    assert not verdict.agrees and "cannot be compared" in verdict.how

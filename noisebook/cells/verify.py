@@ -12,6 +12,7 @@ from typing import Any
 
 from noisebook.cells.checks import PIXEL_TOLERANCE, PSNR_FLOOR, RELATIVE_TOLERANCE, SAME, Check
 from noisebook.cells.contract import Disagreement, Json, Output
+from noisebook.cells.media import FORMATS
 from noisebook.cells.plan import Planned, grouped
 from noisebook.cells.provenance import provenance
 from noisebook.cells.record import Record, Stored
@@ -131,7 +132,8 @@ def _distance(stored: Stored, before: bytes, after: bytes) -> tuple[bool, str]:
     if stored.mime in ("image/png", "image/webp", "image/gif"):
         from PIL import Image
 
-        with Image.open(io.BytesIO(before)) as one, Image.open(io.BytesIO(after)) as other:
+        pictures = [Image.open(io.BytesIO(data), formats=FORMATS) for data in (before, after)]
+        with pictures[0] as one, pictures[1] as other:
             sizes = [(*each.size, getattr(each, "n_frames", 1)) for each in (one, other)]
             if sizes[0] != sizes[1]:
                 return False, "size {}×{}, frames {} became {}×{}, {}".format(*sizes[0], *sizes[1])

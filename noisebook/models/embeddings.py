@@ -86,8 +86,7 @@ def _checked(path: Path, prompt: str, value: Any, width: int) -> Tensor:
     """(77, width), a copy of its own."""
     wanted = f"float16 of shape (1, {T5.tokens}, {width or 4096})"
     what = f"{path.name}: the embedding of {prompt[:60]!r}"
-    plain = type(value) is Tensor and value.layout is torch.strided and not value.is_nested
-    if not plain or value.device.type != "cpu":
+    if type(value) is not Tensor or value.is_nested or value.layout is not torch.strided or value.is_meta:
         raise BadEmbeddings(f"{what} is no plain tensor but {type(value).__name__}; expected {wanted}")
     shape = tuple(value.shape)
     fits = len(shape) == 3 and shape[:2] == (1, T5.tokens) and shape[2] == (width or shape[2])
