@@ -129,6 +129,18 @@ def test_workers_that_see_only_the_shared_store(book: Book, tmp_path: Path) -> N
     assert objects(book) == objects(here)
 
 
+def test_an_exit_does_not_end_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    from noisebook.shared import dask_worker
+
+    def leave(*_: object) -> None:
+        raise SystemExit(0)
+
+    monkeypatch.setattr(dask_worker, "_run", leave)
+    job = dask_worker.Job(leave, "", None, "", "", "")  # type: ignore[arg-type]
+    with pytest.raises(dask_worker.CellFailed, match="SystemExit: 0"):
+        dask_worker.run_cell("ab", False, [], job=job)
+
+
 def test_without_a_scheduler_there_is_a_clear_error(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
     prelude = "import noisebook.shared.dask_executor as d; d.compute.__kwdefaults__['patience'] = 0.5"
     done = book.run("build", "--executor", "dask", "--scheduler", "tcp://127.0.0.1:9", prelude=prelude)

@@ -109,6 +109,13 @@ def test_a_mistake_in_one_of_them_is_told_as_at_home(shared: Book) -> None:
     assert done.returncode == 1 and "NOISEBOOK_PROCESSES is a number of processes" in done.stderr
 
 
+def test_one_of_them_that_exits_has_not_computed_its_part(shared: Book) -> None:
+    shared.edit("generators/shared.py", 'raise ValueError("no number below 0")', "raise SystemExit(0)")
+    add(shared, -1)
+    done = shared.run("build", NOISEBOOK_PROCESSES="2")
+    assert done.returncode == 1 and "in one of 2 processes: SystemExit: 0" in done.stderr, done.stderr
+
+
 def test_they_end_with_the_builder(shared: Book) -> None:
     builder = shared.start("build", NOISEBOOK_PROCESSES="2", TILE_PAUSE="100")
     while not (shared.log.exists() and len(shared.log.read_text().split()) == 2):
