@@ -8,7 +8,9 @@ from noisebook.render.bibliography import parse
 from noisebook.report.body import scan
 from noisebook.report.formulas import math_faults
 from noisebook.report.habits import foreign
-from noisebook.report.model import BadInput, Position
+from noisebook.report.model import BadInput, Position, Problem
+from noisebook.report.parse import Document
+from noisebook.report.sections import check_text
 from tests.test_render_prose import write, writer
 
 
@@ -31,6 +33,8 @@ from tests.test_render_prose import write, writer
         ("!!! danger\n  two spaces", "10:1", "indented by four"),
         ("# A\n\n: lost", "12:1", "no term"),
         ("| a | b |\n| 1 | 2 |", "10:1", "|---|---|"),
+        ("| a |\n|---|\n| 1 | 2 |", "12:1", "or | within a formula or code"),
+        ("A\n:   one\nB\n:   two", "12:1", "a blank line goes before a term"),
         ("1. a\n\nb\n2. c", "13:1", "item 2"),
         ("a\n\n##\n\nb", "12:1", "says nothing"),
         ("## A {#x}\n\n## B {#x}", "12:7", "there already"),
@@ -134,6 +138,38 @@ def test_commands_of_tex_in_a_text_are_told(name: str) -> None:
 def test_more_marks_of_other_programs(text: str, place: int) -> None:
     (fault,) = foreign(text, scan(text)[0])
     assert fault.offset == place and fault.hint
+
+
+@pytest.mark.parametrize("attributes", ["width=50%", ".wide height=3cm"])
+def test_the_size_of_a_picture_is_told(attributes: str) -> None:
+    text = f"![x](y.png){{{attributes}}}"
+    (fault,) = foreign(text, scan(text)[0])
+    assert "size cannot be set" in fault.message and fault.hint
+
+
+@pytest.mark.parametrize(("name", "said"), [("subequations", "not supported"), ("itemize", "of Markdown")])
+def test_environments_that_are_no_formulas_are_told(name: str, said: str) -> None:
+    assert [said in fault.hint for fault in scan(f"\\begin{{{name}}}\na\n\\end{{{name}}}")[1]] == [True, True]
+
+
+def test_captions_have_neither_equations_nor_footnotes() -> None:
+    (fault,) = math_faults(scan(r"by \eqref{eq:g}")[0], {}, body=False)
+    assert fault.offset == 10 and "cannot refer to equations" in fault.message
+    problems: list[Problem] = []
+    where = Position("sections/x.md", 2, 8)
+    document = Document({"caption": r"by \eqref{eq:g}"}, values={("caption",): where})
+    check_text(document, ("caption",), {}, problems)
+    assert [problem.position for problem in problems] == [where] and problems[0].message == fault.message
+    for write_line in (writer().inline, writer().title):
+        with pytest.raises(BadInput) as caught:
+            write_line("a [^1]", where)
+        assert "have no footnotes" in caught.value.problems[0].message
+
+
+def test_bars_of_formulas_and_code_in_a_table() -> None:
+    html = str(write("| a |\n|---|\n| $p(x|y)$ `a|b` |\n| $p(x\\|y)$ `c\\|d` |").html)
+    assert html.count("<td>") == 2 and "<code>a|b</code>" in html and "<code>c|d</code>" in html
+    assert html.count(">|</mo>") == html.count(">‖</mo>") == 1
 
 
 @pytest.mark.parametrize("text", ["~~a~~b~~c~~", "x == 1 and y == 2", "50\n% of it", "``a ` b''``", "a~b"])

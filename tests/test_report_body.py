@@ -24,6 +24,11 @@ def spans(body: str) -> list[tuple[str, str]]:
         ("$x^2$ and $$y$$", [("math", "x^2"), ("display", "y")]),
         ("two lines: $a\n+ b$.", [("math", "a\n+ b")]),
         ("$\\$5$", [("math", "\\$5")]),
+        ("as $`a_1 + b`$ or `$`c`$`", [("math", "a_1 + b"), ("code", "$"), ("code", "$")]),
+        (
+            "$\\colorbox{red}{$k$}$ $\\fcolorbox{red}{blue}{$k$}$",
+            [("math", "\\colorbox{red}{$k$}"), ("math", "\\fcolorbox{red}{blue}{$k$}")],
+        ),
         ("$\\frac{{a}}{b}$", [("math", "\\frac{{a}}{b}")]),
         ("between $5 and $6, from $5-$6", []),
         ("\\$x$ is text but $y$ is not\\$", [("math", "y")]),

@@ -164,6 +164,7 @@ def test_typed_indices_are_indices() -> None:
         (r"\qty{3}{m}", 0, "qty", r"3\,\mathrm{m}"),
         (r"\verb|x|", 0, "verb", r"\texttt"),
         (r"\begin{dmath} a \end{dmath}", 0, "dmath", "align"),
+        (r"x \tag{$\ast$}", 2, "ASCII", r"\tag{*}"),
         (r"a &= b", 2, "table-like", r"\begin{aligned}"),
         ("2√x", 1, "√", r"\sqrt"),
         (r"x^{2", 4, "reached end of input", ""),

@@ -62,10 +62,9 @@ class Blocks:
         self._whole, self._original, self._fault = whole, original, fault
         self._open = [_Container("root", self.root, 0)]
         self._leaf: _Leaf | None = None
-        self._blank = False
+        self._blank = self._lazy = False
         self._loose: set[Element] = set()
-        self._number = 0
-        self._raw, self._width = "", 0
+        self._number, self._raw, self._width = 0, "", 0
 
     def read(self, lines: list[str]) -> None:
         """All lines of a text. Code keeps its tabs; elsewhere they are the spaces that they stand for."""
@@ -112,7 +111,7 @@ class Blocks:
         else:
             self._close(matched)
             self._content(rest, text, indent)
-        self._blank = False
+        self._blank, self._lazy = False, lazy
 
     def _continue(self, line: str) -> tuple[str, int]:
         """What remains of a line within the open containers, and how many of them it continues."""
@@ -251,6 +250,8 @@ class Blocks:
             last = parent[-1] if len(parent) else None
         elif last is not None and last.tag == "dl":
             terms = []
+            if self._leaf and self._lazy:
+                self._fault(self._number - 1, "this line is no term", "a blank line goes before a term")
         else:
             return False
         self._close(matched)

@@ -224,13 +224,17 @@ class _Picture(_Target, ImageInlineProcessor):
 
 
 class _Note(InlineProcessor):
-    """``[^name]``: a footnote's sign, numbered once all are known."""
+    """``[^name]``: a footnote's sign, numbered once all are known; None if the text can have none."""
 
-    def __init__(self, md: Markdown, known: Collection[str], tell: Tell) -> None:
+    def __init__(self, md: Markdown, known: Collection[str] | None, tell: Tell) -> None:
         super().__init__(r"\[\^([^\]\n]+)\]", md)
         self.known, self.tell = known, tell
 
     def handleMatch(self, m: re.Match[str], data: str) -> tuple[Any, Any, Any]:  # type: ignore[override]
+        if self.known is None:
+            hint = "a section's text has them; \\[ is a bracket"
+            self.tell(m[0], "captions, titles and the like have no footnotes", hint)
+            return None, None, None
         if m[1] not in self.known:
             hint = near(m[1], self.known) or f"a line [^{m[1]}]: … gives its text; \\[ is a bracket"
             self.tell(m[0], f"no footnote is called {m[1]!r}", hint)
@@ -268,8 +272,10 @@ class _Reference(ReferenceInlineProcessor):
         )
 
 
-def engine(words: Callable[[int], str], notes: Collection[str], tell: Tell) -> Markdown:
-    """Python-Markdown's inline stage; ``words`` says what a piece is, ``notes`` are the footnotes."""
+def engine(words: Callable[[int], str], notes: Collection[str] | None, tell: Tell) -> Markdown:
+    """Python-Markdown's inline stage; ``words`` says what a piece is, ``notes`` are the footnotes, None if
+    the text can have none.
+    """
     md = Markdown()
     md.ESCAPED_CHARS = list(string.punctuation)
     patterns = md.inlinePatterns

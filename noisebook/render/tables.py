@@ -8,6 +8,7 @@ from xml.etree.ElementTree import Element, SubElement
 
 COLUMNS = 200
 """Columns that a table may have."""
+_WRITTEN = "a bar within a cell is written \\|, or | within a formula or code"
 _BAR = re.compile(r"(?<!\\)(?:\\\\)*\|")
 
 
@@ -24,7 +25,7 @@ class Tables:
         head, delimiters, *rows = map(_cells, lines)
         if len(head) != len(delimiters):
             message = f"this table's header has {len(head)} cells, and the line below it {len(delimiters)}"
-            self._fault(line, message, "a bar within a cell is written \\|")
+            self._fault(line, message, _WRITTEN)
         if len(head) > COLUMNS:
             self._fault(line, f"a table has at most {COLUMNS} columns, this one {len(head)}", "")
             return
@@ -38,7 +39,7 @@ class Tables:
         for number, row in enumerate(rows, line + 2):
             if len(row) > len(head):
                 message = f"this row has {len(row)} cells, and the table's header {len(head)}"
-                self._fault(number, message, "a bar within a cell is written \\|")
+                self._fault(number, message, _WRITTEN)
             self._row(body, "td", row, styles, number)
 
     def _row(self, parent: Element, tag: str, cells: list[str], styles: list[str], line: int) -> None:

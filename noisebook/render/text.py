@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from unicodedata import normalize
 from urllib.parse import unquote
 from xml.etree.ElementTree import Element, SubElement
@@ -59,7 +59,7 @@ class Text:
         lines, self.starts = self._take_out()
         blocks = Blocks(self._whole, lambda line: inline.restored(line, self._original), self._tell_line)
         blocks.read(lines)
-        self._read(blocks)
+        self._read(blocks, blocks.notes)
         root = blocks.root
         for name, line in number_notes(blocks):
             self._tell(self._start(line), f"no text refers to the footnote {name!r}", f"[^{name}] does")
@@ -91,7 +91,7 @@ class Text:
         words = SubElement(blocks.root, "p")
         words.text = lines[0]
         blocks.leaves.append((words, 0))
-        self._read(blocks)
+        self._read(blocks, None)
         if self.problems:
             raise BadInput(self.problems)
         shown = self._bare(words) if plain else self._html(words)
@@ -232,9 +232,9 @@ class Text:
 
     # The tree
 
-    def _read(self, blocks: Blocks) -> None:
-        """What stands in the lines of every block."""
-        engine = inline.engine(self.words, blocks.notes, self._tell_text)
+    def _read(self, blocks: Blocks, notes: Collection[str] | None) -> None:
+        """What stands in the lines of every block; ``notes`` are the footnotes, None if there can be none."""
+        engine = inline.engine(self.words, notes, self._tell_text)
         engine.references = {
             name: (address, inline.restored(title, self.words))
             for name, (address, title) in blocks.references.items()

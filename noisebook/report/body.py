@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import Literal
 
 from noisebook.cells.names import near
+from noisebook.report.texnames import HINTS
 
 Kind = Literal[
     "code", "fence", "math", "display", "figure", "ref", "value", "source", "cite", "comment", "address"
@@ -98,10 +99,13 @@ _CALL = re.compile(
 )
 _NAME = re.compile(r"\s*([A-Za-z_]\w*)")
 _STEP = re.compile(
-    r"\\(?:text[a-z]*|mbox|hbox)[ ]?\{(?:[^{}$\\\n`]|\\.|\$[^$\n{}]*\$)*\}|\\.|\n[ \t]*\n|[^\\$`\n]+|.",
+    r"\\(?:text[a-z]*|[mhf]box|f?colorbox(?:\[\w+\])?(?:\{[^{}$\\\n`]*\}){1,2})[ ]?"
+    r"\{(?:[^{}$\\\n`]|\\.|\$[^$\n{}]*\$)*\}|\\.|\n[ \t]*\n|[^\\$`\n]+|.",
     re.DOTALL,
 )
 """A piece of math within a paragraph; the text in it may hold math of its own."""
+_BACKTICKED = re.compile(r"`([^`\n]{1,1000})`\$(?!\d)")
+"""What follows the first sign of a formula that is written $`…`$, as on GitHub."""
 _BLANK = re.compile(r"\n[ \t>]*(?:\n|\Z)")
 _QUOTED = re.compile(r"(?:[ \t>]|[-*+][ \t]|\d{1,9}[.)][ \t])*")
 _BLOCK = re.compile(
@@ -235,7 +239,9 @@ class _Scanner:
 
     def _tex(self, token: re.Match[str]) -> int:
         name = re.sub("^(?:re|(?:sub)+|cite.*)(?=new|sec|$)", "", token["tex"])
-        hint = _INSTEAD.get(name, "a formula stands between $ and $")
+        named = re.compile(r"(\w+)\*?\}").match(self.body, token.end()) if name in ("begin", "end") else None
+        hint = HINTS.get(named[1], "") if named else ""
+        hint = hint or _INSTEAD.get(name, "a formula stands between $ and $")
         self._fault(token.start(), f"\\{token['tex']} is not known in a text", hint)
         return token.end()
 
@@ -312,6 +318,8 @@ class _Scanner:
         body = self.body
         if start == self.price:
             return inner
+        if fenced := _BACKTICKED.match(body, inner):
+            return self._add("math", start, fenced.end(), *fenced.span(1))
         end = self._end_of_math(inner)
         if end < 0:
             if not body[inner].isdigit():

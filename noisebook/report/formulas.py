@@ -27,19 +27,22 @@ def math_fault(span: Span, known: tex.Tex | None = None) -> Fault | None:
     return None
 
 
-def math_faults(spans: list[Span], macros: Mapping[str, str]) -> Iterator[Fault]:
-    """What is wrong with the formulas of a text, which know ``macros`` and what those before them define."""
+def math_faults(spans: list[Span], macros: Mapping[str, str], body: bool = True) -> Iterator[Fault]:
+    """What is wrong with the formulas of a text, which know ``macros`` and what those before them define.
+
+    Only a section's ``body`` refers to its equations.
+    """
     known = tex.Tex(macros)
     for span in spans:
         if span.kind in ("math", "display") and (fault := math_fault(span, known)):
             yield fault
-    yield from label_faults(spans)
+    yield from label_faults(spans, body)
 
 
 _LABEL = re.compile(r"\\(label|eqref|ref)\s*\{([^{}]*)\}")
 
 
-def label_faults(spans: list[Span]) -> Iterator[Fault]:
+def label_faults(spans: list[Span], body: bool = True) -> Iterator[Fault]:
     r"""Labels of equations given twice, and ``\eqref`` to labels that the body does not give."""
     uses = [
         (match[1], match[2], span.place(match.start(2)))
@@ -54,6 +57,8 @@ def label_faults(spans: list[Span]) -> Iterator[Fault]:
                 yield Fault(offset, f"the equation label {label!r} is given twice")
             known.add(label)
     for command, label, offset in uses:
-        if command != "label" and label not in known:
+        if command != "label" and label not in known and not body:
+            yield Fault(offset, "captions, titles and the like cannot refer to equations", "the text can")
+        elif command != "label" and label not in known:
             hint = near(label, known) or "\\label{…} within the equation gives one"
             yield Fault(offset, f"no equation here has the label {label!r}", hint)

@@ -23,6 +23,10 @@ _HABITS = {
     r"(?<!\w)%%[^%\n]{0,1000}%%": ("%% is no comment here", "a comment is <!-- … -->"),
     r"^[ >]*:{3,}": ("::: begins no block here", '!!! note "title" does, with its text indented by four'),
     r"\{%.{0,200}?%\}": ("{% … %} is no call here", 'write {{ figure("id") }} or {{ ref("id") }}'),
+    r"(?<=\))\{:?[ ]*(?:[^{}\n]{0,100}[ ])?(?:width|height)=[^{}\n]{0,200}\}": (
+        "a picture's size cannot be set here",
+        "it is shown as large as its file is, or as wide as the text: resize the file",
+    ),
     r"(?<=[\])])\{:?[ ]*(?:[.#][\w-]|[\w-]+=)[^{}\n]{0,200}\}"
     r"|(?:^|[ ])\{:?[ ]*(?:\.[A-Za-z-]|#[\w:.-]+[ ]+[^\s}])[^{}\n]{0,200}\}[ ]*$": (
         "classes and attributes are not known",

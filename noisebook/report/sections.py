@@ -182,7 +182,7 @@ def check_text(document: Document, loc: Loc, macros: Mapping[str, str], problems
         return
     spans, faults = scan(value)
     where = document.value(loc)
-    for fault in [*faults, *math_faults(spans, macros), *foreign(value, spans)]:
+    for fault in [*faults, *math_faults(spans, macros, body=False), *foreign(value, spans)]:
         problems.append(Problem(where, fault.message, fault.hint))
     if any(span.kind in ALONE for span in spans):
         message, hint = f"a {loc[-1]} cannot hold a figure or a piece of code", 'write {{ ref("id") }}'
