@@ -542,7 +542,6 @@ def shape(text: str) -> str:
         ("a\n#2 is next", "<p>a⏎#2 is next</p>"),
         ("# A #\ntext", '<h2 id="a">A</h2><p>text</p>'),
         ("A\n===\n\nB\n---", '<h2 id="a">A</h2><h3 id="b">B</h3>'),
-        ("# Größe é x₀", '<h2 id="größe-é-x0">Größe é x₀</h2>'),
         ("a\n***\nb", "<p>a</p><hr><p>b</p>"),
         ("    code *x*", "<pre><code>code *x*⏎</code></pre>"),
         ("a\n    b", "<p>a⏎b</p>"),

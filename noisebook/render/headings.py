@@ -59,13 +59,10 @@ class Headings:
 def address(words: str) -> str:
     """The id of a heading: its words in small letters, with hyphens between them; never one that a page has.
 
-    Letters keep their script and their accents; signs such as ₀ are the plain ones: 0.
+    Letters keep their script; those of Latin lose their accents.
     """
     plain = "".join(
-        bare
-        if unicodedata.decomposition(sign)[:1] == "<"
-        and (bare := unicodedata.normalize("NFKD", sign)[:1]).isascii()
-        else sign
+        bare if (bare := unicodedata.normalize("NFKD", sign)[:1]).isascii() else sign
         for sign in unicodedata.normalize("NFC", words)
     )
     kept = "".join(
