@@ -60,23 +60,40 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
             )
         columns = ["method", "calls", "recognised, %", SPREAD, DISTANCE, "of all samples"]
         rounded = [[*row[:2], *(round(each, 4) if each == each else "" for each in row[2:])] for row in rows]
+        panels = [
+            (column, title)
+            for column, title in enumerate(TITLES, start=2)
+            if any(row[column] == row[column] for row in rows)  # no spread without a class
+        ]
         yield (
             cell,
             [
-                chart("picture", partial(_draw, rows), 900, 320, panels=3),
+                chart("picture", partial(_draw, rows, panels), 300 * len(panels), 320, panels=len(panels)),
                 table("scores", columns, rounded),
             ],
         )
 
 
-def _draw(rows: Sequence[Sequence[Any]], recognised: Any, spread: Any, distance: Any) -> None:
-    titles = ("recognised as asked, %", SPREAD, "Fréchet distance to test digits")
-    for column, axes in enumerate((recognised, spread, distance), start=2):
+TITLES = ("recognised as asked, %", SPREAD, "Fréchet distance to test digits")
+
+
+def _draw(rows: Sequence[Sequence[Any]], panels: Sequence[tuple[int, str]], *every: Any) -> None:
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
+
+    for axes, (column, title) in zip(every, panels, strict=True):
         for method, colour in zip(dict.fromkeys(row[0] for row in rows), cycle(COLOURS), strict=False):
             points = sorted((row[1], row[column]) for row in rows if row[0] == method)
             calls, values = zip(*points, strict=True)
             axes.plot(calls, values, "o-", color=colour, label=method, markersize=4)
         axes.set_xscale("log")
-        axes.set(title=titles[column - 2], xlabel="model calls")
-    distance.set_yscale("log")
-    recognised.legend(frameon=False)
+        axes.set(title=title, xlabel="model calls")
+        if column == 4:
+            axes.set_yscale("log")
+            axes.set_ylim(min(row[4] for row in rows) / 1.5, max(row[4] for row in rows) * 1.5)
+        for axis in (axes.xaxis, axes.yaxis):
+            if axis.get_scale() == "log":
+                axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                axis.set_major_formatter(FormatStrFormatter("%g"))
+                axis.set_minor_formatter(NullFormatter())
+    every[0].set_ylim(min(row[2] for row in rows) - 1, 100.5)
+    every[0].legend(frameon=False)

@@ -158,15 +158,16 @@ def test_a_set_takes_as_many_model_calls_as_it_says(
     assert ("recognised" in outputs) == ("class" in objective) and "confident" in outputs
     digits = FakeStored(list(outputs.values())).arrays("samples")["digits"]
     assert digits.shape == (200, 1, 28, 28)
-    if "class" in objective:
-        points = flow_vs_ddpm.cells(flow_vs_ddpm.Params.model_validate(params.model_dump()))
-        drawn = run(
-            flow_vs_ddpm,
-            points,
-            FakeContext(needed=dict.fromkeys(points[0].needs, FakeStored(list(outputs.values())))),
-        )
-        [row] = json.loads(drawn["scores"]["scores"].data)["rows"]
-        assert row[:2] == [sampler, calls]
+    points = flow_vs_ddpm.cells(flow_vs_ddpm.Params.model_validate(params.model_dump()))
+    drawn = run(
+        flow_vs_ddpm,
+        points,
+        FakeContext(needed=dict.fromkeys(points[0].needs, FakeStored(list(outputs.values())))),
+    )
+    [row] = json.loads(drawn["scores"]["scores"].data)["rows"]
+    assert row[:2] == [sampler, calls]
+    panels = 3 if "class" in objective else 2  # no spread without a class
+    assert drawn["scores"]["picture"].width == 300 * panels
 
 
 def test_a_sampler_must_fit_its_network() -> None:
