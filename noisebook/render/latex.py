@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import codecs
 import re
-from html import unescape
 from unicodedata import decomposition, normalize
 
+from noisebook.render import marks
+from noisebook.render.html import entities
 from noisebook.report.body import scan
 
 MATH = re.compile(r"(?<!\\)\$((?:[^$\\]|\\.)+)\$")
@@ -29,7 +30,6 @@ _LINKED = re.compile(r"\\href\s*\{[^{}]*\}\s*(?=\{)")
 _SORTED = re.compile(r"\\(?:noopsort|SortNoop)\s*\{[^{}]*\}|\\penalty\s*-?\d+\s*")
 _RAISED = re.compile(r"\\text(super|sub)script\s*\{([^{}]*)\}|<(sup|sub)>([^<>]*)</\3>")
 _TAG = re.compile(r"</?(?:i|b|u|em|strong|sub|sup|span|sc|scp|tt)\b[^<>]*>", re.I)
-_ENTITY = re.compile(r"&(?:#\d{1,7}|#x[\da-f]{1,6}|[a-z]{1,31}\d*);", re.I)
 _SIGNS = {
     "textquotesingle": "'", "textquotedbl": '"', "textquoteleft": "‘", "textquoteright": "’",
     "textquotedblleft": "“", "textquotedblright": "”", "grqq": "“", "glqq": "„", "glq": "‚", "grq": "‘",
@@ -145,7 +145,7 @@ def _raised(match: re.Match[str]) -> str:
 
 def _printed(decoded: str) -> str:
     decoded = re.sub(r"\\([$&%#_{}])", r"\1", re.sub(r"(?<!\\)[{}]", "", _TAG.sub("", decoded)))
-    return _ENTITY.sub(lambda match: unescape(match[0]), decoded).replace("\ue000", "\\")
+    return entities(decoded).replace("\ue000", "\\")
 
 
 def address(tex: str) -> str:
@@ -179,7 +179,7 @@ def _span(whole: str, kind: str, value: str) -> str:
 
 def _words(markdown: str) -> str:
     unmarked = _EMPHASIS.sub(r"\2", markdown)
-    return _escaped(re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", unmarked))
+    return _escaped(marks.ESCAPED.sub(r"\1", unmarked))
 
 
 def _escaped(words: str) -> str:
