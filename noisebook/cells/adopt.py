@@ -18,7 +18,8 @@ from noisebook.cells.entries import identity
 from noisebook.cells.folders import read_regular, user_cache
 from noisebook.cells.plan import Planned, grouped
 from noisebook.cells.provenance import provenance
-from noisebook.cells.record import LARGEST, Record, check_components, strict
+from noisebook.cells.record import LARGEST, Record
+from noisebook.cells.record import components as read_components
 from noisebook.cells.registry import said
 from noisebook.cells.run import (
     COMPONENTS,
@@ -231,7 +232,7 @@ def begun_before(planned: Planned) -> Path | None:
     folder = user_cache() / "scratch"
     for path in sorted(folder.glob(f"*/{COMPONENTS}")):
         try:
-            components = check_components(strict(read_regular(path, LARGEST)))
+            components = read_components(read_regular(path, LARGEST))
         except (OSError, ValueError):
             continue
         if (

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
 
-from pydantic import Field, FiniteFloat
+from pydantic import FiniteFloat
 
 from noisebook.cells.contract import Json, canonical
 from noisebook.cells.digests import Signature
-from noisebook.cells.record import DIGEST, Record
+from noisebook.cells.record import Digest, Record
 
 FORMAT = 6
 """Of the notes."""
@@ -25,7 +24,7 @@ class Entry:
 
     generator: str
     identity: str
-    objects: tuple[tuple[Annotated[str, Field(pattern=f"^{DIGEST.pattern}$")], str], ...]
+    objects: tuple[tuple[Digest, str], ...]
     """sha256 and keep of each output that is not in the record."""
     seconds: FiniteFloat
     """What the cell cost."""

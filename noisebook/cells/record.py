@@ -6,14 +6,16 @@ A record is checked once, where it comes in: :func:`parse` gives a whole one or 
 from __future__ import annotations
 
 import base64
-import binascii
 import builtins
 import hashlib
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError
+from pydantic.dataclasses import dataclass as checked
+from pydantic_core import from_json
 
 from noisebook.cells.contract import Json, Output, canonical
 from noisebook.cells.folders import parse_json
@@ -32,18 +34,7 @@ LARGEST_REACHED = 1_000_000
 """Bytes of the object that says what code a cell reached."""
 LARGEST_OUTPUT = 1_000_000_000
 """Bytes of an output, and of all of a cell, which are held in memory."""
-DIGITS = 40
-"""Of a whole number: a seed has up to 20."""
-MIMES = frozenset(
-    {
-        "application/json", "application/octet-stream", "application/onnx", "application/x-safetensors",
-        "image/gif", "image/jpeg", "image/png", "image/svg+xml", "image/webp", "text/csv", "text/plain",
-        "video/mp4", "video/webm",
-    }
-)  # fmt: skip
 DIGEST = re.compile(r"[0-9a-f]{64}")
-_NAME = re.compile(r"[^/\\:]{1,200}")
-"""Part of a file's name on every system: a colon is for drives and streams."""
 
 
 class NotARecord(ValueError):
@@ -54,27 +45,111 @@ class Newer(NotARecord):
     """A record of a later version of Noisebook."""
 
 
-@dataclass(frozen=True, slots=True)
+def _printable(text: str) -> str:
+    """Characters that print alone: a terminal would obey others."""
+    if not text.isprintable():
+        raise ValueError("of characters that do not print")
+    return text
+
+
+Text = Annotated[str, Field(max_length=2000), AfterValidator(_printable)]
+Name = Annotated[str, Field(max_length=200, pattern=r"^\.*[^./\\:][^/\\:]*$"), AfterValidator(_printable)]
+"""Part of a file's name on every system: a colon is for drives and streams, ``..`` the folder above."""
+Digest = Annotated[str, Field(pattern=f"^{DIGEST.pattern}$")]
+Size = Annotated[int, Field(gt=0, le=1_000_000)]
+_CONFIG = ConfigDict(extra="forbid", strict=True, val_json_bytes="base64", defer_build=True)
+MIMES = (
+    "application/json", "application/octet-stream", "application/onnx", "application/x-safetensors",
+    "image/gif", "image/jpeg", "image/png", "image/svg+xml", "image/webp", "text/csv", "text/plain",
+    "video/mp4", "video/webm",
+)  # fmt: skip
+Mime = Annotated[str, Field(pattern=f"^({'|'.join(map(re.escape, MIMES))})$")]
+
+
+@checked(frozen=True, slots=True, config=_CONFIG)
 class Stored:
     """One output of a finished cell; its bytes are ``data``, or else ``objects/<sha256>``."""
 
-    name: str
-    mime: str
-    sha256: str
-    bytes: int
-    width: int | None = None
-    height: int | None = None
-    keep: str = "published"
+    name: Name
+    mime: Mime
+    sha256: Digest
+    bytes: Annotated[int, Field(ge=0, le=LARGEST_OUTPUT)]
+    width: Size | None = None
+    height: Size | None = None
+    keep: Literal["published", "local"] = "published"
     measured: bool = False
-    data: builtins.bytes | None = None
+    data: Annotated[builtins.bytes, Field(max_length=LARGEST_OUTPUT)] | None = None
 
     def as_json(self) -> dict[str, Json]:
         """What the record says of it; what is as usual is left out."""
-        usual = {"width": None, "height": None, "keep": "published", "measured": False, "data": None}
-        value = {name: getattr(self, name) for name in Stored.__slots__}
+        value = {each.name: getattr(self, each.name) for each in fields(self)}
         if self.data is not None:
             value["data"] = base64.b64encode(self.data).decode()
-        return {name: each for name, each in value.items() if name not in usual or each != usual[name]}
+        return {each.name: value[each.name] for each in fields(self) if value[each.name] != each.default}
+
+
+@dataclass(frozen=True, slots=True)
+class _Components:
+    """What a key was computed from, as far as it must be of some kind."""
+
+    generator: Name
+    params: dict[str, Json]
+    code: Text = ""
+    seed: int | None = None
+    needs: dict[str, Digest] = field(default_factory=dict)
+    inputs: dict[str, Text] = field(default_factory=dict)
+    models: dict[str, dict[str, Json]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """How a model understood a prompt."""
+
+    nearest: list[Text]
+    far: bool
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Adopted:
+    """Whose work a cell has, and how it was found to be the same."""
+
+    source: Annotated[Digest, Field(alias="from")]
+    evidence: Text
+
+
+@dataclass(frozen=True, slots=True)
+class _Provenance:
+    """How a cell was made, as far as it must be of some kind."""
+
+    cell: Text = ""
+    figure: Text = ""
+    finished: Text = ""
+    python: Text = ""
+    platform: Text = ""
+    processor: Text = ""
+    device: Text = ""
+    command: Text = ""
+    versions: dict[str, Text] = field(default_factory=dict)
+    models: dict[str, Text] = field(default_factory=dict)
+    reached: dict[str, Text] = field(default_factory=dict)
+    seconds: Annotated[float, Field(ge=0, lt=1e12)] = 0.0
+    threads: Annotated[int, Field(ge=0, le=1024)] = 0
+    """As many as ``verify`` could start."""
+    processes: Annotated[int, Field(ge=0, lt=2**48)] = 1
+    words: dict[str, _Words] = field(default_factory=dict)
+    adopted: _Adopted | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """What stands in a record's file; a later version may add to it."""
+
+    key: Digest
+    components: _Components
+    outputs: Annotated[tuple[Stored, ...], Field(min_length=1, max_length=10_000)]
+    provenance: _Provenance
+    reached: Digest | Literal[""] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,98 +185,38 @@ class Record:
             "provenance": self.provenance,
             **({"reached": self.reached} if self.reached else {}),
         }
-        text = canonical(json.loads(canonical(value)))  # as it will be read
+        text = canonical(
+            from_json(canonical(value))
+        )  # as it will be read: keys are texts, and sorted as such
         return b'{"digest":"%s",%s' % (hashlib.sha256(text).hexdigest().encode(), text[1:])
 
 
 def parse(key: str, data: bytes) -> Record:
     """The record of that key. Raises NotARecord, or Newer for one that a later version wrote."""
+    _require(len(data) <= LARGEST, f"of more than {LARGEST:,} bytes")
+    _require(data.count(b",") <= MOST_VALUES, f"of more than {MOST_VALUES:,} values")
     try:
-        _require(len(data) <= LARGEST, f"of more than {LARGEST:,} bytes")
-        _require(data.count(b",") <= MOST_VALUES, f"of more than {MOST_VALUES:,} values")
-        value = strict(data)
-        _require(type(value) is dict and type(value.get("digest")) is str, "not a record")
-        digest = value.pop("digest")
+        value = from_json(data)
+        _require(type(value) is dict, "not a record")
+        digest = value.pop("digest", None)
         _require(hashlib.sha256(canonical(value)).hexdigest() == digest, "its digest is another")
         version = value.get("format", 1)
         _require(type(version) is int and version >= 1, "format")
         if version > FORMAT:
             raise Newer(f"was written by a later version of Noisebook (format {version})")
-        return _record(key, value)
+        found: _File = parse_json(data, _File)
     except NotARecord:
         raise
-    except (ValueError, RecursionError) as error:
-        raise NotARecord("not JSON") from error
-
-
-def strict(data: bytes) -> Json:
-    """The value of a JSON text in UTF-8, nested 200 deep at most, of finite numbers of bounded length.
-
-    Raises ValueError.
-    """
-    try:
-        parse_json(data, Any)  # tells how deep it is, at no depth of its own
-        value = json.loads(data.decode(), parse_int=_whole, parse_constant=_no_number)
-        canonical(value)  # 1e999
-        return value
-    except RecursionError as error:
-        raise NotARecord("nested too deeply") from error
-
-
-def check_components(value: Any) -> dict[str, Json]:
-    """What a key was computed from, each of its kind. Raises NotARecord."""
-    _require(type(value) is dict and {"generator", "params"} <= value.keys(), "components")
-    _check(value, _COMPONENTS, "components")
-    return dict(value)
-
-
-def _record(key: str, value: dict[str, Any]) -> Record:
-    _require(value.get("key") == key and DIGEST.fullmatch(key) is not None, "key")
-    components: Any = value.get("components")
-    provenance: Any = value.get("provenance")
-    outputs: Any = value.get("outputs")
-    reached: Any = value.get("reached", "")
-    check_components(components)
-    _require(type(provenance) is dict, "provenance")
-    _check(provenance, _PROVENANCE, "provenance")
-    _require(type(outputs) is list and 0 < len(outputs) <= 10_000, "outputs")
-    _require(reached == "" or _is_digest(reached), "reached")
-    stored = tuple(map(_stored, outputs))
-    _require(sum(output.bytes for output in stored) <= LARGEST_OUTPUT, "outputs of too many bytes")
-    _require(len({output.name for output in stored}) == len(stored), "outputs of one name")
-    return Record(key, components, stored, provenance, reached)
-
-
-def _stored(value: Any) -> Stored:
-    _require(type(value) is dict and value.keys() <= _OUTPUT.keys(), "outputs")
-    _require({"name", "mime", "sha256", "bytes"} <= value.keys(), "outputs")
-    _check(value, _OUTPUT, "outputs")
-    data = value.get("data")
-    if data is not None:
-        try:
-            data = base64.b64decode(data, validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise NotARecord("outputs.data") from error
-        _require(len(data) == value["bytes"] and hashlib.sha256(data).hexdigest() == value["sha256"], "data")
-    return Stored(**{**value, "data": data})
-
-
-def unfit(output: Output) -> str:
-    """What of an output no record can hold, in words; '' if nothing."""
-    name = output.name
-    if not _is_name(name):
-        return f"{name!r} is no name for an output: up to 200 characters that print, no slash, no colon"
-    if type(output.data) is not bytes or len(output.data) > LARGEST_OUTPUT:
-        return f"{name}: its data must be up to {LARGEST_OUTPUT:,} bytes"
-    if output.mime not in MIMES:
-        return f"{name}: the media type {output.mime!r} is not one of {', '.join(sorted(MIMES))}"
-    fields = {each: getattr(output, each) for each in ("width", "height", "keep", "measured")}
-    try:
-        _check(fields, _OUTPUT, name)
-    except NotARecord as error:
-        field = str(error).rpartition(".")[2]
-        return f"{name}: its {field} cannot be {fields[field]!r}"
-    return ""
+    except ValueError as error:
+        raise NotARecord(str(error)) from error
+    _require(found.key == key, "its key is another")
+    for output in found.outputs:
+        if (kept := output.data) is not None:
+            whole = len(kept) == output.bytes and hashlib.sha256(kept).hexdigest() == output.sha256
+            _require(whole, f"the data of {output.name}")
+    _require(sum(output.bytes for output in found.outputs) <= LARGEST_OUTPUT, "outputs of too many bytes")
+    _require(len({output.name for output in found.outputs}) == len(found.outputs), "outputs of one name")
+    return Record(key, value["components"], found.outputs, value["provenance"], found.reached)
 
 
 def _require(holds: bool, what: str) -> None:
@@ -209,110 +224,29 @@ def _require(holds: bool, what: str) -> None:
         raise NotARecord(what)
 
 
-def _check(value: Mapping[str, Json], schema: Mapping[str, Any], where: str) -> None:
-    """Every field that is known is of its kind; others are of no meaning here."""
-    for name, each in value.items():
-        test = schema.get(name)
-        if test is not None and not test(each):
-            raise NotARecord(f"{where}.{name}")
+def components(data: bytes) -> dict[str, Json]:
+    """What a key was computed from, of its text. Raises ValueError."""
+    parse_json(data, _Components)
+    value: dict[str, Json] = from_json(data)
+    canonical(value)  # finite numbers
+    return value
 
 
-def _whole(digits: str) -> int:
-    _require(len(digits) <= DIGITS, "a whole number of too many digits")
-    return int(digits)
-
-
-def _no_number(text: str) -> None:
-    raise NotARecord(f"{text} is no number")
-
-
-def _is_digest(value: object) -> bool:
-    return type(value) is str and DIGEST.fullmatch(value) is not None
-
-
-def _is_name(value: object) -> bool:
-    return (
-        type(value) is str
-        and _NAME.fullmatch(value) is not None
-        and value.isprintable()
-        and value not in (".", "..")
-    )
-
-
-def _is_text(value: object) -> bool:
-    """Of characters that print: a terminal would obey others."""
-    return type(value) is str and len(value) <= 2000 and value.isprintable()
-
-
-def _is_object(value: object) -> bool:
-    return type(value) is dict
-
-
-def _is_count(value: object) -> bool:
-    return type(value) is int and 0 <= value < 2**48
-
-
-def _is_threads(value: object) -> bool:
-    """As many as ``verify`` could start."""
-    return type(value) is int and 0 <= value <= 1024
-
-
-def _is_size(value: object) -> bool:
-    return value is None or (type(value) is int and 0 < value <= 1_000_000)
-
-
-def _is_seconds(value: Any) -> bool:
-    return type(value) in (int, float) and 0 <= value < 1e12
-
-
-def _all(test: Any) -> Any:
-    return lambda value: type(value) is dict and all(map(test, value.values()))
-
-
-def _is_words(value: Any) -> bool:
-    """How a model understood a prompt."""
-    return (
-        type(value) is dict
-        and type(value.get("nearest")) is list
-        and all(map(_is_text, value["nearest"]))
-        and type(value.get("far")) is bool
-        and type(value.get("similarity")) in (int, float)
-    )
-
-
-def _is_adopted(value: object) -> bool:
-    if value is None:
-        return True
-    return type(value) is dict and _is_digest(value.get("from")) and _is_text(value.get("evidence"))
-
-
-_COMPONENTS = {
-    "generator": _is_name,
-    "params": _is_object,
-    "code": _is_text,
-    "seed": lambda value: value is None or type(value) is int,
-    "needs": _all(_is_digest),
-    "inputs": _all(_is_text),
-    "models": _all(_is_object),
-}
-_PROVENANCE = {
-    **dict.fromkeys(("cell", "figure", "finished", "python", "platform", "processor"), _is_text),
-    **dict.fromkeys(("device", "command"), _is_text),
-    **dict.fromkeys(("versions", "models", "reached"), _all(_is_text)),
-    "seconds": _is_seconds,
-    "threads": _is_threads,
-    "processes": _is_count,
-    "words": _all(_is_words),
-    "adopted": _is_adopted,
-}
-_OUTPUT = {
-    "name": _is_name,
-    "mime": lambda value: type(value) is str and value in MIMES,
-    "sha256": _is_digest,
-    "bytes": lambda value: type(value) is int and 0 <= value <= LARGEST_OUTPUT,
-    "width": _is_size,
-    "height": _is_size,
-    "keep": lambda value: value in ("published", "local"),
-    "measured": lambda value: type(value) is bool,
-    "data": lambda value: value is None or type(value) is str,
-}
+def unfit(output: Output) -> str:
+    """What of an output no record can hold, in words; '' if nothing."""
+    given = {name: getattr(output, name) for name in Output.__slots__}
+    try:
+        Stored(**given, sha256="0" * 64, bytes=0)
+    except ValidationError as error:
+        field = str(error.errors()[0]["loc"][0])
+    else:
+        return ""
+    if field == "name":
+        return (
+            f"{output.name!r} is no name for an output: up to 200 characters that print, no slash, no colon"
+        )
+    if field == "data":
+        return f"{output.name}: its data must be up to {LARGEST_OUTPUT:,} bytes"
+    if field == "mime":
+        return f"{output.name}: the media type {output.mime!r} is not one of {', '.join(MIMES)}"
+    return f"{output.name}: its {field} cannot be {given[field]!r}"

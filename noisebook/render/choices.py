@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
+from pydantic import PositiveInt
 
+from noisebook.cells.folders import parse_json
 from noisebook.cells.plan import Planned
-from noisebook.cells.record import strict
 from noisebook.render.assets import Site
 from noisebook.render.views import Picture, Samples
 from noisebook.report.model import BadInput, Figure, Problem
@@ -55,6 +56,15 @@ class Sheet:
         return buffer.getvalue()
 
 
+@dataclass(frozen=True, slots=True)
+class _Notes:
+    """What a sheet says of itself; ``readings`` of each sample, if it says so."""
+
+    count: PositiveInt
+    key: str
+    readings: PositiveInt | None = None
+
+
 def row_of(readings: int) -> int:
     """How many samples of so many readings stand in a row of a sheet."""
     return max(1, min(ROW, WIDEST // readings))
@@ -65,12 +75,11 @@ def decoded(data: bytes) -> Sheet:
     with Image.open(io.BytesIO(data)) as opened:
         notes, paper = opened.info.get("xmp", b""), opened.convert("RGB")
     try:
-        told = strict(notes)
-        count, key = int(told["count"]), str(told["key"])
-        readings = int(told.get("readings", paper.width // (ROW * SIDE)))
-        row = row_of(readings)
-    except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
+        found: _Notes = parse_json(notes, _Notes)
+    except ValueError as error:
         raise ValueError("this picture is no sheet of samples: noisebook candidates makes them") from error
+    count, readings = found.count, found.readings or max(1, paper.width // (ROW * SIDE))
+    row = row_of(readings)
     if paper.size != (row * readings * SIDE, -(-count // row) * SIDE):
         raise ValueError(f"{paper.width} × {paper.height} pixels do not hold {count} samples")
     return Sheet(
@@ -81,7 +90,7 @@ def decoded(data: bytes) -> Sheet:
             ]
             for k in range(count)
         ],
-        key,
+        found.key,
     )
 
 
