@@ -7,7 +7,6 @@ that finished cells took, divided by those that were guessed, say how fast the m
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from noisebook.cells.folders import RATES, read_memo, user_cache, write_memo
 from noisebook.cells.plan import Planned
@@ -20,9 +19,9 @@ def note(generator: str, seconds: float, guessed: float) -> None:
     """Keep what some cells took on this machine, and what was guessed for them (s)."""
     if guessed <= 0:
         return
-    kept = read_memo(user_cache() / RATES) or {}
-    before = _pair(kept.get(generator))
-    kept[generator] = [FADES * before[0] + seconds, FADES * before[1] + guessed]
+    kept = _kept()
+    before = kept.get(generator, (0.0, 0.0))
+    kept[generator] = FADES * before[0] + seconds, FADES * before[1] + guessed
     write_memo(user_cache() / RATES, kept)
 
 
@@ -32,18 +31,15 @@ def rates(finished: Iterable[Planned]) -> Mapping[str, float]:
     As this machine has measured them; of what it has not computed yet, as the records of ``finished`` cells
     have it, wherever they were made.
     """
-    sums: dict[str, list[float]] = {}
+    sums: dict[str, tuple[float, float]] = {}
     for cell in finished:
         if entry := cell.store.entries.get(cell.key):
-            found = sums.setdefault(cell.generator.name, [0.0, 0.0])
-            found[0] += entry.seconds
-            found[1] += 60 * cell.cell.minutes
-    kept = read_memo(user_cache() / RATES) or {}
-    sums |= {name: pair for name in kept if (pair := _pair(kept[name]))[1] > 0}
+            seconds, guessed = sums.get(cell.generator.name, (0.0, 0.0))
+            sums[cell.generator.name] = seconds + entry.seconds, guessed + 60 * cell.cell.minutes
+    sums |= {name: pair for name, pair in _kept().items() if pair[1] > 0}
     return {name: seconds / guessed for name, (seconds, guessed) in sums.items() if guessed > 0}
 
 
-def _pair(value: Any) -> list[float]:
-    if isinstance(value, list) and len(value) == 2 and all(type(each) in (int, float) for each in value):
-        return value
-    return [0.0, 0.0]
+def _kept() -> dict[str, tuple[float, float]]:
+    """Seconds, and those that were guessed, by generator."""
+    return read_memo(user_cache() / RATES, dict[str, tuple[float, float]]) or {}

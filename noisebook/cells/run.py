@@ -98,6 +98,8 @@ def scratch_folder(key: str) -> Path:
 def remaining(key: str) -> float | None:
     """The seconds that a cell which was begun and not finished still takes here, or None."""
     folder = scratch_folder(key)
+    if not folder.is_dir():
+        return None
     seconds, went = read_memo(folder / SECONDS, float), read_memo(folder / PROGRESS, Went)
     if seconds is None or went is None or not went[0] < went[2]:
         return None

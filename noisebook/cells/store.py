@@ -133,7 +133,7 @@ class Store:
             known = kept.get(key)
             if known is None or known[0] != sign:
                 self._dirty = True
-                record = self._read_record(key)
+                record = self.get(key)
                 if record is None:
                     continue
                 known = sign, Entry.of(record)
@@ -141,10 +141,8 @@ class Store:
 
     def look(self, key: str) -> None:
         """Take in a record that another builder has put since the scan."""
-        record = self._read_record(key)
-        if record is None:
-            return
-        self._see(key, Entry.of(record))
+        if record := self.get(key):
+            self._see(key, Entry.of(record))
 
     def _see(self, key: str, entry: Entry) -> None:
         self._enter(key, entry)
@@ -152,7 +150,6 @@ class Store:
             for path in (self.place / "objects" / sha, self.pinned.get(sha)):
                 if path and sha not in self._signatures and path.is_file() and self._matches(path, sha):
                     self._signatures[sha] = signature(path.stat())
-        self._forget_groups()
 
     def same_identity(self, components: Mapping[str, Json]) -> list[str]:
         """Keys of the records with this generator, parameters and seed, whatever made them."""
@@ -200,15 +197,6 @@ class Store:
 
     def get(self, key: str) -> Record | None:
         """The record, or None. A damaged one is set aside with a warning."""
-        return self._read_record(key)
-
-    def recall(self, key: str) -> Record | None:
-        """:meth:`get`, kept in memory: for what many cells are compared with."""
-        if key not in self._recalled:
-            self._recalled[key] = self.get(key)
-        return self._recalled[key]
-
-    def _read_record(self, key: str) -> Record | None:
         path = self.place / "cells" / f"{key}.json"
         if not DIGEST.fullmatch(key):  # it would be a path of another's choice
             return None
@@ -224,6 +212,12 @@ class Store:
         except OSError as error:
             warnings.warn(f"{path} cannot be read ({error.strerror}): it is left alone", stacklevel=2)
         return None
+
+    def recall(self, key: str) -> Record | None:
+        """:meth:`get`, kept in memory: for what many cells are compared with."""
+        if key not in self._recalled:
+            self._recalled[key] = self.get(key)
+        return self._recalled[key]
 
     def reached(self, record: Record) -> dict[str, str]:
         """The digest of each statement that the code of a cell reached, by name; {} if that is not here."""
@@ -342,14 +336,14 @@ class Store:
             write_atomically(self.place / "objects" / digest, reached)
         write_atomically(path, data)
         self._enter(key, Entry.of(record))
-        self._forget_groups()
+        self._recalled[key] = record
         return record
 
     def _enter(self, key: str, entry: Entry) -> None:
+        self._forget(key)
         self._entries[key] = entry
         with suppress(OSError):  # another builder may have dropped it
             self._records[key] = signature((self.place / "cells" / f"{key}.json").stat())
-        self._dirty = True
 
     def take(self, key: str, entry: Entry, record: bytes, objects: Mapping[str, bytes]) -> None:
         """Put a cell that came from elsewhere, all of it checked. ``objects``: by sha256."""
@@ -391,9 +385,11 @@ class Store:
         self._forget(key)
 
     def _forget(self, key: str) -> None:
-        self._entries.pop(key, None)
-        self._records.pop(key, None)
+        for known in (self._entries, self._records, self._recalled):
+            known.pop(key, None)
         self._whole.discard(key)
+        self._by_identity.clear()
+        self._by_generator.clear()
         self._dirty = True
 
 
