@@ -112,6 +112,7 @@ def build(
         book.store.unchanged()
     todo = _fetched(book, [c for cells in book.select(request.only).values() for c in cells], say)
     if todo.cells and request.frozen:
+        proofread(book.report)
         raise Unfinished(lacking(todo))
     built = Built()
     if todo.cells and request.compute and _affordable(book, todo, request.beyond):

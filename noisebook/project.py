@@ -83,7 +83,7 @@ class Project:
         try:
             report = load_report(self.root, self.registry, library.folder)
         except BadInput as error:
-            raise BadInput([*error.problems, *_further(error.rest)]) from None
+            raise BadInput(error.problems + _further(error.rest, error.problems)) from None
         return override(report, self.overrides, self.registry) if self.settings else report
 
     @cached_property
@@ -241,7 +241,7 @@ class Project:
             except PlanError as error:
                 problems.append(Problem(figure.position, str(error)))
         if problems:
-            raise BadInput(problems)
+            raise BadInput(problems + _further(self.report))
         self.planner.save()
         return result
 
@@ -336,13 +336,19 @@ def key_policy(names: Iterable[str]) -> Mapping[str, str]:
     return values
 
 
-def _further(rest: Report | None) -> list[Problem]:
-    """What is wrong with the texts of those sections that could be read."""
+def _further(rest: Report | None, told: Iterable[Problem] = ()) -> list[Problem]:
+    """What is wrong with the texts that could be read, besides what has been told."""
     from noisebook.render.site import proofread
 
     try:
         if rest:
             proofread(rest)
     except BadInput as error:
-        return error.problems
+        return [each for each in dict.fromkeys(error.problems) if each not in told and not _formula(each)]
     return []
+
+
+def _formula(problem: Problem) -> bool:
+    """Whether it is a formula of a section or of report.yaml, whose mistakes loading tells."""
+    of_section = problem.position.file == "report.yaml" or problem.position.file.startswith("sections/")
+    return of_section and problem.message.startswith("in a formula")

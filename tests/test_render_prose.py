@@ -180,7 +180,7 @@ def test_a_citation_without_brackets_is_told() -> None:
 def test_bad_math_is_told_with_its_place() -> None:
     with pytest.raises(BadInput) as caught:
         write("One.\n\nTwo $\\frac{1}{2$.")
-    assert str(caught.value.problems[0].position).startswith("sections/x.md:12:6")
+    assert str(caught.value.problems[0].position).startswith("sections/x.md:12:16")
 
 
 def test_a_formula_that_only_defines_shows_nothing() -> None:

@@ -119,7 +119,7 @@ def test_a_mistake_leaves_the_old_site(report: Path) -> None:
 
 
 def test_mistakes_in_front_matter_hide_none_in_texts(report: Path) -> None:
-    """What could not be read is not judged: no link to it is dead, no reference to its figures is lost."""
+    """What could not be read is not judged: no link to its figures is dead, no reference to them is lost."""
     edit(report / "sections" / "b1-mnist.md", "generator: scenery", "generater: scenery")
     with (report / "sections" / "b1-mnist.md").open("a") as file:
         file.write("\n[gone](gone.md)\n")
@@ -127,20 +127,20 @@ def test_mistakes_in_front_matter_hide_none_in_texts(report: Path) -> None:
     edit(
         report / "sections" / "a-intro.md",
         "A diffusion",
-        "[e](closing.md#f) [g](a1-1-forward.md#h)\nA diffusion",
+        "[e](closing.md#f) [g](a1-1-forward.md#h) [i](b1-mnist.md#fig-x)\nA diffusion",
     )
     with pytest.raises(BadInput) as caught:
         render(report)
     told = [
         (problem.position.file, word)
         for problem in caught.value.problems
-        for word in ("generater", "gone", "lost", "'d'", "'h'", "'f'", "'x'")
+        for word in ("generater", "gone", "lost", "'d'", "'h'", "'f'", "'x'", "fig-x")
         if word in problem.message
     ]
     assert list(dict.fromkeys(told)) == [
-        ("sections/a-intro.md", "'h'"),
+        *(("sections/a-intro.md", word) for word in ("'f'", "'h'")),
         *(("sections/b1-mnist.md", word) for word in ("generater", "gone")),
-        *(("sections/closing.md", word) for word in ("lost", "'d'")),
+        *(("sections/closing.md", word) for word in ("'x'", "lost", "'d'")),
     ]
 
 
@@ -159,7 +159,7 @@ def test_formulas_in_what_the_report_says_of_itself(report: Path) -> None:
     assert "· From x_T – how" in page and 'aria-label="At x₀ a tower' in page and "Part A · Of <math>" in page
     assert "With ϵ, from" in (site / "feed.xml").read_text("utf-8").replace("ε", "ϵ")
     edit(report / "report.yaml", "$x_T$", "$\\foo$")
-    with pytest.raises(BadInput, match=r'report.yaml:2:8: in a formula: Unknown command "\\foo"'):
+    with pytest.raises(BadInput, match=r'report.yaml:2:14: in a formula: Unknown command "\\foo"'):
         render(report)
 
 

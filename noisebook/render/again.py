@@ -66,8 +66,8 @@ def kept(written: Written, cached: int, missing: str) -> bytes:
     for page in written.pages:
         text = read_text(report.root, page.section.path)
         fronts[page.section.path] = _digest(text.removesuffix(page.section.body))
-    pages = [replace(page, section=replace(page.section, figures=())) for page in written.pages]
-    bare = replace(written, report=replace(report, root=Path(), sections=()), pages=pages)
+    pages = [replace(page, section=replace(page.section, figures=(), places={})) for page in written.pages]
+    bare = replace(written, report=replace(report, root=Path(), sections=(), places={}), pages=pages)
     return Last(bare, fronts, cached, missing).data()
 
 

@@ -181,6 +181,13 @@ def parse(text: str, file: str) -> Mapping[str, Work]:
     return works
 
 
+def named(text: str, file: str) -> Mapping[str, Work]:
+    """The works of a file with mistakes: nothing is known of them but their keys."""
+    position = Position(file)
+    keys = re.findall(r"@\w+\s*[{(]\s*([^\s,{}()=]+)", text)
+    return {key: Work(key, "", {}, position) for key in keys}
+
+
 def _edition(said: str) -> str:
     """``2nd edition``, whether it is said by a number or in words."""
     if said.isdecimal():

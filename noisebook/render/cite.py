@@ -21,11 +21,13 @@ _CITED = re.compile(r"(.*?)(-?)@(?:\{([^{}@]+)\}|([\w:./+-]*\w))\s*(?:,\s*(.*))?
 
 
 def cite(
-    span: Span, works: Mapping[str, Work], cited: list[str], tell: Callable[[int, str, str], None]
+    span: Span, works: Mapping[str, Work] | None, cited: list[str], tell: Callable[[int, str, str], None]
 ) -> Element:
-    """Works in parentheses: ``[see @key, p. 3; -@other]``."""
+    """Works in parentheses: ``[see @key, p. 3; -@other]``; nothing, if it is not known which there are."""
     outer = Element("span")
     outer.text = "("
+    if works is None:
+        return outer
     at = span.inner
     for item in span.value.split(";"):
         found = _CITED.fullmatch(item.strip())

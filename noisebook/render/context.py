@@ -11,6 +11,7 @@ from markupsafe import Markup
 from noisebook.render.bibliography import Work
 from noisebook.render.links import Link
 from noisebook.render.styles import Styles
+from noisebook.report.model import BadInput, Problem
 
 WAITING = "…"
 """What stands for a number that is not computed yet."""
@@ -29,12 +30,12 @@ class Target:
 class Context:
     """What prose may refer to.
 
-    ``image`` gives the address in the site of a picture that the text names by its path; None, or BadFile,
-    if there is none.
+    ``works`` is None if the bibliography cannot be read. ``image`` gives the address in the site of a picture
+    that the text names by its path; None, or BadFile, if there is none.
     """
 
     targets: Mapping[str, Target]
-    works: Mapping[str, Work]
+    works: Mapping[str, Work] | None
     styles: Styles
     image: Callable[[str], tuple[str, int, int] | None]
     pages: Mapping[str, str] = field(default_factory=dict)
@@ -69,3 +70,11 @@ class Prose:
     styles: Styles = field(default_factory=Styles)
     links: list[Link] = field(default_factory=list)
     pictures: list[str] = field(default_factory=list)
+
+
+class BadProse(BadInput):
+    """What is wrong with a body, and what could be written all the same: its addresses, its links."""
+
+    def __init__(self, problems: list[Problem], prose: Prose) -> None:
+        super().__init__(problems)
+        self.prose = prose

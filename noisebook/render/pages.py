@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -15,7 +14,7 @@ from markupsafe import Markup
 
 from noisebook.cells.checks import PIXEL_TOLERANCE, PSNR_FLOOR, RELATIVE_TOLERANCE, Check
 from noisebook.render import bibliography, citation, data, feeds
-from noisebook.render.context import Context, Prose, Target
+from noisebook.render.context import BadProse, Context, Prose, Target
 from noisebook.render.formats import SUFFIXES, slug
 from noisebook.render.front import mosaic, social
 from noisebook.render.links import Link, dead, source_address
@@ -24,7 +23,7 @@ from noisebook.render.prose import Writer
 from noisebook.render.styles import Styles
 from noisebook.render.views import Page
 from noisebook.report.model import BadInput, Position, Problem, Report
-from noisebook.report.reader import read_picture, read_text
+from noisebook.report.reader import read_picture
 
 if TYPE_CHECKING:
     from noisebook.cells.contract import Json
@@ -39,7 +38,6 @@ CONTENT_POLICY = (
 LIVE_POLICY = CONTENT_POLICY.replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'")
 """Of a page with something to run, and of no other. The network runs in a worker, which has no policy of its
 own in most browsers, and the page's in some: there it is needed."""
-CREDITS = (("Pictures", "images/CREDITS.md"), ("Models and data", "models/README.md"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,9 @@ class Written:
     Attributes:
         report: what report.yaml says of it; the sections are those of the pages.
         targets: what ``{{ ref(…) }}`` may name.
-        works: the bibliography.
+        works: the bibliography; None if it cannot be read.
+        titled: what report.yaml says of the report, and its parts, as HTML and in words.
+        credits: the texts of the page on credits, with their titles.
         needed: name, provenance and check of each cell that no figure shows and others were computed from.
         styles, links, pictures: of titles; each page has its own.
         values: the numbers that texts quote, by their places and names.
@@ -67,7 +67,9 @@ class Written:
 
     report: Report
     pages: list[Page]
-    works: Mapping[str, bibliography.Work]
+    works: Mapping[str, bibliography.Work] | None
+    titled: dict[str, tuple[Markup, str]] = field(default_factory=dict)
+    credits: list[tuple[str, Prose]] = field(default_factory=list)
     targets: dict[str, Target] = field(default_factory=dict)
     needed: Sequence[tuple[str, Mapping[str, Json], Check | None]] = ()
     styles: Styles = field(default_factory=Styles)
@@ -112,13 +114,18 @@ class Written:
 
     def write_body(self, page: Page, writer: Writer) -> None:
         """The prose of a section, whose figures are drawn. Raises BadInput."""
-        section = page.section
-        page.prose = writer.body(
-            section.body, section.path, section.body_line, lambda name: page.drawn.get(name, "")
-        )
+        section, problems = page.section, []
+        try:
+            page.prose = writer.body(
+                section.body, section.path, section.body_line, lambda name: page.drawn.get(name, "")
+            )
+        except BadProse as bad:
+            page.prose, problems = bad.prose, bad.problems
         placed = page.prose.figures
         page.prose.html += Markup("".join(text for name, text in page.drawn.items() if name not in placed))
-        page.references = [self.works[key] for key in page.prose.cited]
+        if problems:
+            raise BadInput(problems)
+        page.references = [(self.works or {})[key] for key in page.prose.cited]
         page.search = data.searched(page)
         addresses = {each.href: each.section.slug for each in self.pages} | {"references.html": "all-works"}
         page.joined = Markup(joined(page.prose.html, section.slug, addresses))
@@ -127,12 +134,10 @@ class Written:
     def check_links(self, problems: Sequence[Problem] = ()) -> None:
         """Raises BadInput for links that lead nowhere, together with the ``problems`` that there are."""
         links = [*self.links, *(link for page in self.pages for link in (*page.links, *page.prose.links))]
-        wrong = {problem.position.file for problem in problems}
-        pages: dict[str, str | None] = {
-            page.section.slug: None if page.section.path in wrong else page.prose.html for page in self.pages
-        }
-        pages |= dict.fromkeys(self.report.unread)
-        if found := [*problems, *dead(links, pages)]:
+        links += (link for _, prose in self.credits for link in prose.links)
+        pages: dict[str, str | None] = {page.section.slug: page.prose.html for page in self.pages}
+        unread = self.report.unread
+        if found := [*problems, *dead(links, dict.fromkeys(unread) | pages, unread)]:
             raise BadInput(found)
 
     def finish(self, site: Site, theme: Theme) -> RenderSummary:
@@ -146,16 +151,13 @@ class Written:
 class _Pages:
     def __init__(self, written: Written, site: Site, theme: Theme) -> None:
         self.written, self.site, self.theme = written, site, theme
-        self.pages, self.works = written.pages, written.works
+        self.pages, self.works = written.pages, written.works or {}
         root, repository = written.report.root, str(written.report.extra.get("repository", ""))
         self.sources = source_address(repository, root)
         self.writer = written.writer(site)
-        self.titled: dict[str, Markup] = {}
+        self.titled = {name: shown for name, (shown, _) in written.titled.items()}
         """What the report says of itself, and its parts, as HTML; ``report`` has it in words."""
         self.report = self._in_words(written.report)
-        self.credits = [
-            (title, self.writer.body(text, name, 1, lambda _: "")) for title, name, text in self._credits()
-        ]
         self.shared = self._shared()
         self.common = self._common()
         self.mosaic = mosaic([page.cards for page in self.pages])
@@ -166,16 +168,13 @@ class _Pages:
     def _in_words(self, report: Report) -> Report:
         """Formulas in titles are set as such on pages, and are words in everything else."""
 
-        def words(text: str, name: str) -> str:
-            self.titled[name], said = self.writer.title(text, Position("report.yaml"))
-            return said
-
+        said = {name: words for name, (_, words) in self.written.titled.items()}
         return replace(
             report,
-            title=words(report.title, "title"),
-            subtitle=words(report.subtitle, "subtitle"),
-            description=words(report.description, "description"),
-            parts={letter: words(title, f"part {letter}") for letter, title in report.parts.items()},
+            title=said["title"],
+            subtitle=said["subtitle"],
+            description=said["description"],
+            parts={letter: said[f"part {letter}"] for letter in report.parts},
         )
 
     def add(self) -> None:
@@ -227,7 +226,7 @@ class _Pages:
             articles=[(page, page.joined) for page in self.pages],
         )
         said = "How to cite this report, and whose pictures, data and models are in it."
-        text = [(title, prose.html) for title, prose in self.credits]
+        text = [(title, prose.html) for title, prose in self.written.credits]
         self._page("credits.html", title="Credits", description=said, text=text)
         if self.written.delivered:
             self._page(
@@ -255,7 +254,7 @@ class _Pages:
 
     def _common(self) -> str:
         """All that pages of sections show of the rest of the report."""
-        report = replace(self.report, root=Path(), sections=())
+        report = replace(self.report, root=Path(), sections=(), places={})
         shared = {name: value for name, value in self.shared.items() if name in COMMON}
         beside = [(letter, title, list(map(_beside, pages))) for letter, title, pages in self.shared["parts"]]
         return repr((report, self.titled, self.sources, shared, beside))
@@ -289,18 +288,10 @@ class _Pages:
     def _styles(self) -> Styles:
         """Those of everything that is written."""
         found = Styles()
-        bodies: list[Prose] = [*(page.prose for page in self.pages), *(prose for _, prose in self.credits)]
+        bodies = [*(page.prose for page in self.pages), *(prose for _, prose in self.written.credits)]
         own = [page.styles for page in self.pages]
         for styles in (self.written.styles, *own, *(body.styles for body in bodies)):
             found.add(styles)
-        return found
-
-    def _credits(self) -> list[tuple[str, str, str]]:
-        """The report's own files of credits: title, file, and text without its first heading."""
-        found = []
-        for title, name in CREDITS:
-            if text := read_text(self.report.root, name, default=""):
-                found.append((title, name, re.sub(r"\A\s*#[^\n]*\n", "", text)))
         return found
 
 

@@ -15,7 +15,7 @@ from noisebook.render.context import Context, Prose, Target
 from noisebook.render.styles import Styles
 from noisebook.render.text import Text
 from noisebook.report import mathwords
-from noisebook.report.model import BadInput, Position
+from noisebook.report.model import Place, Position
 
 __all__ = ["Context", "Prose", "Target", "Writer", "plain"]
 _TAG = re.compile(r"<[^>]*>")
@@ -31,28 +31,28 @@ class Writer:
         self.context = context
 
     def body(self, text: str, file: str, line: int, figure: Callable[[str], str]) -> Prose:
-        """A section's body, which starts on ``line`` of ``file``; ``figure`` gives a figure's HTML."""
+        """A section's body, which starts on ``line`` of ``file``; ``figure`` gives a figure's HTML.
+
+        Raises BadProse.
+        """
 
         def locate(offset: int) -> Position:
             return Position(file, line + text.count("\n", 0, offset), offset - text.rfind("\n", 0, offset))
 
         own = replace(self.context, styles=Styles(), links=[], pictures=[])
-        try:
-            return Text(own, text, locate, figure).write()
-        except BadInput:
-            self.context.links += own.links  # where they lead is told as well
-            raise
+        return Text(own, text, locate, figure).write()
 
-    def inline(self, text: str, position: Position) -> Markup:
+    def inline(self, text: str, place: Place | Position) -> Markup:
         """A caption: Markdown of one paragraph."""
-        return self._line(text, position).line()[0] if text.strip() else Markup("")
+        return self._line(text, place).line()[0] if text.strip() else Markup("")
 
-    def title(self, text: str, position: Position) -> tuple[Markup, str]:
+    def title(self, text: str, place: Place | Position) -> tuple[Markup, str]:
         """A title or a summary, as a page shows it within a link, and in words."""
-        return self._line(text, position).line(plain=True) if text.strip() else (Markup(""), "")
+        return self._line(text, place).line(plain=True) if text.strip() else (Markup(""), "")
 
-    def _line(self, text: str, position: Position) -> Text:
-        return Text(self.context, " ".join(text.split()), lambda offset: position, lambda _: "")
+    def _line(self, text: str, place: Place | Position) -> Text:
+        line = " ".join(text.split())
+        return Text(self.context, line, lambda offset: place.of(line, offset), lambda _: "")
 
 
 def plain(markup: str) -> str:

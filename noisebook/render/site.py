@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
+
+from markupsafe import Markup
 
 from noisebook.cells import checks
 from noisebook.cells.plan import Planned
 from noisebook.render import bibliography, citation, data
 from noisebook.render.assets import Site
 from noisebook.render.choices import samples
-from noisebook.render.context import Target
+from noisebook.render.context import BadProse, Target
 from noisebook.render.deliverables import delivered
 from noisebook.render.figures import view
 from noisebook.render.front import cards
@@ -24,8 +27,15 @@ from noisebook.render.theme import Theme
 from noisebook.render.values import Values
 from noisebook.render.views import FigureView, Further, Page, parts
 from noisebook.report.body import scan
-from noisebook.report.model import BadInput, Figure, Position, Problem, Report, Section
+from noisebook.report.model import BadInput, Figure, Place, Position, Problem, Report, Section
 from noisebook.report.reader import read_text
+
+CREDITS = (
+    ("Pictures", "images/CREDITS.md"),
+    ("Models and data", "models/README.md"),
+    ("Photographs of the library", "models/PHOTOGRAPHS.md"),
+)
+"""The texts of the page on credits: title and file, whose first heading is left out."""
 
 
 class Before(Protocol):
@@ -80,12 +90,12 @@ class _Sections:
         self.checks = next(
             (checks.read(cell.store.place) for cells in figures.values() for cell in cells), {}
         )
-        name = str(report.extra.get("bibliography") or "references.bib")
-        works = bibliography.parse(read_text(report.root, name, default=""), name)
-        self.written = Written(report, list(map(Page, report.sections)), works)
+        self.problems: list[Problem] = []
+        self.written = Written(report, list(map(Page, report.sections)), self._works(report))
         self.values = Values(figures, keep_stale=keep_stale)
         self.writer = self.written.writer(site, self.values)
-        self.title = self.writer.title(report.title, Position("report.yaml"))[1]
+        self._write_own(report)
+        self.title = self.written.titled["title"][1]
         """The report's, its formulas in words."""
         self.written_as = {section.slug: section.title for section in report.sections}
         self.year = citation.year_of(report)
@@ -100,21 +110,75 @@ class _Sections:
             self.written.made = before.written.made
 
     def write(self) -> Written:
-        """Figures and prose of every section. Raises BadInput."""
+        """Figures and prose of every section. Raises BadInput with all that is wrong."""
         written = self.written
         written.pages = [self._again(page) or page for page in written.pages]
-        problems = [problem for page in written.pages if not page.stamp for problem in self._section(page)]
-        written.check_links(problems)
+        for page in written.pages:
+            if not page.stamp:
+                self._section(page)
+        written.check_links(self.problems)
         written.needed = data.behind(self.planned, self.checks)
         if self.planned and written.report.deliverables:
             written.delivered = delivered(written.report, self.planned)
         return written
 
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        """What is wrong is told once all has been looked at."""
+        try:
+            yield
+        except BadInput as error:
+            self.problems += error.problems
+
+    def _works(self, report: Report) -> Mapping[str, bibliography.Work] | None:
+        """The bibliography, if it can be read."""
+        named = str(report.extra.get("bibliography") or "")
+        name = named or "references.bib"
+        if "report.yaml" in report.unread or (named and not (report.root / named).exists()):
+            return None
+        with self._noting():
+            text = read_text(report.root, name, default="")
+            try:
+                return bibliography.parse(text, name)
+            except BadInput as error:
+                self.problems += error.problems
+                return bibliography.named(text, name)
+        return None
+
+    def _title(self, text: str, place: Place | Position) -> tuple[Markup, str]:
+        """A title as HTML and in words."""
+        with self._noting():
+            return self.writer.title(text, place)
+        return Markup(""), text
+
+    def _write_own(self, report: Report) -> None:
+        """What the report says of itself, and whose work is in it."""
+        texts = {name: getattr(report, name) for name in ("title", "subtitle", "description")}
+        texts |= {f"part {letter}": title for letter, title in report.parts.items()}
+        for name, text in texts.items():
+            self.written.titled[name] = self._title(text, report.places.get(name, Position("report.yaml")))
+        for work in (self.written.works or {}).values():
+            if "$" in work.title_as_text:
+                self._title(work.title_as_text, work.position)
+        for title, name in CREDITS:
+            with self._noting():
+                text = read_text(report.root, name, default="")
+                heading = re.match(r"\s*#[^\n]*\n", text)
+                start = heading.end() if heading else 0
+                line = 1 + text.count("\n", 0, start)
+                try:
+                    prose = self.writer.body(text[start:], name, line, lambda _: "")
+                except BadProse as bad:
+                    prose, self.problems = bad.prose, [*self.problems, *bad.problems]
+                if text:
+                    self.written.credits.append((title, prose))
+                    self.written.pictures += prose.pictures
+
     def _set_title(self, page: Page) -> None:
         """Formulas in a section's title and summary: set as such on pages, in words everywhere else."""
         section = page.section
-        page.title_html, title = self.writer.title(section.title, section.places["title"])
-        page.summary_html, summary = self.writer.title(section.summary, section.places["summary"])
+        page.title_html, title = self._title(section.title, section.places["title"])
+        page.summary_html, summary = self._title(section.summary, section.places["summary"])
         page.section = replace(section, title=title, summary=summary)
 
     def _name_targets(self, page: Page) -> None:
@@ -142,24 +206,21 @@ class _Sections:
             return None
         return replace(last, section=section, title_html=page.title_html, summary_html=page.summary_html)
 
-    def _section(self, page: Page) -> list[Problem]:
-        """Draw a section's figures and write its prose; what is wrong with them."""
+    def _section(self, page: Page) -> None:
+        """Draw a section's figures and write its prose."""
         with self.site.noting() as page.assets:
-            problems = self._figures(page)
-        try:
+            self._figures(page)
+        with self._noting():
             self.written.write_body(page, self.writer)
-        except BadInput as error:
-            return problems + error.problems
-        return problems
 
-    def _figures(self, page: Page) -> list[Problem]:
-        """Draw a section's figures; what is wrong with them."""
+    def _figures(self, page: Page) -> None:
+        """Draw a section's figures."""
         section, writer = page.section, self.written.writer(self.site, self.values, page)
-        problems: list[Problem] = []
         figures: list[FigureView] = []
         for figure in in_order(section):
             if re.search(r"[$\\]|<!--", figure.alt):
-                figure = replace(figure, alt=writer.title(figure.alt, figure.places["alt"])[1])
+                with self._noting():
+                    figure = replace(figure, alt=writer.title(figure.alt, figure.places["alt"])[1])
             shown = view(
                 figure,
                 self.numbers[figure.id],
@@ -171,13 +232,12 @@ class _Sections:
             )
             for cell in shown.cells:
                 cell.check = self.checks.get(cell.key)
-            try:
+            with self._noting():
                 planned, root = self.planned.get(figure.id, ()), self.written.report.root
                 if found := samples(figure, planned, root, self.site):
                     shown.samples = replace(found, href=f"{section.slug}--{figure.id}-all.html")
+            with self._noting():
                 shown.caption = writer.inline(figure.caption, figure.places["caption"])
-            except BadInput as error:
-                problems += error.problems
             figures.append(shown)
             shown.cards = cards([shown], self.site)[:3]
             shown.citation = citation.of_figure(
@@ -200,7 +260,6 @@ class _Sections:
                 page.further[shown.samples.href] = Further("samples.html", title, Kept(shown))
             page.listed.append(listed(shown, page))
         page.cards = cards(figures, self.site)
-        return problems
 
 
 def _captions(section: Section) -> Iterator[str]:

@@ -15,7 +15,7 @@ from noisebook.render import html, inline
 from noisebook.render.blocks import Blocks
 from noisebook.render.cite import NAMED, cite
 from noisebook.render.code import fenced, source
-from noisebook.render.context import WAITING, Context, Prose
+from noisebook.render.context import WAITING, BadProse, Context, Prose
 from noisebook.render.headings import Headings
 from noisebook.render.links import Link
 from noisebook.render.notes import number_notes
@@ -55,7 +55,7 @@ class Text:
         """Formulas in words."""
 
     def write(self) -> Prose:
-        """The HTML. Raises BadInput."""
+        """The HTML. Raises BadProse."""
         lines, self.starts = self._take_out()
         blocks = Blocks(self._whole, lambda line: inline.restored(line, self._original), self._tell_line)
         blocks.read(lines)
@@ -75,14 +75,15 @@ class Text:
                 self._find(f"#{name}")  # the second is the one too many
             hint = "the page itself has it, or another line here: choose another"
             self._tell_text(f"#{name}", f"the id {name!r} is there already", hint)
-        if self.problems:
-            raise BadInput(self.problems)
         contents = [{"id": each.get("id", ""), "html": self._bare(each)} for each in headings.highest]
         headings.link()
         written, own = Markup(self._html(root).strip()), self.context
-        return Prose(
+        prose = Prose(
             written, contents, self.figures, self.cited, self.equations, own.styles, own.links, own.pictures
         )
+        if self.problems:
+            raise BadProse(self.problems, prose)
+        return prose
 
     def line(self, plain: bool = False) -> tuple[Markup, str]:
         """A text that is one line, and its words; if it is ``plain``, without links. Raises BadInput."""
@@ -180,8 +181,10 @@ class Text:
                 [(span.value, span.kind == "display") for span in spans]
             )
         except tex.NotMath as error:
-            for index, _, message, hint in error.faults:
-                self._tell(spans[index].inner, f"in a formula: {message}", hint)
+            for index, offset, message, hint in error.faults:
+                span = spans[index]
+                place = span.place(min(offset, len(span.value)))
+                self._tell(place, f"in a formula: {message}", hint)
             return [Element("math") for _ in spans]
         return [
             self._formula(formula, span.kind == "display") for span, formula in zip(spans, found, strict=True)
@@ -253,7 +256,7 @@ class Text:
             if leaf.tag in ("td", "th"):
                 self._unescape_bars(leaf.text or "")
             for name in NAMED.findall(leaf.text or ""):
-                if name in self.context.works:
+                if name in (self.context.works or ()):
                     hint = f"write [@{name}], or \\@{name} for the words themselves"
                     if f"[@{name}](" in (leaf.text or ""):
                         hint = f"[@{name}] without an address links to the work by itself"

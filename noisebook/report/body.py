@@ -57,11 +57,12 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong at an offset of the body."""
+    """What is wrong at an offset of the body; ``cuts``: what follows cannot be read before it is mended."""
 
     offset: int
     message: str
     hint: str = ""
+    cuts: bool = False
 
 
 ANGLED = r"<(?:https?://|mailto:)[^\s<>]+>"
@@ -160,7 +161,7 @@ class _Scanner:
         while token := _TOKEN.search(self.body, at):
             if len(self.spans) >= MOST or len(self.faults) >= MOST:
                 message = f"more than {MOST} formulas, pieces of code and the like in one text"
-                self._fault(token.start(), message, "make several sections of it")
+                self._fault(token.start(), message, "make several sections of it", cuts=True)
                 return
             kind = token.lastgroup or ""
             kind = "fence" if token["fence"] is not None else kind
@@ -172,8 +173,8 @@ class _Scanner:
                 self.paragraph = blank.start() if blank else len(self.body)
             at = getattr(self, f"_{kind}")(token) if kind != "escape" else token.end()
 
-    def _fault(self, offset: int, message: str, hint: str = "") -> None:
-        self.faults.append(Fault(offset, message, hint))
+    def _fault(self, offset: int, message: str, hint: str = "", cuts: bool = False) -> None:
+        self.faults.append(Fault(offset, message, hint, cuts))
 
     def _find(self, sign: str, start: int, limit: int) -> int:
         """Where a sign stands next, or -1."""
@@ -295,7 +296,7 @@ class _Scanner:
         start, inner = token.span()
         end = self.body.find("-->", start + 2)  # <!--> and <!---> are whole
         if end < 0:
-            self._fault(start, "this comment is never closed", "--> ends it")
+            self._fault(start, "this comment is never closed", "--> ends it", cuts=True)
             return len(self.body)
         return self._add("comment", start, end + 3, inner, max(inner, end))
 
@@ -308,7 +309,7 @@ class _Scanner:
         if end > self.paragraph:
             self._fault(start, "this formula has a blank line in it", "or its $$ has no partner")
         elif end < 0:
-            self._fault(start, "this formula is never closed", "$$ ends it")
+            self._fault(start, "this formula is never closed", "$$ ends it", cuts=True)
         else:
             self._add("display", start, end + 2, inner, end)
         return end + 2 if end >= 0 else len(self.body)

@@ -27,13 +27,17 @@ def math_fault(span: Span, known: tex.Tex | None = None) -> Fault | None:
     return None
 
 
-def math_faults(spans: list[Span], macros: Mapping[str, str], body: bool = True) -> Iterator[Fault]:
+Macros = Mapping[str, str] | None
+"""Macros of a report by their names; None if they cannot be read: no command is unknown then."""
+
+
+def math_faults(spans: list[Span], macros: Macros, body: bool = True) -> Iterator[Fault]:
     """What is wrong with the formulas of a text, which know ``macros`` and what those before them define.
 
     Only a section's ``body`` refers to its equations.
     """
     known = tex.Tex(macros)
-    for span in spans:
+    for span in spans if macros is not None else ():
         if span.kind in ("math", "display") and (fault := math_fault(span, known)):
             yield fault
     yield from label_faults(spans, body)

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from noisebook.cells.contract import Params
 from noisebook.cells.names import suggest
 from noisebook.cells.registry import Generator, Registry
 from noisebook.report.files import InputFiles
@@ -21,6 +22,7 @@ from noisebook.report.model import (
     Deliverable,
     Enough,
     Figure,
+    Place,
     Position,
     Problem,
     Problems,
@@ -31,13 +33,13 @@ from noisebook.report.model import (
 from noisebook.report.parse import Document, Loc, parse_yaml, read
 from noisebook.report.reader import BadFile, inside
 from noisebook.report.resolve import Cells, check_files, resolve
-from noisebook.report.schema import ReportFile, SectionFile, url_fault, validate
+from noisebook.report.schema import Drawn, ReportFile, SectionFile, fitting, url_fault, validate
 from noisebook.report.sections import Draft, check_text, read_section, section_files
 
 NO_STORE = ("sections", "generators", "templates", "images", "models", "tests", "site", ".noisebook", ".git")
 """Folders of a report that hold something else."""
 
-Drawn = dict[Loc, tuple[Generator, Cells]]
+Resolved = dict[Loc, tuple[Generator, Cells]]
 """The figures of one section that could be resolved, by their places in its front matter."""
 
 
@@ -51,44 +53,43 @@ def load_report(
     """
     problems, files = Problems(), InputFiles(root)
     drafts: list[Draft] = []
-    drawn: dict[str, Drawn] = {}
+    drawn: dict[str, Resolved] = {}
     order: list[Draft] = []
-    config = None
+    config, document, unread = _read_config(root, problems)
     with suppress(Enough):
-        config, document = _read_config(root, problems)
-        if config:
+        if "" not in unread:
             _check_config(config, document, files, check_library, problems)
-        macros = config.macros if config else {}
+        macros = None if {"", "macros"} & unread else config.macros
         drafts += (read_section(root, file, macros) for file in section_files(root, problems))
         drawn |= {draft.slug: _resolve(draft, registry, files) for draft in drafts}
-        _check_names(drafts, config, problems)
+        _check_names(drafts, None if {"", "parts"} & unread else config.parts, problems)
         _check_references(drafts, problems)
         order += _order(drafts, config, document, problems)
         _check_deliverables(drafts, config, document, problems)
     files.save()
     told = [*problems, *(problem for draft in drafts for problem in draft.told())]
-    if config is None:
-        raise BadInput(list(dict.fromkeys(told)))
-    unread = [draft for draft in drafts if draft.problems]
-    readable = [draft for draft in order if draft.readable or not draft.problems]
-    report = _report(root, config, readable, drawn)
+    readable = [draft for draft in order if draft.readable]
+    places = _places(document, (), "title", "subtitle", "description")
+    places |= {f"part {letter}": document.place(("parts", letter)) for letter in config.parts}
+    report = replace(_report(root, config, readable, drawn), places=places)
     if told:
         # Whether a reference leads somewhere is told above, or cannot be said before all can be read.
-        names = [name for draft in unread for name in (draft.slug, *draft.ids)]
-        known = {name for draft in drafts for name in (draft.slug, *draft.ids)}
-        asked = {span.value for draft in drafts for span, _ in draft.references() if span.kind == "ref"}
-        names += sorted(asked - known)
-        raise BadInput(list(dict.fromkeys(told)), replace(report, unread=tuple(names)))
+        names = {draft.slug for draft in drafts}.union(*(draft.ids for draft in drafts))
+        names |= {span.value for draft in drafts for span, _ in draft.references() if span.kind == "ref"}
+        names -= {name for draft in readable for name in (draft.slug, *draft.ids) if draft.front}
+        if {"", "bibliography"} & unread:
+            names.add("report.yaml")
+        raise BadInput(list(dict.fromkeys(told)), replace(report, unread=tuple(sorted(names))))
     return report
 
 
 def written_at(root: Path, key: str) -> Position:
     """Where report.yaml has the value of a key, or would have it."""
-    _, document = _read_config(root, Problems())
+    _, document, _ = _read_config(root, Problems())
     return document.value((key,))
 
 
-def _report(root: Path, config: ReportFile, drafts: list[Draft], drawn: Mapping[str, Drawn]) -> Report:
+def _report(root: Path, config: ReportFile, drafts: list[Draft], drawn: Mapping[str, Resolved]) -> Report:
     return Report(
         root=root,
         title=config.title,
@@ -117,12 +118,16 @@ def _report(root: Path, config: ReportFile, drafts: list[Draft], drawn: Mapping[
     )
 
 
-def _read_config(root: Path, problems: list[Problem]) -> tuple[ReportFile | None, Document]:
+def _read_config(root: Path, problems: list[Problem]) -> tuple[ReportFile, Document, set[str]]:
+    """What report.yaml says, where it stands, and the keys whose values cannot be read: "" if none can."""
     source = read(root, "report.yaml", problems)
     document = source and parse_yaml(source, 0, len(source.text), problems)
     if not document:
-        return None, Document(values={(): Position("report.yaml")})
-    return validate(ReportFile, document.data, document, (), problems), document
+        return fitting(ReportFile, {})[0], Document(values={(): Position("report.yaml")}), {""}
+    if config := validate(ReportFile, document.data, document, (), problems):
+        return config, document, set()
+    config, faulty = fitting(ReportFile, document.data)
+    return config, document, faulty
 
 
 def _check_config(
@@ -182,9 +187,9 @@ def _store_problems(store: str, at: Position, root: Path) -> Iterator[Problem]:
             yield Problem(at, message, "choose another name, or move the file away")
 
 
-def _resolve(draft: Draft, registry: Registry, files: InputFiles) -> Drawn:
+def _resolve(draft: Draft, registry: Registry, files: InputFiles) -> Resolved:
     """The cells of a section's figures; what is wrong joins its problems."""
-    drawn: Drawn = {}
+    drawn: Resolved = {}
     with suppress(Enough):
         draft.problems.extend(check_files(draft.front, files, draft.document, ()))
         for loc, raw in draft.entries():
@@ -198,15 +203,15 @@ def _resolve(draft: Draft, registry: Registry, files: InputFiles) -> Drawn:
     return drawn
 
 
-def _check_names(drafts: list[Draft], config: ReportFile | None, problems: list[Problem]) -> None:
+def _check_names(drafts: list[Draft], parts: Mapping[str, str] | None, problems: list[Problem]) -> None:
     """Parts are known; every number and every id means one thing in the whole report."""
     numbers: dict[str, Draft] = {}
     for draft in drafts:
         if not draft.front:
             continue
         part, number = draft.front.part, draft.front.number
-        if config and part and part not in config.parts:
-            hint = suggest(part, tuple(config.parts), "parts (in report.yaml)")
+        if parts is not None and part and part not in parts:
+            hint = suggest(part, tuple(parts), "parts (in report.yaml)")
             problems.append(Problem(draft.document.value(("part",)), f"unknown part {quote(part)}", hint))
         if number and (first := numbers.setdefault(number, draft)) is not draft:
             where, hint = draft.document.value(("number",)), f"the other one is {first.file}"
@@ -258,12 +263,12 @@ def _check_references(drafts: list[Draft], problems: list[Problem]) -> None:
 
 
 def _order(
-    drafts: list[Draft], config: ReportFile | None, document: Document, problems: list[Problem]
+    drafts: list[Draft], config: ReportFile, document: Document, problems: list[Problem]
 ) -> list[Draft]:
     """Sections as report.yaml lists them, then the others by name."""
     rest = {draft.slug: draft for draft in drafts}
     ordered: list[Draft] = []
-    for index, name in enumerate(config.sections if config else ()):
+    for index, name in enumerate(config.sections):
         where = document.value(("sections", index))
         if name in rest:
             ordered.append(rest.pop(name))
@@ -276,14 +281,14 @@ def _order(
 
 
 def _check_deliverables(
-    drafts: list[Draft], config: ReportFile | None, document: Document, problems: list[Problem]
+    drafts: list[Draft], config: ReportFile, document: Document, problems: list[Problem]
 ) -> None:
     """Each item names something, and what it names is there."""
     known = {
         "figures": tuple(identifier for draft in drafts for identifier in draft.ids),
         "sections": tuple(draft.slug for draft in drafts),
     }
-    for index, entry in enumerate(config.deliverables if config else ()):
+    for index, entry in enumerate(config.deliverables):
         if not entry.figures and not entry.sections:
             where = document.value(("deliverables", index))
             problems.append(Problem(where, f"{quote(entry.item)} names neither figures nor sections"))
@@ -295,18 +300,20 @@ def _check_deliverables(
                     problems.append(Problem(where, message, suggest(name, names, kind)))
 
 
-def _section(draft: Draft, drawn: Drawn) -> Section:
-    """The finished section; if its front matter has mistakes, its body alone."""
-    front = SectionFile.model_validate({"title": draft.slug}) if draft.problems else draft.front
-    assert front
+def _section(draft: Draft, drawn: Resolved) -> Section:
+    """The finished section; if it has mistakes, as much of it as can be read."""
+    front = draft.front or fitting(SectionFile, draft.document.data)[0]
+    raw = dict(draft.entries())
     figures = []
-    for identifier, loc in () if draft.problems else draft.ids.items():
-        generator, (params, cells) = drawn[loc]
-        entry = front.figures[int(loc[1])] if loc and front.figures else front
+    for identifier, loc in draft.ids.items():
+        generator, (params, cells) = drawn.get(loc, (None, (Params(), ())))
+        entry = front if draft.front else fitting(Drawn, raw[loc])[0]
+        if draft.front and front.figures and loc:
+            entry = front.figures[int(loc[1])]
         figures.append(
             Figure(
                 id=identifier,
-                generator=generator.name,
+                generator=generator.name if generator else "",
                 params=params,
                 cells=cells,
                 position=draft.figure_place(identifier),
@@ -315,9 +322,9 @@ def _section(draft: Draft, drawn: Drawn) -> Section:
                 layout=entry.layout.model_dump(exclude_unset=True),
                 matrix=entry.matrix or {},
                 chosen=f"{entry.chosen.of} by {entry.chosen.by}" if entry.chosen else "",
-                sheet=(entry.chosen and entry.chosen.sheet) or "",
+                sheet=(not draft.problems and entry.chosen and entry.chosen.sheet) or "",
                 pending=entry.pending,
-                places=_places(draft, loc, "caption", "alt"),
+                places=_places(draft.document, loc, "caption", "alt"),
             )
         )
     return Section(
@@ -330,9 +337,9 @@ def _section(draft: Draft, drawn: Drawn) -> Section:
         body=draft.body,
         body_line=draft.place(0).line,
         figures=tuple(figures),
-        places=_places(draft, (), "title", "summary"),
+        places=_places(draft.document, (), "title", "summary"),
     )
 
 
-def _places(draft: Draft, loc: Loc, *keys: str) -> dict[str, Position]:
-    return {key: draft.document.value((*loc, key)) for key in keys}
+def _places(document: Document, loc: Loc, *keys: str) -> dict[str, Place]:
+    return {key: document.place((*loc, key)) for key in keys}

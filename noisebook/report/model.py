@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,47 @@ class Position:
     def __str__(self) -> str:
         file = self.file if self.file.isprintable() else repr(self.file)  # a terminal obeys its escapes
         return f"{file}:{self.line}:{self.column}"
+
+    def of(self, text: str, offset: int) -> Position:
+        """Where a character of a text stands of which no more is known than this."""
+        return self
+
+
+_BEFORE = re.compile(r"(?:[&!]\S*\s+)*(?:[|>][^\n]*\n|['\"])?")
+"""What stands before the first sign of a value in YAML."""
+_SIGNS = {
+    '"': re.compile(r"\\(?:x(?P<x>.{2})|u(?P<u>.{4})|U(?P<U>.{8})|(?P<space>[ \t\nnrtvfNLP_])|.)|\S"),
+    "'": re.compile(r"''|\S"),
+    "": re.compile(r"\S"),
+}
+"""Signs, as the kinds of quotes have them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a text stands as the value of a key, and each of its characters: ``raw`` is how YAML has it."""
+
+    position: Position
+    raw: str = field(repr=False)
+
+    def of(self, text: str, offset: int) -> Position:
+        """Where a character of the text stands, whose spaces and ends of lines may be others here."""
+        before = _BEFORE.match(self.raw)
+        start = before.end() if before else 0
+        quotes = self.raw[start - 1 : start]
+        signs = _SIGNS.get(quotes, _SIGNS[""]).finditer(self.raw, start)
+        wanted = sum(not sign.isspace() for sign in text[:offset])
+        for sign in signs:
+            start = sign.start()
+            code = sign[sign.lastgroup] if sign.lastgroup else ""
+            if sign.lastgroup == "space" or (code and chr(int(code, 16)).isspace()):
+                continue
+            if not wanted:
+                break
+            wanted -= 1
+        line_start = self.raw.rfind("\n", 0, start) + 1
+        column = start - line_start + (1 if line_start else self.position.column)
+        return Position(self.position.file, self.position.line + self.raw.count("\n", 0, start), column)
 
 
 LONGEST = 400
@@ -116,8 +158,8 @@ class Figure:
     pending: str = ""
     """Why it is not computed yet; the page says so in its place."""
 
-    places: Mapping[str, Position] = field(default_factory=dict)
-    """Where its caption and its alternative text are written."""
+    places: Mapping[str, Place] = field(default_factory=dict)
+    """Where its caption and its alternative text are written, if they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +175,8 @@ class Section:
     body: str
     body_line: int
     figures: tuple[Figure, ...]
-    places: Mapping[str, Position] = field(default_factory=dict)
-    """Where its title and its summary are written."""
+    places: Mapping[str, Place] = field(default_factory=dict)
+    """Where its title and its summary are written, if they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,5 +218,8 @@ class Report:
     minutes_limit: float = 15.0
     key_policy: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
+    places: Mapping[str, Place] = field(default_factory=dict)
+    """Where its title, subtitle, description and the titles of its ``part A`` are written, if they are."""
     unread: tuple[str, ...] = ()
-    """Sections that have mistakes, and their figures, by name: this report is without them."""
+    """Sections that cannot be read, and figures, by name: this report is without them. Also sections whose
+    figures are not known, and ``report.yaml``, if it does not say which bibliography there is."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from noisebook.report.model import Position, Problem, shorten
+from noisebook.report.model import Place, Position, Problem, shorten
 from noisebook.report.reader import CONTROL, BadFile, Source, read_text
 
 DEEPEST = 20
@@ -41,12 +41,14 @@ def read(root: Path, file: str, problems: list[Problem]) -> Source | None:
 class Document:
     """A YAML mapping as Python values, and where each of them stands.
 
-    ``keys`` and ``values`` map the path of a value to its key's and its own position.
+    ``keys`` and ``values`` map the path of a value to its key's and its own position, ``texts`` that of a
+    text to how the file has it.
     """
 
     data: dict[str, Any] = field(default_factory=dict)
     keys: dict[Loc, Position] = field(default_factory=dict)
     values: MutableMapping[Loc, Position] = field(default_factory=dict)
+    texts: dict[Loc, str] = field(default_factory=dict)
 
     def key(self, loc: Loc) -> Position:
         """Where the key of a value stands, else the nearest thing that contains it."""
@@ -57,6 +59,10 @@ class Document:
         while loc not in self.values:
             loc = loc[:-1]
         return self.values[loc]
+
+    def place(self, loc: Loc) -> Place:
+        """Where a text stands, and each of its characters."""
+        return Place(self.value(loc), self.texts.get(loc, ""))
 
 
 def parse_yaml(source: Source, start: int, end: int, problems: list[Problem]) -> Document | None:
@@ -144,6 +150,9 @@ class _Reader:
     def place(self, event: Any) -> Position:
         return self.source.position(self.start + event.start_mark.index)
 
+    def raw(self, event: Any) -> str:
+        return self.source.text[self.start + event.start_mark.index : self.start + event.end_mark.index]
+
     def problem(self, event: Any, message: str, hint: str = "") -> None:
         self.problems.append(Problem(self.place(event), message, hint))
 
@@ -171,7 +180,10 @@ class _Reader:
         if event.tag is not None:
             self.problem(event, f"the tag {shorten(event.tag)} is not allowed", "values need no tags here")
         if isinstance(event, yaml.ScalarEvent):
-            return self.scalar(event)
+            value = self.scalar(event)
+            if isinstance(value, str):
+                self.document.texts[loc] = self.raw(event)
+            return value
         if len(loc) >= DEEPEST:
             self.problem(event, f"values are nested more than {DEEPEST} deep")
             raise _Stop

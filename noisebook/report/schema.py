@@ -149,7 +149,9 @@ class Chosen(_Strict):
     )
 
 
-class _Drawn(_Strict):
+class Drawn(_Strict):
+    """What a figure has in either form."""
+
     params: dict[str, Any] | None = Field(None, description="the generator's parameters")
     matrix: dict[str, Annotated[list[Any], Field(min_length=1)]] | None = Field(
         None, description="parameter → values: the figure is drawn for every combination of them"
@@ -163,14 +165,14 @@ class _Drawn(_Strict):
     )
 
 
-class FigureEntry(_Drawn):
+class FigureEntry(Drawn):
     """One item of `figures:`."""
 
     id: Id = Field(description="unique in the report: small letters, digits, . - _")
     generator: str = Field(description="which generator draws it")
 
 
-class SectionFile(_Drawn):
+class SectionFile(Drawn):
     """A section's front matter: one figure in short form, or a list of them, or none."""
 
     title: Text = Field(description="the section's title")
@@ -202,6 +204,18 @@ def validate(
             if problem and problem.position not in told:
                 problems.append(problem)
         return None
+
+
+def fitting(model: type[Model], data: Mapping[str, Any]) -> tuple[Model, set[str]]:
+    """As much of ``data`` as fits ``model``, with a title at least, and the keys that do not fit."""
+    faulty: set[str] = set()
+    try:
+        model.model_validate_json(json.dumps(data))
+    except ValidationError as error:
+        faulty = {str(item["loc"][0]) for item in error.errors(include_url=False) if item["loc"]}
+    kept = {key: value for key, value in data.items() if key not in faulty}
+    needed = {"title": "…"} if "title" in model.model_fields else {}
+    return model.model_validate_json(json.dumps(needed | kept)), faulty
 
 
 def _problem(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from noisebook.report.body import ALONE, Span, scan
-from noisebook.report.formulas import math_faults
+from noisebook.report.body import ALONE, Fault, Span, scan
+from noisebook.report.formulas import Macros, math_faults
 from noisebook.report.habits import foreign
 from noisebook.report.model import Enough, Position, Problem, Problems, quote
 from noisebook.report.parse import Document, Loc, parse_yaml, read
@@ -42,7 +42,7 @@ class Draft:
         ids: id → place in the front matter of each figure that has an id, be it valid or not.
         spans: math, code and calls of the body, which starts at ``body_start`` of the source.
         unread: how many problems came first, of values that are not YAML as it is read here.
-        readable: whether the body has no mistake that the file alone tells.
+        readable: whether the body can be read to its end, whatever else is wrong with it.
     """
 
     source: Source
@@ -102,7 +102,7 @@ class Draft:
             if isinstance(caption := raw.get("caption"), str):
                 for span in scan(caption)[0]:
                     if span.kind in ("ref", "value"):
-                        yield span, self.document.value((*loc, "caption"))
+                        yield span, self.document.place((*loc, "caption")).of(caption, span.inner)
 
 
 def section_files(root: Path, problems: list[Problem]) -> Iterator[str]:
@@ -127,7 +127,7 @@ def section_files(root: Path, problems: list[Problem]) -> Iterator[str]:
             yield file
 
 
-def read_section(root: Path, file: str, macros: Mapping[str, str]) -> Draft:
+def read_section(root: Path, file: str, macros: Macros) -> Draft:
     """A section's file, and everything that can be said of it alone; ``macros`` are those of the report."""
     problems = Problems()
     source = read(root, file, problems)
@@ -144,7 +144,7 @@ def read_section(root: Path, file: str, macros: Mapping[str, str]) -> Draft:
     return draft
 
 
-def _check_front(draft: Draft, macros: Mapping[str, str]) -> None:
+def _check_front(draft: Draft, macros: Macros) -> None:
     """Ids, what is read as text, and that the short form and the list exclude each other."""
     document, problems = draft.document, draft.problems
     for loc, raw in draft.entries():
@@ -173,27 +173,26 @@ def _check_front(draft: Draft, macros: Mapping[str, str]) -> None:
         problems.append(Problem(document.key((short,)), message, "add generator: NAME"))
 
 
-def check_text(document: Document, loc: Loc, macros: Mapping[str, str], problems: list[Problem]) -> None:
-    """Math and calls in a value of some YAML, told at its beginning."""
+def check_text(document: Document, loc: Loc, macros: Macros, problems: list[Problem]) -> None:
+    """Math and calls in a value of some YAML."""
     value: Any = document.data
     for key in loc:
         value = value[key] if isinstance(key, int) else value.get(key)
     if not isinstance(value, str):
         return
     spans, faults = scan(value)
-    where = document.value(loc)
+    for span in spans:
+        if span.kind in ALONE:
+            hint = 'write {{ ref("id") }}'
+            faults.append(Fault(span.start, f"a {loc[-1]} cannot hold a figure or a piece of code", hint))
+    place = document.place(loc)
     for fault in [*faults, *math_faults(spans, macros, body=False), *foreign(value, spans)]:
-        problems.append(Problem(where, fault.message, fault.hint))
-    if any(span.kind in ALONE for span in spans):
-        message, hint = f"a {loc[-1]} cannot hold a figure or a piece of code", 'write {{ ref("id") }}'
-        problems.append(Problem(where, message, hint))
+        problems.append(Problem(place.of(value, fault.offset), fault.message, fault.hint))
 
 
-def _check_body(draft: Draft, macros: Mapping[str, str]) -> None:
+def _check_body(draft: Draft, macros: Macros) -> None:
     """Calls, math and code of the body."""
-    before = len(draft.problems)
-    draft.spans = read_body(draft.body, draft.place, macros, draft.problems)
-    draft.readable = len(draft.problems) == before
+    draft.spans, draft.readable = read_body(draft.body, draft.place, macros, draft.problems)
     if draft.whole and not draft.body.strip() and not any(draft.entries()):
         message = "this section has neither text nor a figure"
         draft.problems.append(Problem(Position(draft.file), message, "write some, or add generator: NAME"))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from noisebook.report.body import Span, scan
-from noisebook.report.formulas import math_faults
+from noisebook.report.formulas import Macros, math_faults
 from noisebook.report.habits import foreign
 from noisebook.report.model import Position, Problem, quote
 from noisebook.report.reader import Source
@@ -29,9 +29,9 @@ def fences(source: Source, problems: list[Problem]) -> tuple[int, int, int] | No
 
 
 def read_body(
-    body: str, place: Callable[[int], Position], macros: Mapping[str, str], problems: list[Problem]
-) -> list[Span]:
-    """Calls, math and code of a body; what is wrong with them joins ``problems``."""
+    body: str, place: Callable[[int], Position], macros: Macros, problems: list[Problem]
+) -> tuple[list[Span], bool]:
+    """Calls, math and code of a body, and whether they are all; what is wrong joins ``problems``."""
     spans, faults = scan(body)
     for fault in [*faults, *math_faults(spans, macros), *foreign(body, spans)]:
         problems.append(Problem(place(fault.offset), fault.message, fault.hint))
@@ -41,4 +41,4 @@ def read_body(
             message = f"the figure {quote(span.value)} is placed twice"
             hint = f"first on line {place(first).line}"
             problems.append(Problem(place(span.start), message, hint))
-    return spans
+    return spans, not any(fault.cuts for fault in faults)
