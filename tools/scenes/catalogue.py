@@ -6,7 +6,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Literal
 
-from tools.scenes import firelight, inks, shores
+from tools.scenes import firelight, inks, pets, shores
 from tools.scenes.landscapes import (
     beach,
     city,
@@ -51,6 +51,8 @@ IN_STYLE: list[tuple[str, str, Callable[[Random], str], int]] = [
     ("old man", "oil", firelight.old_man, 60),
     ("snowy mountain village", "oil", shores.village, 80),
     ("amalfi coast", "photo", shores.coast, 80),
+    ("man", "photo", pets.man, 60),
+    ("dog", "photo", pets.dog, 80),
 ]
 """Scenes that are drawn as a prompt's style word says: name, style, how, and how many."""
 

@@ -76,10 +76,20 @@ def cliff(r: Random, top: float, foot: float) -> str:
     return out
 
 
+def wood(r: Random, top: float, foot: float) -> str:
+    """Firs up both sides of a valley, the nearest last."""
+    out = ""
+    for y in range(round(top), round(foot) - 4, 22):
+        for _ in range(7):
+            x = r.choice([r.uniform(-6, 78), r.uniform(178, S + 6)])
+            out += fir(r, x, y + r.uniform(14, 36), r.uniform(38, 62))
+    return out
+
+
 def waterfalls(r: Random) -> str:
-    """One to three falls in steps over black rock, with firs on the edge and a pool below."""
+    """One to three falls in steps over black rock, with firs beside them and a pool below."""
     top, foot = r.uniform(14, 58), r.uniform(188, 222)
-    out = cliff(r, top, foot)
+    out = cliff(r, top, foot) + wood(r, top, foot)
     count = r.choice([1, 1, 1, 2, 2, 3])
     width = r.uniform(110, 190) / (1 if count == 1 else 0.75 * count)
     middles = [128 + (k - (count - 1) / 2) * width * r.uniform(1.02, 1.3) for k in range(count)]
@@ -113,10 +123,7 @@ def waterfalls(r: Random) -> str:
 def skull(r: Random) -> str:
     """A skull from the front before a cliff, paper on ink, hatched where it turns away."""
     top, foot = r.uniform(14, 58), r.uniform(188, 222)
-    out = cliff(r, top, foot)
-    for _ in range(r.randint(6, 12)):
-        x = r.choice([r.uniform(-4, 56), r.uniform(200, S + 4)])
-        out += fir(r, x, top + r.uniform(4, 24), r.uniform(40, 78))
+    out = cliff(r, top, foot) + wood(r, top, foot)
     x, y, w, h = 128 + r.uniform(-6, 6), 100 + r.uniform(-6, 6), r.uniform(74, 96), r.uniform(76, 92)
     jaw, chin = w * r.uniform(0.52, 0.62), y + h * r.uniform(1.3, 1.5)
     out += ellipse(x, y, w, h, PAPER)
