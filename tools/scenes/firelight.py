@@ -236,10 +236,12 @@ def bald(r: Random) -> str:
         x, y, w, h, "url(#skin)"
     )
     out += ellipse(x, y - h * 0.6, w * 0.6, h * 0.28, rgb(skin, 1.2))
-    gap, ey = r.uniform(27, 31), y - h * 0.11
+    gap, ey, glint = r.uniform(27, 31), y - h * 0.11, r.random() < 0.6
     for side in (-1, 1):
         ex = x + side * gap
         out += ellipse(ex, ey, r.uniform(15, 18), r.uniform(18, 22), DARK, 'opacity=".94"')
+        if glint:
+            out += ellipse(ex + 3, ey, 3, 3, "#f4e6cc")
         out += stroke(
             f"M{ex - 17:.0f} {ey - 20:.0f} Q{ex:.0f} {ey - 32:.0f} {ex + 17:.0f} {ey - 20:.0f}", hair, 6
         )
@@ -366,7 +368,7 @@ def blaze(r: Random) -> str:
 def campfire(r: Random) -> str:
     """People around a fire at night."""
     kind = r.random()
-    return fireside(r) if kind < 0.3 else lakeside(r) if kind < 0.9 else blaze(r)
+    return fireside(r) if kind < 0.25 else lakeside(r) if kind < 0.88 else blaze(r)
 
 
 def old_man(r: Random) -> str:
