@@ -70,9 +70,10 @@ class Sampled(Drawn):
 
     weights: Weights = "weights"
     show: Literal["loss", "samples", "animation"] = Field(
-        description="the loss curve; samples after some epochs; how the samples come about"
+        examples=["samples"],
+        description="the loss curve; samples after some epochs; how the samples come about",
     )
-    epochs: list[int] = Field([20], min_length=1, description="checkpoints to sample with")
+    epochs: list[int] = Field([20], min_length=1, examples=[[1, 2]], description="checkpoints to sample with")
 
 
 def loss_cell(training: Training) -> Cell:

@@ -15,6 +15,7 @@ from ._mnist_flow import FLOW, flow_params
 from ._mnist_judge import COMPARED
 from ._mnist_sampling import Gamma
 from .mnist_classifier import need as classifier
+from .mnist_training import SHORT
 from .mnist_training import Params as Training
 
 ROWS, COLUMNS = 4, 10
@@ -26,6 +27,7 @@ class Params(contract.Params):
 
     training: Training = Field(
         Training.model_validate({**FLOW, "objective": "flow_time"}),
+        examples=[{**FLOW, **SHORT, "objective": "flow_time"}],
         description="the run that draws, with objective `flow_time`",
     )
     gammas: Annotated[
@@ -36,7 +38,14 @@ class Params(contract.Params):
     ] = Field([2.0, 3.0])
     epoch: int = Field(1, ge=1, description="the checkpoint that is the worse version")
     steps: int = Field(50, ge=1, le=1000, description="Euler steps, each with a call of both networks")
-    samples: int = Field(1000, ge=COMPARED, le=10_000, multiple_of=10, description="how many in each set")
+    samples: int = Field(
+        1000,
+        ge=COMPARED,
+        le=10_000,
+        multiple_of=10,
+        examples=[COMPARED],
+        description="how many in each set",
+    )
     precision: Literal["fp32", "bf16"] = Field("bf16", description="what the networks compute in")
 
 

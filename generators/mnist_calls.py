@@ -19,6 +19,7 @@ from ._mnist_judge import COMPARED
 from ._mnist_sampling import RUN, Gamma, Weights, network_params
 from .mnist_classifier import need as classifier
 from .mnist_scores import BATCH
+from .mnist_training import SHORT
 from .mnist_training import Params as Training
 
 if TYPE_CHECKING:
@@ -56,16 +57,30 @@ METHODS = [
     {"training": FLOWS, "sampler": "euler"},
     {"training": FLOWS, "sampler": "heun"},
 ]
+FIRST = [
+    {"training": {**DDPM, **SHORT}, "sampler": "ddim", "calls": [4, 16]},
+    {"training": {**FLOWS, **SHORT}, "sampler": "euler", "calls": [4, 16]},
+]
 
 
 class Params(contract.Params):
     """Sets of samples, one for each method and number of calls."""
 
     methods: list[Method] = Field(
-        [Method.model_validate(method) for method in METHODS], min_length=1, description="the methods"
+        [Method.model_validate(method) for method in METHODS],
+        min_length=1,
+        examples=[FIRST],
+        description="the methods",
     )
     gamma: Gamma = 5.0
-    samples: int = Field(1000, ge=COMPARED, le=10_000, multiple_of=10, description="how many in each set")
+    samples: int = Field(
+        1000,
+        ge=COMPARED,
+        le=10_000,
+        multiple_of=10,
+        examples=[COMPARED],
+        description="how many in each set",
+    )
     precision: Literal["fp32", "bf16"] = Field("bf16", description="what the networks compute in")
 
 

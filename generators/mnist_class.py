@@ -11,6 +11,7 @@ from noisebook.cells.contract import Cell, Complaint, Context, Files, Result
 
 from ._mnist import after, run_complaints
 from ._mnist_sampling import RUN, Gamma, Sampled, loss_cell
+from .mnist_training import SHORT
 from .mnist_training import Params as Training
 
 
@@ -19,6 +20,7 @@ class Params(Sampled):
 
     training: Training = Field(
         Training.model_validate({**RUN, "objective": "class"}),
+        examples=[{**RUN, **SHORT, "objective": "class"}],
         description="the training run, with objective `class`",
     )
     classes: list[Annotated[int, Field(ge=0, le=9)]] = Field(

@@ -13,6 +13,7 @@ from noisebook.cells.outputs import number, picture
 
 from ._mnist import FIRST_OF_EACH_CLASS, SIGMAS, Digits, Sigma, after, run_complaints
 from ._mnist_sampling import loss_cell
+from .mnist_training import SHORT
 from .mnist_training import Params as Training
 
 
@@ -20,12 +21,17 @@ class Params(Base):
     """One of three views of a training run."""
 
     show: Literal["loss", "epochs", "sigmas"] = Field(
-        description="the loss curve; digits denoised after some epochs; digits denoised over noise levels"
+        examples=["epochs"],
+        description="the loss curve; digits denoised after some epochs; digits denoised over noise levels",
     )
     training: Training = Field(
-        Training.model_validate({}), description="the training run; its objective must be `denoise`"
+        Training.model_validate({}),
+        examples=[SHORT],
+        description="the training run; its objective must be `denoise`",
     )
-    epochs: list[int] = Field([1, 5], min_length=1, description="checkpoints that `epochs` shows")
+    epochs: list[int] = Field(
+        [1, 5], min_length=1, examples=[[1, 2]], description="checkpoints that `epochs` shows"
+    )
     sigmas: Annotated[list[Sigma], Field(min_length=1, description="noise levels that `sigmas` shows")] = (
         SIGMAS
     )

@@ -14,6 +14,7 @@ from noisebook.cells.outputs import picture
 from ._mnist import after, run_complaints
 from ._mnist_flow import FLOW, flow_params
 from ._mnist_sampling import Gamma, Weights, loss_cell
+from .mnist_training import SHORT
 from .mnist_training import Params as Training
 
 
@@ -32,13 +33,15 @@ class Params(Solved):
     """The loss of a run; digits after some of its epochs; or how they come about."""
 
     show: Literal["loss", "samples", "animation"] = Field(
-        description="the loss curve; samples after some epochs; how the samples come about"
+        examples=["samples"],
+        description="the loss curve; samples after some epochs; how the samples come about",
     )
     training: Training = Field(
         Training.model_validate({**FLOW, "objective": "flow_class"}),
+        examples=[{**FLOW, **SHORT, "objective": "flow_class"}],
         description="the training run, with objective `flow_time` or `flow_class`",
     )
-    epochs: list[int] = Field([10], min_length=1, description="checkpoints to sample with")
+    epochs: list[int] = Field([10], min_length=1, examples=[[1, 2]], description="checkpoints to sample with")
     classes: list[Annotated[int, Field(ge=0, le=9)]] = Field(
         list(range(10)), min_length=1, description="a column for each; without classes just so many columns"
     )

@@ -15,6 +15,7 @@ from ._mnist_flow import FLOW, flow_params
 from ._mnist_judge import COMPARED
 from ._mnist_sampling import BATCH, Gamma
 from .mnist_classifier import need as classifier
+from .mnist_training import SHORT
 from .mnist_training import Params as Training
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Params(contract.Params):
 
     training: Training = Field(
         Training.model_validate({**FLOW, "objective": "flow_class"}),
+        examples=[{**FLOW, **SHORT, "objective": "flow_class"}],
         description="the run that draws, with objective `flow_class`",
     )
     rules: list[Rule] = Field(

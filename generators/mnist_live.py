@@ -14,6 +14,7 @@ from noisebook.cells.outputs import number, picture
 from ._mnist import FIRST_OF_EACH_CLASS, after, run_complaints
 from ._mnist_flow import FLOW
 from ._mnist_sampling import RUN, network_params
+from .mnist_training import SHORT
 from .mnist_training import Params as Training
 
 ONNX = "application/onnx"
@@ -28,10 +29,12 @@ class Params(contract.Params):
 
     training: Training = Field(
         Training.model_validate({**RUN, "objective": "class"}),
+        examples=[{**RUN, **SHORT, "objective": "class"}],
         description="the training run, with objective `class`",
     )
     flow: Training = Field(
         Training.model_validate({**FLOW, "objective": "flow_class"}),
+        examples=[{**FLOW, **SHORT, "objective": "flow_class"}],
         description="the flow's training run, with objective `flow_class`",
     )
     weights: Literal["weights", "average"] = Field(

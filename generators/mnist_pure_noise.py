@@ -13,6 +13,7 @@ from noisebook.cells.outputs import number, picture
 
 from ._mnist import after, run_complaints
 from ._mnist_sampling import loss_cell
+from .mnist_training import SHORT
 from .mnist_training import Params as Training
 
 
@@ -20,13 +21,17 @@ class Params(contract.Params):
     """The loss of a run; or what it draws, beside the true mean."""
 
     show: Literal["loss", "samples"] = Field(
-        description="the loss curve; outputs after some epochs, beside the mean of the training digits"
+        examples=["samples"],
+        description="the loss curve; outputs after some epochs, beside the mean of the training digits",
     )
     training: Training = Field(
         Training.model_validate({"objective": "pure_noise", "precision": "bf16"}),
+        examples=[{**SHORT, "objective": "pure_noise"}],
         description="the training run, with objective `pure_noise`",
     )
-    epochs: list[int] = Field([1, 5], min_length=1, description="checkpoints that `samples` shows")
+    epochs: list[int] = Field(
+        [1, 5], min_length=1, examples=[[1, 2]], description="checkpoints that `samples` shows"
+    )
     samples: int = Field(10, ge=2, le=24, description="outputs in a row")
     measured_on: int = Field(200, ge=2, le=10_000, description="outputs that the numbers are means over")
 

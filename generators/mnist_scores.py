@@ -15,6 +15,7 @@ from ._mnist import after
 from ._mnist_judge import COMPARED
 from ._mnist_sampling import RUN, Drawn, Gamma, Weights
 from .mnist_classifier import need as classifier
+from .mnist_training import SHORT
 from .mnist_training import Params as Training
 
 if TYPE_CHECKING:
@@ -52,10 +53,15 @@ class Params(Drawn):
     """Sets of samples by one training run."""
 
     training: Training = Field(
-        Training.model_validate({**RUN, "objective": "class"}), description="the training run"
+        Training.model_validate({**RUN, "objective": "class"}),
+        examples=[{**RUN, **SHORT, "objective": "class"}],
+        description="the training run",
     )
     scores: list[Score] = Field(
-        [Score.model_validate(score) for score in SCORES], min_length=1, description="the sets to draw"
+        [Score.model_validate(score) for score in SCORES],
+        min_length=1,
+        examples=[[{"epoch": epoch, "gamma": 5.0} for epoch in (1, 2)]],
+        description="the sets to draw",
     )
 
 
@@ -91,7 +97,7 @@ def cells(params: Params) -> list[Cell]:
             },
             models={"data": "mnist"},
             needs={"trained": after(params.training, score.epoch), "classifier": classifier()},
-            minutes=0.02 * score.samples,
+            minutes=0.02 * score.samples * (params.training.width / 64) ** 2,
         )
         for score in params.scores
     ]

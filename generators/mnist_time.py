@@ -10,6 +10,7 @@ from noisebook.cells.contract import Cell, Complaint, Context, Files, Result
 
 from ._mnist import after, run_complaints
 from ._mnist_sampling import RUN, Sampled, loss_cell
+from .mnist_training import SHORT
 from .mnist_training import Params as Training
 
 
@@ -18,6 +19,7 @@ class Params(Sampled):
 
     training: Training = Field(
         Training.model_validate({**RUN, "objective": "time"}),
+        examples=[{**RUN, **SHORT, "objective": "time"}],
         description="the training run, with objective `time`",
     )
     samples: int = Field(20, ge=1, le=1000, description="samples after each epoch")

@@ -29,6 +29,17 @@ REPLAY_TOLERANCE = {"fp32": 1e-4, "bf16": 1e-2}
 bfloat16 moves the first losses by some 1e-3; in the same setting there is none."""
 
 
+SHORT: dict[str, Json] = {
+    "width": 32,
+    "batch": 64,
+    "epochs": 2,
+    "checkpoints": [1, 2],
+    "learning_rate": 1e-3,
+    "digits": 10_000,
+}
+"""What a first run may be: a minute or so on one core. The defaults take hours there."""
+
+
 class Params(contract.Params):
     """What is learnt, and how; the defaults are the denoiser's."""
 
@@ -37,13 +48,27 @@ class Params(contract.Params):
         description="learn the clean digit from a noisy one, or from noise alone; the noise, given the time, "
         "or time and class (DDPM); the velocity, given the time, or time and class (flow matching)",
     )
-    width: int = Field(128, ge=4, le=512, multiple_of=4, description="channels at full resolution, D")
-    batch: int = Field(256, ge=2, le=4096, description="digits in a step")
-    epochs: int = Field(5, ge=1, le=1000, description="passes over the training digits")
-    checkpoints: list[int] = Field(
-        [1, 5], min_length=1, description="epochs whose weights are kept, ascending; the last is `epochs`"
+    width: int = Field(
+        128,
+        ge=4,
+        le=512,
+        multiple_of=4,
+        examples=[SHORT["width"]],
+        description="channels at full resolution, D",
     )
-    learning_rate: float = Field(1e-4, gt=0, le=1, description="Adam's, in the first epoch")
+    batch: int = Field(256, ge=2, le=4096, examples=[SHORT["batch"]], description="digits in a step")
+    epochs: int = Field(
+        5, ge=1, le=1000, examples=[SHORT["epochs"]], description="passes over the training digits"
+    )
+    checkpoints: list[int] = Field(
+        [1, 5],
+        min_length=1,
+        examples=[SHORT["checkpoints"]],
+        description="epochs whose weights are kept, ascending; the last is `epochs`",
+    )
+    learning_rate: float = Field(
+        1e-4, gt=0, le=1, examples=[SHORT["learning_rate"]], description="Adam's, in the first epoch"
+    )
     decay: float = Field(
         1.0, gt=0, le=1, description="what the learning rate falls to over all epochs, a factor"
     )
@@ -56,7 +81,13 @@ class Params(contract.Params):
     precision: Literal["fp32", "bf16"] = Field(
         "fp32", description="what the network computes in while training; weights and Adam stay fp32"
     )
-    digits: int = Field(60_000, ge=2, le=60_000, description="training digits used, from the first")
+    digits: int = Field(
+        60_000,
+        ge=2,
+        le=60_000,
+        examples=[SHORT["digits"]],
+        description="training digits used, from the first",
+    )
     test_digits: int = Field(2_000, ge=1, le=10_000, description="test digits on which each epoch is judged")
 
     @model_validator(mode="after")

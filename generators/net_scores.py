@@ -16,6 +16,7 @@ from noisebook.cells.outputs import number, picture
 
 from ._sampling import BATCH, Guidance
 from ._subjects import draw, sheet, subjects, unsheet
+from .net_training import SHORT
 from .net_training import Params as Training
 from .net_training import cells as checkpoints
 from .subject_judge import need as judge
@@ -44,9 +45,11 @@ class Score(contract.Params):
 class Params(contract.Params):
     """Sets of pictures, one of each subject that was trained on and that the judge knows."""
 
-    training: Training = Field(description="the training run, of stage I")
+    training: Training = Field(examples=[SHORT], description="the training run, of stage I")
     scores: list[Score] = Field(
-        min_length=1, examples=[[{"seen": 1_664_000, "gamma": 7.0}]], description="the sets"
+        min_length=1,
+        examples=[[{"seen": seen, "gamma": 7.0} for seen in (6_400, 12_800)]],
+        description="the sets",
     )
     side: int = Field(112, ge=64, le=224, description="pixels to which pictures are scaled for the features")
 

@@ -76,6 +76,10 @@ class Phase(contract.Params):
         return self.model_dump(exclude=set() if self.restart else {"restart"})
 
 
+SHORT = {"phases": [{"size": 32, "pictures": 12_800}], "every": 6_400, "average": 0.95}
+"""What a first run may be: it shows that all works, and draws blurs. The defaults take hours."""
+
+
 class Params(contract.Params):
     """What is learnt, and how."""
 
@@ -86,9 +90,15 @@ class Params(contract.Params):
             Phase.model_validate({"pictures": 1_024_000}),
         ],
         min_length=1,
+        examples=[SHORT["phases"]],
         description="one after another; a run is continued by adding one",
     )
-    every: int = Field(128_000, ge=1, description="pictures between checkpoints, counted in each phase")
+    every: int = Field(
+        128_000,
+        ge=1,
+        examples=[SHORT["every"]],
+        description="pictures between checkpoints, counted in each phase",
+    )
     library: Annotated[str, InputFile("file")] = Field(
         "models/library.zip", description="the pictures to train on, relative to the report's folder"
     )
@@ -124,7 +134,9 @@ class Params(contract.Params):
         "truncated", description="of noise levels, see noisebook/networks/text/training.py"
     )
     gamma: float = Field(5.0, gt=0, description="γ of the weighting")
-    average: float = Field(0.9995, ge=0, lt=1, description="decay of the weights' moving average")
+    average: float = Field(
+        0.9995, ge=0, lt=1, examples=[SHORT["average"]], description="decay of the weights' moving average"
+    )
     prompts: list[Annotated[str, Field(max_length=300)]] = Field(
         PROMPTS, min_length=1, description="what the contact sheet of stage I shows"
     )

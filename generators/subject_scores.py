@@ -40,7 +40,8 @@ class Params(Modelled):
     """Sets of pictures by one model."""
 
     scores: Annotated[list[Score], Field(min_length=1, description="the sets")] = Field(
-        [Score(), Score(gamma=3.0, count=110), Score(gamma=1.0, count=110), Score(gamma=0.0, count=110)]
+        [Score(), Score(gamma=3.0, count=110), Score(gamma=1.0, count=110), Score(gamma=0.0, count=110)],
+        examples=[[{"gamma": gamma, "count": BLOCK} for gamma in (7.0, 1.0)]],
     )
     side: int = Field(112, ge=64, le=224, description="pixels to which pictures are scaled for the features")
 

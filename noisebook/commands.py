@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from noisebook.model_commands import embed, models
 from noisebook.progress import estimate
 from noisebook.project import Project, find_root
 from noisebook.render.formats import counted, size
+from noisebook.report.model import BadInput
 from noisebook.store_commands import export, gc, pull, push
 
 if TYPE_CHECKING:
@@ -284,7 +286,16 @@ def new(name: str, generator: str | None, with_generator: bool) -> None:
         for path in new_generator(root, generator):
             click.echo(f"wrote {path.relative_to(root)}")
     path = new_section(root, name, generator, Registry(root))
-    click.echo(f"wrote {path.relative_to(root)}\nnext: noisebook build --only {name}")
+    click.echo(f"wrote {path.relative_to(root)}\nnext: noisebook build --only {name}{_takes(name)}")
+
+
+def _takes(name: str) -> str:
+    """How long a section will take to compute, if it has cells and the report can be read."""
+    with suppress(BadInput):
+        book = opened()
+        if cells := work(list(book.chosen((name,)).values())).cells:
+            return f"  # {counted(len(cells), 'cell')}, {estimate(cells, book.rates)}"
+    return ""
 
 
 @cli.command()

@@ -12,10 +12,11 @@ import pytest
 import yaml
 
 from noisebook.cells.registry import Registry
+from noisebook.project import Project
 from noisebook.report.files import InputFiles
 from noisebook.report.load import load_report
 from noisebook.report.model import BadInput
-from noisebook.report.scaffold import GENERATOR, new_generator, new_section, write_new
+from noisebook.report.scaffold import FIRST_RUN, GENERATOR, new_generator, new_section, write_new
 from noisebook.report.schema import FigureEntry, Layout, ReportFile, SectionFile
 from noisebook.report.starter import new_report
 from tests.test_report_load import SHORT, load, make_report
@@ -131,6 +132,23 @@ def test_what_new_writes_for_a_shipped_generator_loads_as_it_is(tmp_path, genera
     assert load(tmp_path).sections[0].figures[0].generator == generator
     for name, field in Registry(tmp_path).get(generator).Params.model_fields.items():
         assert f"{name}: " in path.read_text() and (field.description or "index of") in path.read_text()
+
+
+@pytest.mark.parametrize("generator", SHIPPED)
+def test_what_new_writes_is_computed_unasked_with_all_that_it_needs(tmp_path, generator):
+    started(tmp_path, generator)
+    book = Project(tmp_path)
+    minutes = sum(planned.cell.minutes for planned in book.chosen(("my-figure",)).values())
+    assert minutes <= book.report.minutes_limit
+
+
+def test_a_first_run_is_written_out_beside_what_the_whole_one_would_be(tmp_path):
+    path = started(tmp_path, "mnist_training")
+    text, short = path.read_text(), load(tmp_path).sections[0].figures[0].params
+    assert short.width == 32 and "  # else 128\n  width: 32\n" in text and FIRST_RUN in text
+    path.write_text(re.sub(r"(  # else .*\n).*\n", r"\1", text).replace("params:", "params:\n  sigma: 0.5"))
+    whole = load(tmp_path).sections[0].figures[0].params
+    assert whole == Registry(tmp_path).get("mnist_training").Params()
 
 
 @pytest.mark.parametrize("generator", SHIPPED)

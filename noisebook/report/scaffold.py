@@ -27,6 +27,9 @@ from noisebook.report.sections import RESERVED
 
 PICTURE = "images/hills.png"
 """What a report without pictures begins with."""
+FIRST_RUN = (
+    'A first run, of minutes. Where "else" stands above a value, that is the whole run\'s: delete the value.'
+)
 LISTS = (list, tuple, set, frozenset)
 
 NEW = Path(__file__).with_name("new")
@@ -75,10 +78,15 @@ def new_section(root: Path, name: str, generator: str | None, registry: Registry
         except GeneratorError as error:
             _refuse(f"sections/{name}.md", error.message, error.hint)
         picture = next(_pictures(root), PICTURE)
+        fields = found.Params.model_fields
         lines += [f"generator: {generator}", "params:"]
-        for key, field in found.Params.model_fields.items():
+        if any(map(_shortened, fields.values())):
+            lines.append(f"  # {FIRST_RUN}")
+        for key, field in fields.items():
             lines += _explained(key, field, "  ")
             value, changed = _start(root, field, picture)
+            if _shortened(field):
+                lines.append(f"  # else {_flow(to_jsonable_python(field.get_default()))}")
             if changed and picture in _flow(value) and not (root / picture).is_file():
                 files[root / picture] = (NEW / "first" / PICTURE).read_bytes()
             lines.append(f"  {'' if changed else '# '}{key}: {_flow(value)}")
@@ -117,8 +125,11 @@ def _refuse(file: str, message: str, hint: str) -> typing.NoReturn:
 
 
 def _start(root: Path | None, field: FieldInfo, picture: str) -> tuple[Json, bool]:
-    """A value to start from, and whether it has to be written: the default is not the author's to change."""
-    if field.is_required():
+    """A value to start from, and whether it has to be written: the default is not the author's to change.
+
+    The field's example, if it has one: beside a default that is better to begin with, such as a short run.
+    """
+    if field.examples or field.is_required():
         return (field.examples or [_example(field.annotation, field.metadata, picture)])[0], True
     default = field.get_default(call_default_factory=True)
     value = to_jsonable_python(default)
@@ -134,6 +145,11 @@ def _start(root: Path | None, field: FieldInfo, picture: str) -> tuple[Json, boo
             *way, last = loc
             reduce(getitem, way, value)[last] = picture
     return value, bool(absent)
+
+
+def _shortened(field: FieldInfo) -> bool:
+    """Whether a new section begins with another value than the default."""
+    return bool(field.examples) and not field.is_required()
 
 
 def _explained(key: str, field: FieldInfo, indent: str) -> list[str]:
