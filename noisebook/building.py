@@ -105,7 +105,7 @@ def build(
     if request.frozen and book.automatic:
         message, hint = "model: auto depends on the machine; a frozen build does not", "name a model family"
         raise BadInput([Problem(at, message, hint) for at in book.automatic])
-    begun, opened_files = time.time_ns(), reads.record()
+    begun, recorded = time.time_ns(), reads.record()
     now = now or fresh.Now(book.root)
     before = None if book.apart or book.place else last_build(book.root, now)
     if before:
@@ -138,10 +138,11 @@ def build(
     if built.outcome.computed:
         say_dropped(surplus(book, book.used, request.local_size), say, drop=True)
     if sent and _whole(book, request):
-        files = {*opened_files, *map(str, book.digests.asked)}
+        files = {*recorded.opened, *map(str, book.digests.asked)}
         book.store.save()
         last = kept(written, *_standing(book))
-        fresh.remember(book.root, now.inputs, _summary(book, Built(), 0.0), files, begun, last)
+        written_files = recorded.written if request.jobs == 1 and not request.scheduler else None
+        fresh.remember(book.root, now, _summary(book, Built(), 0.0), files, begun, last, written_files)
     return built
 
 
@@ -236,7 +237,7 @@ def _affordable(book: Project, todo: Work, beyond: str) -> bool:
         raise Unfinished(
             f"this would take about {duration(seconds)}, more than the {book.report.minutes_limit:g} minutes "
             f"that report.yaml allows unasked (the longest: {longest}): "
-            "add --yes, choose with --only ID, or show old pictures with --keep-stale"
+            "add --yes, look at a --draft, choose with --only ID, or show old pictures with --keep-stale"
         )
     return False
 

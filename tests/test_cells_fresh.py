@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from noisebook.cells import fresh
+from noisebook.cells import folders, fresh, reads
 
 from .conftest import Book
 
@@ -152,6 +152,28 @@ def test_a_file_where_a_watched_folder_was_is_a_change_and_no_error(tmp_path: Pa
     assert fresh.look(tmp_path, [str(place)]) == there
 
 
+def test_of_what_builds_write_that_is_looked_at_which_this_one_wrote(tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    kept, gone, own, others = (tmp_path / "cache" / name for name in ("kept", "gone", "own", "others"))
+    kept.write_text("1")
+    gone.write_text("1")
+    time.sleep(2 * fresh.TICK / 1e9)
+    before, recorded = fresh.Now(tmp_path), reads.record()
+    started = time.time_ns()
+    folders.write_atomically(own, b"2")
+    gone.unlink()
+    written = set(recorded.written)
+    others.write_text("3")
+    fresh.remember(tmp_path, before, "done", [], started, written=written)
+    assert (
+        fresh.Now(tmp_path).summary is None
+    )  # it came while the build ran, which may have read what was there
+    others.unlink()
+    assert fresh.Now(tmp_path).summary == "done"
+    kept.write_text("2")
+    assert fresh.Now(tmp_path).summary is None
+
+
 NOTES: dict[str, Callable[[Path, Path], object]] = {
     "a link": lambda note, mine: note.symlink_to(mine),
     "a pipe": lambda note, mine: os.mkfifo(note),
@@ -177,7 +199,7 @@ def test_what_stands_in_place_of_a_note_is_neither_waited_for_nor_written_throug
         time.sleep(2 * fresh.TICK / 1e9)
         before = fresh.Now(root)
         time.sleep(2 * fresh.TICK / 1e9)
-        fresh.remember(root, before.inputs, "done", [], time.time_ns(), b"words")
+        fresh.remember(root, before, "done", [], time.time_ns(), b"words")
         return fresh.Now(root)
 
     assert remember().summary == "done"

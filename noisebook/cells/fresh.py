@@ -12,12 +12,12 @@ import hashlib
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-FORMAT = 4
+FORMAT = 5
 TICK = 50_000_000
 """A file that changed in the last 50 ms before the look may change again without a new time stamp (ns)."""
 
@@ -37,35 +37,52 @@ OURS = (
 def look(root: Path, places: Iterable[str]) -> tuple[str, int]:
     """The digest of all signatures under ``places``, and the newest change (ns) among them."""
     seen = _Seen(root, places)
-    return seen.digest(), seen.newest
+    return seen.digest(), seen.newest_of(seen.lines)
+
+
+Lines = dict[str, str]
+"""The signature of each file of a place, by its path."""
 
 
 class _Seen:
-    """What lies under some places: a digest of each, and the newest change (ns)."""
+    """What lies under some places. ``known`` has the lines of some already."""
 
-    def __init__(self, root: Path, places: Iterable[str]) -> None:
+    def __init__(self, root: Path, places: Iterable[str], known: Mapping[str, Lines] | None = None) -> None:
         self.start = f"{FORMAT} {root} {_surroundings()}"
-        self.newest = 0
+        self.lines: dict[str, Lines] = {}
+        self._newest: dict[str, int] = {}
         self._digests: dict[str, str] = {}
         for place in places:
-            lines: dict[str, list[str]] = {place: []}
+            if known and place in known:
+                self.lines[place] = known[place]
+                continue
+            lines, newest = self.lines.setdefault(place, {}), 0
             sections = os.path.join(root, place) if place == SECTIONS else None
             for path, stat in _walk(os.path.join(root, place)):
-                changed = stat.st_ctime_ns
-                if changed > self.newest:
-                    self.newest = changed
+                newest = max(newest, stat.st_ctime_ns)
                 text = sections and path.endswith(".md") and os.path.dirname(path) == sections
-                lines.setdefault(TEXTS if text else place, []).append(
-                    f"{path}\0{stat.st_size} {stat.st_mtime_ns} {changed} {stat.st_ino}\n"
-                )
-            for name, each in lines.items():
-                self._digests[name] = _sum("".join(each).encode(errors="surrogateescape"))
+                (self.lines.setdefault(TEXTS, {}) if text else lines)[path] = _line(stat)
+            self._newest[place] = newest
+
+    def newest_of(self, places: Iterable[str]) -> int:
+        """The newest change (ns) that was seen under some of them."""
+        return max((self._newest.get(place, 0) for place in places), default=0)
 
     def digest(self, places: Iterable[str] | None = None, without: str = "") -> str:
         """Of ``places``, or of all."""
-        wanted = {*(self._digests if places is None else places), TEXTS} - {without}
-        found = (self._digests[name] for name in self._digests if name in wanted)
+        wanted = {*(self.lines if places is None else places), TEXTS} - {without}
+        found = (self._of(name) for name in self.lines if name in wanted)
         return _sum("\n".join((self.start, *found)).encode(errors="surrogateescape"))
+
+    def _of(self, name: str) -> str:
+        if name not in self._digests:
+            lines = "".join(f"{path}\0{line}\n" for path, line in sorted(self.lines[name].items()))
+            self._digests[name] = _sum(lines.encode(errors="surrogateescape"))
+        return self._digests[name]
+
+
+def _line(stat: os.stat_result) -> str:
+    return f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}"
 
 
 def _surroundings() -> list[Any]:
@@ -169,6 +186,28 @@ class Now:
         """The digest of all inputs."""
         return self._seen.digest(self._inputs)
 
+    def outputs(self, written: Collection[str] | None) -> tuple[Mapping[str, Lines], int]:
+        """The lines of what builds write, once ``written`` was (absolute paths), and its newest change (ns).
+
+        What another process writes there meanwhile is a change to the next build. Nothing if ``written`` is
+        None, or if what was there had just changed: then a change after the look may have left no trace.
+        """
+        if written is None or self._seen.newest_of(OUTPUTS) > self.begun - TICK:
+            return {}, 0
+        newest, found = 0, {}
+        for name in OUTPUTS:
+            place = os.path.join(self._root, name)
+            lines = found[name] = dict(self._seen.lines[name])
+            for path in written:
+                inner = path.removeprefix(place + os.sep)
+                if inner == path or not all(map(_seen, inner.split(os.sep))):
+                    continue
+                lines.pop(path, None)
+                with suppress(OSError):
+                    stat = os.stat(path)
+                    newest, lines[path] = max(newest, stat.st_ctime_ns), _line(stat)
+        return found, newest
+
     @property
     def kept(self) -> bytes:
         """What it kept, if all but files of sections is as it was; else nothing."""
@@ -218,12 +257,18 @@ def besides(root: Path, opened: Iterable[str]) -> list[str]:
 
 
 def remember(
-    root: Path, before: str, summary: str, opened: Iterable[str], started: int, kept: bytes = b""
+    root: Path,
+    before: Now,
+    summary: str,
+    opened: Iterable[str],
+    started: int,
+    kept: bytes = b"",
+    written: Collection[str] | None = None,
 ) -> None:
     """The site is finished: keep what everything looks like, and ``kept`` for :attr:`Now.kept`.
 
-    ``before`` is the digest of the inputs from before they were read, at ``started`` (ns): had one changed
-    meanwhile, the site would not show it.
+    ``before`` is from before the inputs were read, at ``started`` (ns): had one changed meanwhile, the site
+    would not show it. Of what builds write, ``written`` is looked at again, or all if that is None.
     """
     from noisebook.cells.folders import replace
 
@@ -231,19 +276,20 @@ def remember(
     with suppress(OSError):
         path.unlink()
     more = besides(root, opened)
-    written = tuple(os.path.join(os.path.abspath(root), name) + os.sep for name in OUTPUTS)
-    read = [place for place in more if not place.startswith(written)]
+    outputs = tuple(os.path.join(os.path.abspath(root), name) + os.sep for name in OUTPUTS)
+    read = [place for place in more if not place.startswith(outputs)]
     if any("\n" in place for place in more) or look(root, read)[1] > started - TICK:
         return
     for _ in range(20):
         names = inputs(root)
-        seen = _Seen(root, [*names, *OUTPUTS, *more])
-        if seen.newest < time.time_ns() - TICK:
+        known, newest = before.outputs(written)
+        seen = _Seen(root, [*names, *OUTPUTS, *more], known)
+        if max(seen.newest_of(seen.lines), newest) < time.time_ns() - TICK:
             break
         time.sleep(TICK / 1e9)
     else:
         return  # somebody is writing
-    if seen.digest(names) == before:
+    if seen.digest(names) == before.inputs:
         places = "\0".join(more)
         text = "\n".join(Memory(seen.digest(), seen.digest(without=TEXTS), _sum(kept), places, summary))
         text = f"{_sum(text.encode(errors='surrogateescape'))}\n{text}"

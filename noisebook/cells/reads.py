@@ -1,4 +1,4 @@
-"""Which files this process opens: what a finished build depends on, and what a generator opens unasked.
+"""Which files this process opens or writes: what a build depends on, and what a generator opens unasked.
 
 By an audit hook, which sees every ``open`` of Python's own; a library that opens files in C is not seen.
 """
@@ -10,22 +10,39 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from noisebook.cells.folders import embedded, user_cache
 from noisebook.cells.fresh import OURS
-from noisebook.cells.plan import Planned
 
-_recorded: set[str] | None = None
+if TYPE_CHECKING:
+    from noisebook.cells.plan import Planned
+
+
+WRITES = {"os.rename": 2, "os.remove": 1, "os.truncate": 1}
+"""How many files each of these events names first."""
+WATCHED = {"open", "os.scandir", "os.listdir", *WRITES}
+
+
+class Recorded(NamedTuple):
+    """Absolute paths, as they were named."""
+
+    opened: set[str]
+    """Files opened for reading, and folders listed."""
+    written: set[str]
+    """Files written, renamed or removed."""
+
+
+_recorded: Recorded | None = None
 _guard: Callable[[str], None] | None = None
 _installed = False
 
 
-def record() -> set[str]:
-    """From now on: the files opened for reading and the folders listed, as they are named."""
+def record() -> Recorded:
+    """What this process opens and writes from now on."""
     global _recorded
     _install()
-    _recorded = set()
+    _recorded = Recorded(set(), set())
     return _recorded
 
 
@@ -50,16 +67,24 @@ def _install() -> None:
 
 
 def _seen(event: str, arguments: tuple[Any, ...]) -> None:
-    if event not in ("open", "os.scandir", "os.listdir") or (_recorded is None and _guard is None):
+    if event not in WATCHED or (_recorded is None and _guard is None):
+        return
+    if event in WRITES or (event == "open" and _writes(*arguments[1:3])):
+        if _recorded is not None:
+            _recorded.written.update(map(_absolute, arguments[: WRITES.get(event, 1)]))
         return
     path = arguments[0] if arguments[0] is not None else "."
-    if isinstance(path, int) or (event == "open" and _writes(*arguments[1:3])):
+    if isinstance(path, int):
         return
-    name = os.path.abspath(os.fsdecode(path))
+    name = _absolute(path)
     if _recorded is not None:
-        _recorded.add(name)
+        _recorded.opened.add(name)
     if _guard is not None and event == "open":
         _guard(name)
+
+
+def _absolute(path: Any) -> str:
+    return "" if isinstance(path, int) else os.path.abspath(os.fsdecode(path))
 
 
 def _writes(mode: str | None, flags: int | None) -> bool:

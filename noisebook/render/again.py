@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from noisebook.cells import fresh
+from noisebook.cells import fresh, reads
 from noisebook.render.assets import Site
 from noisebook.render.formats import summary
 from noisebook.render.keeping import dump, load
@@ -73,7 +73,7 @@ def kept(written: Written, cached: int, missing: str) -> bytes:
 
 def rewrite(root: Path, now: fresh.Now | None = None) -> str | None:
     """Write the site again, and give the summary; None if that needs the whole build."""
-    started = time.perf_counter()
+    started, recorded = time.perf_counter(), reads.record()
     now = now or fresh.Now(root)
     if (last := last_build(root, now)) is None:
         return None
@@ -88,7 +88,7 @@ def rewrite(root: Path, now: fresh.Now | None = None) -> str | None:
         last.written.report = replace(last.written.report, root=Path())
         index = root / "site" / "index.html"
         nothing = summary(0, last.cached, 0.0, 0, 0, index) + last.missing
-        fresh.remember(root, now.inputs, nothing, now.more, now.begun, last.data())
+        fresh.remember(root, now, nothing, now.more, now.begun, last.data(), recorded.written)
         return summary(0, last.cached, time.perf_counter() - started, 0, pages, index) + last.missing
     except (BadInput, OSError):
         return None

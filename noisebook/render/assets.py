@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +46,7 @@ class Site:
         self._files: dict[str, bytes | None] = {}
         self._within: dict[Path, bool] = {}
         self._noted: set[str] = set()
+        self._there: dict[str, set[str]] = {}
         try:
             found = _notes(out / NOTES)
             self._before = {name: digest for name, digest in found["files"].items() if self._own(name)}
@@ -65,11 +67,22 @@ class Site:
     def keep(self, name: str) -> bool:
         """Keep an asset, whose name tells its content, if it stands there already; whether it does."""
         if self._files.get(name) is None:
-            if not (self._kept and name in self._before and Path(f"{self.out}/{name}").is_file()):
+            if not (self._kept and name in self._before and self._stands(name)):
                 return False
             self._files[name] = None
         self._noted.add(name)
         return True
+
+    def _stands(self, name: str) -> bool:
+        """Whether there is such a file: each folder is looked at once."""
+        folder, _, file = name.rpartition("/")
+        if folder not in self._there:
+            try:
+                with os.scandir(self.out / folder) as entries:
+                    self._there[folder] = {entry.name for entry in entries if entry.is_file()}
+            except OSError:
+                self._there[folder] = set()
+        return file in self._there[folder]
 
     @contextmanager
     def noting(self) -> Iterator[set[str]]:
