@@ -48,6 +48,10 @@ from tests.test_render_prose import write, writer
         ("a ![u]()", "10:6", "no picture"),
         ("[y](https:/example.org)", "10:5", "cannot lead to"),
         ("[@ho2020](https://a.org)", "10:2", "without an address"),
+        ("An ![a](images/x&amp;y\\_.png)", "10:9", "no picture 'images/x&y_.png'"),
+        ("A [b](ftp&colon;//c)", "10:7", "cannot lead to 'ftp://c'"),
+        ("| a |\n|---|\n| b |\n\n: c\n\n: d", "16:1", "no term"),
+        ("see [@fig:one]", "10:5", '{{ ref("id") }}'),
     ],
 )
 def test_what_is_not_what_it_looks_like_is_told(text: str, place: str, said: str) -> None:
@@ -65,6 +69,15 @@ def test_what_is_not_what_it_looks_like_is_told(text: str, place: str, said: str
             "<p>the &lt;label&gt;, &lt;eos&gt; and &lt;/s&gt;; a&lt;b",
         ),
         ("\\<div> and &lt;p&gt;, `<div>`", "&lt;div&gt; and &lt;p&gt;, <code>&lt;div&gt;</code>"),
+        ("<https://x.org/[a](b)>", '<a href="https://x.org/[a](b)" rel="noopener">https://x.org/[a](b)</a>'),
+        ("a\n\n| b |\n|---|\n: A *c* {#tbl:d}", '<p>a</p>\n<div class="scroll" tabindex="0"'),
+        ("a\n\n| b |\n|---|\n: A *c* {#tbl:d}", '<table><caption id="tbl:d">A <em>c</em></caption>'),
+        (
+            "- a\n\n  Table: $x$ of\n  b\n\n  | c |\n  |---|",
+            "<caption><math><mi>x</mi></math> of\nb</caption>",
+        ),
+        ("Table: a\n\n| b |\n|--|\n\nTable: c\n\n| d |\n|--|", "<caption>c</caption>\n<thead><tr><th>d"),
+        ("Table: a\n\nTable: b", "<p>Table: a</p>"),
         ("a<Br>b", "a<br>b"),
         ("|x| and |y| are bars", "<p>|x| and |y| are bars</p>"),
         ("It was in\n1999. A year.", "<p>It was in\n1999. A year.</p>"),

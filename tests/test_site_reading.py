@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from playwright.sync_api import expect
 
 from noisebook.render.figures import _name_rows
@@ -211,6 +213,28 @@ def test_signs_of_formulas_keep_to_their_width(site: Path, open_page: Callable[.
     for width, right, _ in measured[:6]:
         assert right < width, "a limit and a comma stand right of an integral's hook"
     assert len({round(ascent) for *_, ascent in measured[6:]}) == 1, "two primes are as high as one"
+
+
+@pytest.mark.parametrize("sign", ["|", "‖"])
+def test_stretched_bars_have_as_much_room_on_both_sides(
+    sign: str, site: Path, open_page: Callable[..., Watched]
+) -> None:
+    page = open_page().page
+    page.goto((site / "closing.html").as_uri())
+    page.evaluate(
+        """async sign => {
+             await document.fonts.load("100px 'Noisebook Math'", sign);
+             document.querySelector("main").insertAdjacentHTML("afterbegin",
+               `<math><mo class="tested" stretchy="true">${sign}</mo>
+                <mspace height="150px" depth="150px"/></math>`);
+             document.querySelector("main > math").style.fontSize = "100px";
+           }""",
+        sign,
+    )
+    shown = Image.open(BytesIO(page.locator(".tested").first.screenshot())).convert("L")
+    middle = [shown.getpixel((x, shown.height // 2)) for x in range(shown.width)]
+    dark = [x for x, value in enumerate(middle) if value < 128]
+    assert dark and abs(dark[0] - (shown.width - 1 - dark[-1])) < 9
 
 
 @pytest.mark.parametrize("width", [600, 760, 1000])

@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element, SubElement
 from noisebook.render import marks
 from noisebook.render.html import checkbox, unseen
 from noisebook.render.paragraphs import paragraph_faults, without_references
-from noisebook.render.tables import Tables
+from noisebook.render.tables import Tables, caption
 
 DEEPEST = 30
 """Quotes, lists and the like that may stand in one another."""
@@ -100,12 +100,8 @@ class Blocks:
                 return
             if len(self._open) > DEEPEST:
                 return
-        if lazy and (
-            indent > 3
-            or not (
-                marks.HEADING.match(text.rstrip()) or marks.RULE.match(text) or self._whole(text) is not None
-            )
-        ):
+        block = marks.HEADING.match(text.rstrip()) or marks.RULE.match(text)
+        if lazy and (indent > 3 or (not block and self._whole(text) is None)):
             assert self._leaf
             self._leaf.lines.append(text)
         else:
@@ -168,7 +164,8 @@ class Blocks:
             self._admonition(admonition[2], admonition[3], admonition[1])
             self._open[-1].width = 4
             return " "
-        if (means := marks.DEFINITION.match(text)) and self._define(min(means.end(), 4), matched):
+        means = marks.DEFINITION.match(text) if self._leaf is None or self._leaf.kind == "p" else None
+        if means and self._define(min(means.end(), 4), matched):
             return text[means.end() :]
         if details := marks.DETAILS.match(text):
             self._start(matched)
@@ -267,7 +264,7 @@ class Blocks:
     def _content(self, rest: str, text: str, indent: int) -> None:
         """A line that opens no container."""
         leaf = self._leaf
-        other = indent > 3 or marks.HEADING.match(text.rstrip()) or marks.RULE.match(text)
+        other = indent > 3 or any(each.match(text.rstrip()) for each in marks.AFTER_TABLES)
         if leaf and ((leaf.kind == "code" and indent <= 3) or (leaf.kind == "table" and other)):
             self._finish()
             leaf = None
@@ -385,6 +382,7 @@ class Blocks:
             SubElement(pre, "code").text = self._original(lines) + "\n"
         elif leaf.kind == "table":
             Tables(self._text, self._fault).table(leaf.parent, leaf.lines, leaf.line)
+            caption(leaf.parent)
         else:
             text, above = without_references("\n".join(leaf.lines), self.references)
             line = leaf.line + above
@@ -398,3 +396,4 @@ class Blocks:
                 element.set("id", named[1])
                 text = text[: named.start()]
             self._text(element, text, line)
+            caption(leaf.parent)

@@ -37,6 +37,8 @@ def cite(
         beside = f"{before or ''} {place or ''}"
         if work is None:
             hint = suggest(key, tuple(works), "works") if works else "the bibliography is empty"
+            if re.match(r"(?:fig|tbl|tab|eq|sec|lst)[:-]", key):
+                hint = '{{ ref("id") }} names a figure or a section, \\eqref{label} an equation'
             first = re.match(r"[^@]*-?@([\w:./+-]*\w)\s", item)
             if first and first[1] in works:
                 hint = f"a comma follows the key: [@{first[1]}, p. 3]"

@@ -15,7 +15,7 @@ SCHEMES = ("http", "https", "mailto")
 """Of links; all else is relative."""
 _NAMES = {
     "text": "p em strong code pre ul ol li dl dt dd h2 h3 h4 h5 h6 blockquote hr br wbr div span sub sup kbd"
-    " del ins mark small abbr var samp q s u a img input table thead tbody tr th td details summary",
+    " del ins mark small abbr var samp q s u a img input table caption thead tbody tr th td details summary",
     "math": "math mrow mi mn mo mtext mspace ms msqrt mroot mfrac msub msup msubsup munder mover munderover"
     " mmultiscripts mprescripts mtable mtr mtd mpadded mphantom mstyle merror none",
     "attributes": "class id title href rel src alt width height loading start type disabled checked open role"
@@ -24,7 +24,8 @@ _NAMES = {
     " linethickness depth voffset columnspan rowspan",
     "bare": "open disabled checked",
     "void": "br wbr hr img input",
-    "blocks": "p ul ol li dl dt dd h2 h3 h4 h5 h6 blockquote hr div pre table thead tbody tr details figure",
+    "blocks": "p ul ol li dl dt dd h2 h3 h4 h5 h6 blockquote hr div pre table caption thead tbody tr details"
+    " figure",
 }
 _LISTS = {name: frozenset(words.split()) for name, words in _NAMES.items()}
 ELEMENTS = _LISTS["text"] | _LISTS["math"]

@@ -299,6 +299,7 @@ def engine(words: Callable[[int], str], notes: Collection[str] | None, tell: Tel
     patterns.register(
         _Link(rf"<((?:https?://|mailto:){_ADDRESS}|[^\s<>@:/]+@[^\s<>@:/]+\.[^\s<>@:/]+)>", md), "angled", 120
     )
+    patterns.register(_Link(r"<(https?://[^\s<>]*\]\([^\s<>]*)>", md), "address", 178)  # not a link in it
     patterns.register(_Link(rf"({BARE}{_ADDRESS})", md), "bare", 115)
     patterns.register(SubstituteTagInlineProcessor(r"(?:(?<! )[ ]{2,}|\\)\n", "br"), "linebreak", 50)
     patterns.register(_Element(r"(?i)<(br|wbr)[ ]*/?>", md), "empty", 92)

@@ -20,10 +20,13 @@ REFERENCE = re.compile(
 NOTE = re.compile(r"\[\^([^\]\n]+)\]:[ ]*")
 ADMONITION = re.compile(r'(!!!|\?\?\?\+?)[ ]*([A-Za-z][\w-]*)(?:[ ]+"([^"]*)")?[ ]*$')
 ALERT = re.compile(r"\[!([A-Za-z]+)\]([+-]?)(?:[ ]+(.*?))?[ ]*$")
+CAPTION = re.compile(r"(?:[Tt]able)?:[ ]{1,3}(?=\S)")
 DEFINITION = re.compile(r":[ ]{1,3}(?=\S)")
 DETAILS = re.compile(r"<details([ ]+open(?:=\"\")?)?[ ]*>[ ]*", re.IGNORECASE)
 SUMMARY = re.compile(r"<summary[ ]*>(.*?)</summary[ ]*>[ ]*", re.IGNORECASE)
 DETAILS_END = re.compile(r"</details[ ]*>[ ]*", re.IGNORECASE)
+AFTER_TABLES = (HEADING, RULE, CAPTION)
+"""What ends a table without a blank line."""
 DELIMITERS = re.compile(r"\|?[ ]*:?-+:?[ ]*(?:\|[ ]*:?-+:?[ ]*)*\|?[ ]*$")
 
 

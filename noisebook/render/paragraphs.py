@@ -9,6 +9,7 @@ from xml.etree.ElementTree import Element
 
 from noisebook.render import marks
 from noisebook.render.html import ENTITY, entities
+from noisebook.render.tables import lacks_caption
 
 _ROW = re.compile(r"\|.*\|.*\|[ ]*$")
 _BLOCK = re.compile(r"(?:!!!|\?\?\?\+?)[ ]*[\w\"]")
@@ -39,7 +40,7 @@ def paragraph_faults(lines: list[str], parent: Element) -> Iterator[tuple[int, s
         elif _BLOCK.match(line):
             hint = 'it is !!! note "title" (or ???, ???+), with its text indented by four'
             yield index, "this line begins no block", hint
-        elif marks.DEFINITION.match(line) and not index:
+        elif marks.DEFINITION.match(line) and not index and not (last is not None and lacks_caption(last)):
             yield index, "no term stands before this definition", "\\: is the sign itself"
         elif (item := marks.ITEM.match(line)) and item[2] and index and _follows(last, int(item[2])):
             hint = f"{_BLANK}; what belongs to an item is indented as far as its first word"

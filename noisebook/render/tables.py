@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 from xml.etree.ElementTree import Element, SubElement
 
+from noisebook.render import marks
+
 COLUMNS = 200
 """Columns that a table may have."""
 _WRITTEN = "a bar within a cell is written \\|, or | within a formula or code"
@@ -50,6 +52,25 @@ class Tables:
             if style:
                 cell.set("class", style)
             self._text(cell, text, line)
+
+
+def caption(parent: Element) -> None:
+    """If what comes last in ``parent`` is a table beside a paragraph ``Table: …``, that is its caption."""
+    for paragraph, other in (reversed(parent[-2:]), parent[-2:]) if len(parent) > 1 else ():
+        begins = marks.CAPTION.match(paragraph.text or "") if paragraph.tag == "p" else None
+        if begins and lacks_caption(other):
+            parent.remove(paragraph)
+            other[0].insert(0, paragraph)
+            paragraph.tag, paragraph.text = "caption", (paragraph.text or "")[begins.end() :]
+            if named := marks.NAMED.search(paragraph.text):
+                paragraph.set("id", named[1])
+                paragraph.text = paragraph.text[: named.start()]
+            return
+
+
+def lacks_caption(block: Element) -> bool:
+    """Whether a block is a table without a caption."""
+    return block.get("class") == "scroll" and block.find("table/caption") is None
 
 
 def _cells(line: str) -> list[str]:

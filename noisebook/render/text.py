@@ -348,8 +348,9 @@ class Text:
         return html.serialise(heading, self.context.styles, special, without=("a", "img"))
 
     def _label(self, table: Element) -> str:
-        """A table's name: its first row that says something."""
-        for row in table.iter("tr"):
+        """A table's name: its caption, or its first row that says something."""
+        rows: list[list[Element]] = [list(table.iter("caption")), *map(list, table.iter("tr"))]
+        for row in rows:
             words = " ".join(inline.said(cell, self._prose) for cell in row).split()
             if words:
                 return " ".join(words)[:60]
@@ -376,7 +377,8 @@ class Text:
     def _find(self, needle: str, whole: str = "{}") -> int:
         """Where words stand next outside code, formulas and calls; ``whole`` is a pattern of them."""
         start = max(self.at, self.told.get(needle, -1) + 1)
-        pattern = re.compile(whole.format(re.escape(needle)))
+        signs = "".join(rf"(?:\\?{re.escape(sign)}|&#?\w+;)" for sign in needle)  # as it may be written
+        pattern = re.compile(whole.format(signs))
         for found in pattern.finditer(self.text, start) if needle else ():
             place = found.start()
             index = bisect_right(self.spans, place, key=lambda span: span.start) - 1

@@ -61,6 +61,10 @@ _HABITS = {
     ),
     r"(?<!`)``[^`\n]{1,300}''": ("``…'' are no quotation marks here", 'write "…"'),
     r"\\\\[(\[](?=.{1,400}?\\\\[)\]])": ("\\\\( begins no formula", "write $…$ or \\(…\\)"),
+    r"(?<![\w@.\[-])@(?:fig|tbl|tab|eq|sec|lst)[:-]\w[\w:.-]*": (
+        "this refers to nothing here",
+        '{{ ref("id") }} names a figure or a section, \\eqref{label} an equation, [words](#id) the rest',
+    ),
     r"(?i)^[ ]{0,3}(?:\[toc\]|\[\[_?toc_?\]\]|\{:toc\}|\\(?:newpage|pagebreak|tableofcontents))[ ]*$": (
         "this stands for nothing here",
         "every page has its contents beside it",
