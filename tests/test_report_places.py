@@ -160,3 +160,31 @@ def test_every_sign_is_found_in_every_kind_of_text(text: str, style: str, width:
             found = lines[where.line - 1][where.column - 1 :]
             assert found[0] in (sign, "\\"), (written, offset)
             assert place.of(" ".join(value.split()), len(" ".join(value[: offset + 1].split())) - 1) == where
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "said"),
+    [
+        (r'caption: "Of $\theta$"', 15, r"write \\theta"),
+        (r'caption: "Of \n $\alpha$, $\nabla$"', 18, r"write \\alpha"),
+        ("caption: Of a #1 thing", 15, "a comment in YAML"),
+        ("alt: Of a,\n  #1 thing", 1, ""),
+        ("caption: [a](b.md) says", 13, "begins with ["),
+        ("caption: *Well*, so", 15, "begins with *"),
+        ("caption: - so", 10, "begins with -"),
+        ('caption: "Well", so', 16, 'begins with "'),
+    ],
+)
+def test_what_yaml_would_make_of_a_text_is_told(tmp_path: Path, line: str, column: int, said: str) -> None:
+    (problem, *_) = section(tmp_path, line)
+    if said:
+        where = f"sections/x.md:3:{column}"
+        assert str(problem.position) == where and said in f"{problem.message} {problem.hint}"
+
+
+def test_macros_in_double_quotes_lose_no_backslash(tmp_path: Path) -> None:
+    files = {
+        "report.yaml": 'title: "T\\tx"\nmacros: {kl: "\\text{KL}"}\n',
+        "sections/x.md": "---\ntitle: x\n---\na\n",
+    }
+    assert told(written(tmp_path, files)) == ["report.yaml:2:15"]

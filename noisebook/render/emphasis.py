@@ -46,6 +46,11 @@ class Emphasis(InlineProcessor):
         return _tree(data, _regions(data)), 0, len(data)
 
 
+def unmarked(data: str) -> str:
+    """A text without its marks of emphasis."""
+    return "".join(_tree(data, _regions(data)).itertext()) if _RUN.search(data) else data
+
+
 def _regions(data: str) -> list[_Region]:
     """What is emphasised. Regions lie within one another or apart."""
     runs = [

@@ -20,7 +20,7 @@ from markdown.inlinepatterns import (
 from markdown.util import AtomicString
 
 from noisebook.cells.names import near
-from noisebook.render.emphasis import Emphasis
+from noisebook.render.emphasis import Emphasis, unmarked
 from noisebook.render.html import ENTITY, entities
 from noisebook.report.body import BARE
 from noisebook.report.model import quote
@@ -220,7 +220,11 @@ class _Text(_Target, LinkInlineProcessor):
 
 
 class _Picture(_Target, ImageInlineProcessor):
-    pass
+    def handleMatch(self, m: re.Match[str], data: str) -> tuple[Any, Any, Any]:  # type: ignore[override]
+        found, start, end = super().handleMatch(m, data)
+        if isinstance(found, Element):
+            found.set("alt", unmarked(found.get("alt", "")))
+        return found, start, end
 
 
 class _Note(InlineProcessor):
@@ -268,7 +272,7 @@ class _Reference(ReferenceInlineProcessor):
         if not self.picture:
             return super().makeTag(href, title, text)
         return Element(
-            "img", {"src": href, "alt": self.unescape(text), **({"title": title} if title else {})}
+            "img", {"src": href, "alt": unmarked(self.unescape(text)), **({"title": title} if title else {})}
         )
 
 

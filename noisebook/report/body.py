@@ -5,7 +5,7 @@ own; calls are ``{{ figure("id") }}`` and ``{{ code("file", "name") }}``, each o
 ``{{ ref("id") }}`` and ``{{ value("id", "name") }}``. None of them is sought in code (between backticks, or
 fenced by ``` or ~~~), comments or addresses, and a backslash takes the meaning from
 what follows it. As with Pandoc, the first ``$`` has no space after it, the last none before it and no digit
-after it; one before a digit that ends nowhere, or that words follow, is a price.
+after it, but for TeX's commands; one before a digit that ends nowhere, or that words follow, is a price.
 """
 
 from __future__ import annotations
@@ -115,6 +115,8 @@ _BLOCK = re.compile(
 )
 """The beginning of a line, and whether a block begins there, however the one before it ended."""
 _WORD = re.compile(r"(?:^|[\s(])[^\W\d_]{2,}(?=[\s,.;:!?)]|$)")
+_BEFORE_DIGIT = re.compile(r"[^$\n]*\S\$\d")
+_COMMAND = re.compile(r"\\[A-Za-z]")
 _SIGNS = re.compile(r"[\\^_{}=<>+|]")
 _LONGEST = 1000
 """Characters that math within a paragraph, or a call, may have."""
@@ -324,7 +326,10 @@ class _Scanner:
         end = self._end_of_math(inner)
         if end < 0:
             if not body[inner].isdigit():
-                self._fault(start, "this formula is never closed", "a dollar sign is written \\$")
+                message, hint = "this formula is never closed", "a dollar sign is written \\$"
+                if _BEFORE_DIGIT.match(body, inner):
+                    hint = f"its last $ has no digit after it: write that within the formula; {hint}"
+                self._fault(start, message, hint)
             return inner
         value = body[inner:end]
         beside = body[start - 1 : start] + body[end + 1 : end + 2]
@@ -343,7 +348,7 @@ class _Scanner:
                 good = (
                     at > inner
                     and not self.body[at - 1].isspace()
-                    and not self.body[at + 1 : at + 2].isdigit()
+                    and (not self.body[at + 1 : at + 2].isdigit() or _COMMAND.search(self.body, inner, at))
                 )
                 return at if good else -1
             if step[0] == "`" or (step[0][0] == "\n" and len(step[0]) > 1):

@@ -42,13 +42,14 @@ class Document:
     """A YAML mapping as Python values, and where each of them stands.
 
     ``keys`` and ``values`` map the path of a value to its key's and its own position, ``texts`` that of a
-    text to how the file has it.
+    text to how the file has it; ``comments`` are where one begins that may be meant as text.
     """
 
     data: dict[str, Any] = field(default_factory=dict)
     keys: dict[Loc, Position] = field(default_factory=dict)
     values: MutableMapping[Loc, Position] = field(default_factory=dict)
     texts: dict[Loc, str] = field(default_factory=dict)
+    comments: dict[Loc, Position] = field(default_factory=dict)
 
     def key(self, loc: Loc) -> Position:
         """Where the key of a value stands, else the nearest thing that contains it."""
@@ -84,6 +85,9 @@ def parse_yaml(source: Source, start: int, end: int, problems: list[Problem]) ->
         else:
             said = " ".join(filter(None, (error.context, error.problem)))
             hint = next((hint for words, hint in _HINTS.items() if words in said), "")
+            line = source.text.split("\n")[position.line - 1]
+            if (begins := _SIGN.match(line)) and hint in ("", _HINTS[_NO_KEY]):
+                hint = f"a text that begins with {begins[1]} wants quotes around all of it"
             problems.append(Problem(position, f"this is not YAML: {said}", hint))
         return None
     except yaml.YAMLError as error:  # the reader's, which has no mark
@@ -114,6 +118,8 @@ def describe(value: object) -> str:
             return "a mapping of keys to values"
 
 
+_SIGN = re.compile(r"[ ]*(?:-[ ]+)?[\w.-]+:[ ]+([]\[{}*&!|>%@`\"'-])(?=.)")
+_NO_KEY = "did not find expected key"
 _HINTS = {
     "mapping values are not allowed": "a text with a colon in it wants quotes around it",
     "found unknown escape character": "a backslash is kept as it is within 'single quotes'",
@@ -122,7 +128,7 @@ _HINTS = {
     "expected node content": "a value is missing, or a text wants quotes around it",
     "cannot start any token": "a text that begins with this wants quotes around it",
     "found unexpected end of stream": "is every quote and bracket closed?",
-    "did not find expected key": "are all lines indented alike, and all quotes closed?",
+    _NO_KEY: "are all lines indented alike, and all quotes closed?",
     "could not find expected ':'": "every line is `key: value`, or indented under one that is",
 }
 
@@ -153,6 +159,11 @@ class _Reader:
     def raw(self, event: Any) -> str:
         return self.source.text[self.start + event.start_mark.index : self.start + event.end_mark.index]
 
+    def comment(self, event: Any) -> Position | None:
+        """Where a comment begins right after a text, without a space in it before its words."""
+        found = _COMMENT.match(self.source.text, self.start + event.end_mark.index)
+        return self.source.position(found.end() - 1) if found else None
+
     def problem(self, event: Any, message: str, hint: str = "") -> None:
         self.problems.append(Problem(self.place(event), message, hint))
 
@@ -180,9 +191,11 @@ class _Reader:
         if event.tag is not None:
             self.problem(event, f"the tag {shorten(event.tag)} is not allowed", "values need no tags here")
         if isinstance(event, yaml.ScalarEvent):
-            value = self.scalar(event)
+            value = self.scalar(event, loc)
             if isinstance(value, str):
                 self.document.texts[loc] = self.raw(event)
+                if event.implicit[0] and (comment := self.comment(event)):
+                    self.document.comments[loc] = comment
             return value
         if len(loc) >= DEEPEST:
             self.problem(event, f"values are nested more than {DEEPEST} deep")
@@ -211,10 +224,19 @@ class _Reader:
             mapping[key.value] = self.node(next(events), events, at)
         return mapping
 
-    def scalar(self, event: Any) -> Any:
+    def scalar(self, event: Any, loc: Loc) -> Any:
         text: str = event.value
+        if event.style == '"' and (escape := next(_eaten(self.raw(event), loc[:1] == ("macros",)), None)):
+            where = self.source.position(self.start + event.start_mark.index + escape.start())
+            hint = f"put 'single quotes' around the text, or write \\{escape[0]}"
+            self.problems.append(
+                Problem(where, f"YAML reads {escape[0][:2]} in double quotes as a sign of its own", hint)
+            )
+            return CONTROL.sub(" ", text)
         if CONTROL.search(text) or _SURROGATE.search(text):
-            self.problem(event, "a control character has no place in a text", "delete its escape sequence")
+            self.problem(
+                event, "a control character has no place in a text", "'single quotes' keep backslashes"
+            )
             return ""
         if not event.implicit[0]:  # quoted, or a block of text
             return text
@@ -245,6 +267,15 @@ class _Reader:
         return -number if text.startswith("-") else number
 
 
+def _eaten(raw: str, formula: bool) -> Iterator[re.Match[str]]:
+    """Commands of formulas in double quotes that YAML reads as something else: a tab in ``"$\\theta$"``."""
+    for found in _ESCAPE.finditer(raw):
+        if found[0][1:].isalpha() and (formula or raw.count("$", 0, found.start()) % 2):
+            yield found
+
+
+_ESCAPE = re.compile(r"\\(?:[abefnrtv][A-Za-z]+|.)", re.DOTALL)
+_COMMENT = re.compile(r"[ \t]+#(?=\S)")
 _INTEGER = re.compile(r"[-+]?[0-9]+|0x[0-9a-fA-F]+|0o[0-7]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")

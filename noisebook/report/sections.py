@@ -186,6 +186,11 @@ def check_text(document: Document, loc: Loc, macros: Macros, problems: list[Prob
             hint = 'write {{ ref("id") }}'
             faults.append(Fault(span.start, f"a {loc[-1]} cannot hold a figure or a piece of code", hint))
     place = document.place(loc)
+    if loc in document.comments:
+        hint = "put quotes around the text, or a space after the #"
+        problems.append(
+            Problem(document.comments[loc], "what follows is a comment in YAML, and not shown", hint)
+        )
     for fault in [*faults, *math_faults(spans, macros, body=False), *foreign(value, spans)]:
         problems.append(Problem(place.of(value, fault.offset), fault.message, fault.hint))
 
