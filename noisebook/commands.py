@@ -201,7 +201,7 @@ def adopt(names: tuple[str, ...]) -> None:
     from noisebook.cells.adopt import adopt as adopt_cells
 
     book = opened()
-    cells = book.chosen(names) if names else everything(c for group in book.planned.values() for c in group)
+    cells = book.chosen(names) if names else book.everything
     refused = []
     for verdict in adopt_cells(list(cells.values()), book.models):
         click.echo(f"{'adopted' if verdict.agrees else 'refused'} {name_of(verdict.planned)}: {verdict.how}")

@@ -8,17 +8,17 @@ import re
 import shutil
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from noisebook.cells.folders import user_cache, write_atomically
-from noisebook.cells.plan import everything
 from noisebook.cells.provenance import version
 from noisebook.models import catalogue
 from noisebook.render.formats import counted
+from noisebook.render.onepage import NoBrowser, browser
 from noisebook.report.model import BadInput
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 PYTHON = (3, 11)
 DISK_BYTES, MEMORY_BYTES = 2e9, 2e9
 """Less than this, and a build may not come to its end."""
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)\s*(?:\[[^\]]*\])?\s*([^;]*)(?:;(.*))?")
 
 
@@ -46,19 +45,8 @@ class Finding:
 
 def examine(book: Project) -> Iterator[Finding]:
     """Look at everything. Never shows a token, only whether one is there."""
-    for look in (
-        _python,
-        _packages,
-        _torch,
-        _memory,
-        _store,
-        _shared,
-        _report,
-        _models,
-        _disk,
-        _tokens,
-        _browser,
-    ):
+    looks = _python, _packages, _torch, _memory, _store, _shared, _report, _models, _disk, _tokens, _browser
+    for look in looks:
         yield from look(book)
 
 
@@ -152,8 +140,9 @@ def _report(book: Project) -> Iterator[Finding]:
 
 def _models(book: Project) -> Iterator[Finding]:
     with contextlib.suppress(Exception):  # told of the report already
-        cells = everything(cell for cells in book.planned.values() for cell in cells).values()
-        names = {name for cell in cells if not cell.cached for name in cell.models.values()}
+        names = {
+            name for cell in book.everything.values() if not cell.cached for name in cell.models.values()
+        }
         lacking = list(catalogue.lacking(names, book.lock, book.root))
         for line in lacking:
             yield Finding("note", "models", *line.split(": ", 1))
@@ -228,32 +217,27 @@ def _disk(book: Project) -> Iterator[Finding]:
 
 
 def _tokens(book: Project) -> Iterator[Finding]:
-    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
-    files: dict[str, Callable[[], bool]] = {
-        "Hugging Face": lambda: bool(os.environ.get("HF_TOKEN")) or (home / "token").is_file(),
-    }
-    mends = {"Hugging Face": "only DeepFloyd's weights need one: set HF_TOKEN, or hf auth login"}
+    file = Path(os.environ.get("HF_HOME", "~/.cache/huggingface"), "token")
+    mend = "only DeepFloyd's weights need one: set HF_TOKEN, or hf auth login"
+    yield _token("Hugging Face", ["HF_TOKEN"], file, mend)
     place = str(book.place or "")
     with contextlib.suppress(BadInput):
         place = place or book.report.store
     if place.startswith(("s3://", "s3a://")):
-        files["S3"] = lambda: (
-            bool(os.environ.get("AWS_ACCESS_KEY_ID") or os.environ.get("AWS_PROFILE"))
-            or Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"))
-            .expanduser()
-            .is_file()
-        )
-        mends["S3"] = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, unless the machine has a role"
-    for name, present in files.items():
-        if present():
-            yield Finding("ok", f"token of {name}", "present")
-        else:
-            yield Finding("note", f"token of {name}", "none", mends[name])
+        file = Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"))
+        mend = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, unless the machine has a role"
+        yield _token("S3", ["AWS_ACCESS_KEY_ID", "AWS_PROFILE"], file, mend)
+
+
+def _token(name: str, variables: Sequence[str], file: Path, mend: str) -> Finding:
+    """Whether one of the variables is set, or the file is there."""
+    if any(map(os.environ.get, variables)) or file.expanduser().is_file():
+        return Finding("ok", f"token of {name}", "present")
+    return Finding("note", f"token of {name}", "none", mend)
 
 
 def _browser(book: Project) -> Iterator[Finding]:
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found:
-        yield Finding("ok", "browser", found)
-    else:
-        yield Finding("note", "browser", "none", "only tests need one: install chromium")
+    try:
+        yield Finding("ok", "browser", browser())
+    except NoBrowser:
+        yield Finding("note", "browser", "none", "noisebook pdf and tests need one: install chromium")

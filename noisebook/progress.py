@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from noisebook.cells.plan import Planned, Work
 from noisebook.cells.record import Record
-from noisebook.cells.run import remaining
+from noisebook.cells.run import Watcher, remaining
 from noisebook.render.formats import duration
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class Batch:
         return f"{self.name}: {count}{duration(self.seconds)}"
 
 
-class _Batches:
+class _Batches(Watcher):
     """Of each cell that is being computed its batch."""
 
     def __init__(self, total: int) -> None:

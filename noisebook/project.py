@@ -265,31 +265,18 @@ class Project:
             }
         chosen: dict[str, list[Planned]] = {}
         known: dict[str, None] = {}
+        met: set[str] = set()
         for section, figure in self.figures():
-            cells = self.planned[figure.id]
-            for name in (figure.id, section.slug, figure.generator):
-                known.setdefault(name)
-            if {figure.id, section.slug, figure.generator}.intersection(names):
-                chosen[figure.id] = cells
-            elif some := [
-                cell for cell in cells if f"{figure.id}/{cell.cell.id}" in names or cell.key in names
-            ]:
-                chosen[figure.id] = some
-        found = {
-            name
-            for section, figure in self.figures()
-            for cell in chosen.get(figure.id, [])
-            for name in (figure.id, section.slug, figure.generator, f"{figure.id}/{cell.cell.id}", cell.key)
-        }
-        unknown = [name for name in names if name not in found]
-        if unknown:
-            here = Position("command line")
-            raise BadInput(
-                [
-                    Problem(here, f"nothing is called {name!r}", suggest(name, tuple(known), "names"))
-                    for name in unknown
-                ]
-            )
+            together = (figure.id, section.slug, figure.generator)
+            known |= dict.fromkeys(together)
+            for cell in self.planned[figure.id]:
+                if meant := set(names).intersection((*together, f"{figure.id}/{cell.cell.id}", cell.key)):
+                    chosen.setdefault(figure.id, []).append(cell)
+                    met |= meant
+        if unknown := [name for name in names if name not in met]:
+            at = Position("command line")
+            hints = {name: suggest(name, tuple(known), "names") for name in unknown}
+            raise BadInput([Problem(at, f"nothing is called {n!r}", hint) for n, hint in hints.items()])
         return chosen
 
     def chosen(self, names: Sequence[str]) -> dict[str, Planned]:

@@ -10,21 +10,16 @@ import threading
 from pathlib import Path
 
 from noisebook.cells.launch import FAILED, PROGRESS
-from noisebook.cells.plan import everything
+from noisebook.cells.plan import Planned
 from noisebook.cells.registry import said
-from noisebook.cells.run import RunContext
+from noisebook.cells.run import RunContext, Watcher
 from noisebook.project import Project
 
 
-class _PipeWatcher:
-    """A watcher that tells the builder, by a pipe."""
+class _PipeWatcher(Watcher):
+    """Tells the builder of progress, by a pipe."""
 
-    def begin(self, group: object) -> None: ...
-    def finished(self, planned: object, record: object) -> None: ...
-    def failed(self, group: object, message: str) -> None: ...
-    def waiting(self, cells: object) -> None: ...
-
-    def progress(self, planned: object, done: float, total: float, note: str) -> None:
+    def progress(self, planned: Planned, done: float, total: float, note: str) -> None:
         print(PROGRESS + json.dumps([done, total, note]), flush=True)
 
 
@@ -40,7 +35,7 @@ def main() -> None:
     root, place, key, name = sys.argv[1:]
     try:
         book = Project(Path(root), place=place)
-        planned = everything(cell for cells in book.planned.values() for cell in cells).get(key)
+        planned = book.everything.get(key)
         if planned is None:
             raise RuntimeError("the report has changed since this build began: build again")
         first = os.environ.get("RANK", "0") == "0"

@@ -24,8 +24,8 @@ from noisebook.cells.record import Record, Stored
 from noisebook.cells.store import Store, StoreFull
 
 
-class Watcher(Protocol):
-    """Who is told how a build goes."""
+class Watcher:
+    """Follows a build. This one says nothing."""
 
     def begin(self, group: Sequence[Planned]) -> None: ...
     def progress(self, planned: Planned, done: float, total: float, note: str) -> None: ...

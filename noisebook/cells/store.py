@@ -361,7 +361,9 @@ class Store:
         """Hold the right to compute a cell; False if another builder has it (after ``timeout`` seconds)."""
         from filelock import FileLock, Timeout
 
-        lock = FileLock(self._lock_path(key))
+        locks = self.place / ".locks"
+        locks.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(locks / f"{key}.lock")
         try:
             lock.acquire(timeout=timeout)
         except Timeout:
@@ -371,11 +373,6 @@ class Store:
             yield True
         finally:
             lock.release()
-
-    def _lock_path(self, key: str) -> Path:
-        path = self.place / ".locks" / f"{key}.lock"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path
 
     # Dropping
 

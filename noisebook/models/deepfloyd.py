@@ -112,19 +112,14 @@ class DeepFloyd(Resizable):
         texts, enlarged, levels = conditioning
         x = x_t if enlarged is None else torch.cat([x_t, enlarged], 1)
         states = torch.stack([self.text[text] for text in texts])
-        device, dtype = self.network.settings.device, self.network.settings.dtype
 
-        def ask(unet: Any, rows: slice) -> Tensor:
-            answer: Tensor = unet(
-                x[rows].to(device, dtype),
-                t,
-                encoder_hidden_states=states[rows].to(device, dtype),
-                class_labels=None if levels is None else levels[rows].to(device),
-                return_dict=False,
-            )[0]
+        def ask(unet: Any, x: Tensor, states: Tensor, levels: Tensor | None) -> Tensor:
+            answer: Tensor = unet(x, t, encoder_hidden_states=states, class_labels=levels, return_dict=False)[
+                0
+            ]
             return answer
 
-        epsilon, variance = self.network.rows(len(x), ask).chunk(2, 1)
+        epsilon, variance = self.network.rows(ask, x, states, levels).chunk(2, 1)
         return epsilon, variance
 
 

@@ -120,25 +120,29 @@ class Network:
             return network
         return accelerate.cpu_offload_with_hook(network, torch.device(device))[0]
 
-    def rows(self, count: int, ask: Callable[[Any, slice], Tensor]) -> Tensor:
-        """What the network says about ``count`` rows, in as many calls as memory asks for.
+    def rows(self, ask: Callable[..., Tensor], *inputs: Tensor | None) -> Tensor:
+        """What the network says about B rows, in as many calls as memory asks for.
 
         Args:
-            count: B, the number of rows.
-            ask: (network, which rows) -> its answer about them, a tensor with these rows first.
+            ask: (network, some rows of each input) -> its answer about them, a tensor with these rows first.
+            inputs: each (B, …), or None. They come to the network's device, those of floats in its type.
 
         Returns:
             (B, …) float32, on the CPU.
         """
         answers: list[Tensor] = []
-        done = 0
+        count, done = max(len(each) for each in inputs if each is not None), 0
         with torch.inference_mode(), out_of_memory(self.settings):
             network = self.loaded()
             while done < count:
-                now = slice(done, done + min(self._at_once(count), count - done))
-                answers.append(self._measured(partial(ask, network, now)).to("cpu", torch.float32))
+                now = slice(done, done + self._at_once(count))
+                given = [None if each is None else self._moved(each[now]) for each in inputs]
+                answers.append(self._measured(partial(ask, network, *given)).to("cpu", torch.float32))
                 done = now.stop
         return torch.cat(answers)
+
+    def _moved(self, part: Tensor) -> Tensor:
+        return part.to(self.settings.device, self.settings.dtype if part.is_floating_point() else None)
 
     def _at_once(self, count: int) -> int:
         if self.settings.batch_size or self.settings.device != "cuda":

@@ -77,20 +77,20 @@ class PRXPixel(Resizable):
     def predict(self, x_t: Tensor, t: int, conditioning: tuple[Tensor, Tensor]) -> tuple[Tensor, None]:
         """See :class:`noisebook.diffusion.denoiser.Denoiser`. Sides are multiples of the patch size."""
         states, mask = conditioning
-        settings, tau = self.network.settings, float(self.tau[t])
+        tau = float(self.tau[t])
         x = x_t * math.hypot(1 - tau, self.noise_scale * tau)
 
-        def ask(transformer: Any, rows: slice) -> Tensor:
+        def ask(transformer: Any, x: Tensor, states: Tensor, mask: Tensor) -> Tensor:
             answer: Tensor = transformer(
-                hidden_states=x[rows].to(settings.device, settings.dtype),
-                timestep=torch.full((rows.stop - rows.start,), tau, device=settings.device),
-                encoder_hidden_states=states[rows].to(settings.device, settings.dtype),
-                attention_mask=mask[rows].to(settings.device),
+                hidden_states=x,
+                timestep=torch.full((len(x),), tau, device=x.device),
+                encoder_hidden_states=states,
+                attention_mask=mask,
                 return_dict=False,
             )[0]
             return answer
 
-        clean = self.network.rows(len(x), ask)
+        clean = self.network.rows(ask, x, states, mask)
         clean = x - tau / max(tau, EARLIEST) * (x - clean)
         return noise_from("sample", clean, x_t, float(self.alphas_cumprod[t])), None
 

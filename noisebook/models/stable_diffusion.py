@@ -88,37 +88,33 @@ class StableDiffusion(Encoding, Resizable):
 
     def predict(self, x_t: Tensor, t: int, conditioning: Tensor) -> tuple[Tensor, None]:
         """See :class:`noisebook.diffusion.denoiser.Denoiser`."""
-        settings = self.network.settings
 
-        def ask(unet: Any, rows: slice) -> Tensor:
-            x = x_t[rows].to(settings.device, settings.dtype)
-            states = conditioning[rows].to(settings.device, settings.dtype)
+        def ask(unet: Any, x: Tensor, states: Tensor) -> Tensor:
             answer: Tensor = unet(x, t, encoder_hidden_states=states, return_dict=False)[0]
             return answer
 
-        found = self.network.rows(len(x_t), ask)
+        found = self.network.rows(ask, x_t, conditioning)
         return noise_from(self.prediction, found, x_t, float(self.alphas_cumprod[t])), None
 
     def encode(self, pictures: Tensor) -> Tensor:
         """See :class:`noisebook.models.latents.Encoding`: the mean of the autoencoder's answer."""
-        scale, shift, device = *self._affine(), self.autoencoder.settings.device
 
-        def ask(vae: Any, rows: slice) -> Tensor:
-            answer: Tensor = vae.encode(pictures[rows].to(device, torch.float32)).latent_dist.mode()
+        def ask(vae: Any, x: Tensor) -> Tensor:
+            answer: Tensor = vae.encode(x).latent_dist.mode()
             return answer
 
-        return (self.autoencoder.rows(len(pictures), ask) - shift) * scale
+        scale, shift = self._affine()
+        return (self.autoencoder.rows(ask, pictures) - shift) * scale
 
     def decode(self, latents: Tensor) -> Tensor:
         """See :class:`noisebook.models.latents.Encoding`."""
-        scale, shift, device = *self._affine(), self.autoencoder.settings.device
-        z = latents / scale + shift
 
-        def ask(vae: Any, rows: slice) -> Tensor:
-            answer: Tensor = vae.decode(z[rows].to(device, torch.float32), return_dict=False)[0]
+        def ask(vae: Any, z: Tensor) -> Tensor:
+            answer: Tensor = vae.decode(z, return_dict=False)[0]
             return answer
 
-        return self.autoencoder.rows(len(z), ask)
+        scale, shift = self._affine()
+        return self.autoencoder.rows(ask, latents / scale + shift)
 
     def _affine(self) -> tuple[float, float]:
         """By what latents are scaled and shifted, so that their standard deviation is about 1."""

@@ -125,15 +125,11 @@ class Unconditional(Encoding, Resizable):
         return self._predict(x_t, t, conditioning)
 
     def _predict(self, x_t: Tensor, t: int, conditioning: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        settings = self.network.settings
-
-        def ask(unet: Any, rows: slice) -> Tensor:
-            labels = None if conditioning is None else conditioning[rows].to(settings.device)
-            x = x_t[rows].to(settings.device, settings.dtype)
+        def ask(unet: Any, x: Tensor, labels: Tensor | None) -> Tensor:
             answer: Tensor = unet(x, t, class_labels=labels, return_dict=False)[0]
             return answer
 
-        found, v = self.network.rows(len(x_t), ask), None
+        found, v = self.network.rows(ask, x_t, conditioning), None
         if found.shape[1] > self.channels:
             found, v = found.chunk(2, 1)
         return noise_from(self.prediction, found, x_t, float(self.alphas_cumprod[t])), v

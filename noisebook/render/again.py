@@ -49,9 +49,6 @@ class Last:
         front = read_text(self.written.report.root, path).removesuffix(body)
         return _digest(front) == self.fronts.get(path)
 
-    def data(self) -> bytes:
-        return dump(self)
-
 
 def kept(written: Written, cached: int, missing: str) -> bytes:
     """What :func:`rewrite` needs.
@@ -68,7 +65,7 @@ def kept(written: Written, cached: int, missing: str) -> bytes:
         fronts[page.section.path] = _digest(text.removesuffix(page.section.body))
     pages = [replace(page, section=replace(page.section, figures=(), places={})) for page in written.pages]
     bare = replace(written, report=replace(report, root=Path(), sections=(), places={}), pages=pages)
-    return Last(bare, fronts, cached, missing).data()
+    return dump(Last(bare, fronts, cached, missing))
 
 
 def rewrite(root: Path, now: fresh.Now | None = None) -> str | None:
@@ -88,7 +85,7 @@ def rewrite(root: Path, now: fresh.Now | None = None) -> str | None:
         last.written.report = replace(last.written.report, root=Path())
         index = root / "site" / "index.html"
         nothing = summary(0, last.cached, 0.0, 0, 0, index) + last.missing
-        fresh.remember(root, now, nothing, now.more, now.begun, last.data(), recorded.written)
+        fresh.remember(root, now, nothing, now.more, now.begun, dump(last), recorded.written)
         return summary(0, last.cached, time.perf_counter() - started, 0, pages, index) + last.missing
     except (BadInput, OSError):
         return None

@@ -23,9 +23,8 @@ from typing import Any, Protocol
 from noisebook.cells import fresh
 from noisebook.cells.folders import user_cache
 from noisebook.cells.plan import Planned, Work, everything, work
-from noisebook.cells.record import Record
 from noisebook.cells.registry import said
-from noisebook.cells.run import Models, Peers, execute
+from noisebook.cells.run import Models, Peers, Watcher, execute
 from noisebook.shared.remote import Remote
 
 TOPIC = "noisebook"
@@ -180,7 +179,9 @@ def _run(job: Job, key: str, local: bool) -> None:
         if not todo.cells:
             todo = Work([[planned]], {key})
         with opened.book.peers() as peers:
-            outcome = execute(todo, opened.models, _Told(), errors=opened.book.notes / "errors", peers=peers)
+            outcome = execute(
+                todo, opened.models, _EventWatcher(), errors=opened.book.notes / "errors", peers=peers
+            )
         for _, message in outcome.failures:
             raise CellFailed(key, message)
         made = sorted({key, *(record.key for record in outcome.computed)})
@@ -199,14 +200,11 @@ def _look(planned: Planned) -> None:
         planned.store.look(planned.key)
 
 
-class _Told:
-    """A watcher that tells the builder, through the scheduler's events."""
+class _EventWatcher(Watcher):
+    """Tells the builder of progress, through the scheduler's events."""
 
     def __init__(self) -> None:
         self._last = 0.0
-
-    def begin(self, group: Sequence[Planned]) -> None:
-        pass
 
     def progress(self, planned: Planned, done: float, total: float, note: str) -> None:
         now = time.monotonic()
@@ -215,12 +213,3 @@ class _Told:
             from distributed import get_worker
 
             get_worker().log_event(TOPIC, (planned.key, done, total, note))
-
-    def finished(self, planned: Planned, record: Record) -> None:
-        pass
-
-    def failed(self, group: Sequence[Planned], message: str) -> None:
-        pass
-
-    def waiting(self, cells: Sequence[Planned]) -> None:
-        pass
