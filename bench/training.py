@@ -1,14 +1,15 @@
 """Training and sampling digits against plain PyTorch loops: the same network, batch and data, in one run.
 
-    python bench/training.py [--seconds 5] [--rounds 1] [--threads 2] [--losses [1000]]
+    python bench/training.py [--width 64] [--seconds 5] [--rounds 1] [--threads 2] [--losses [1000]] [LINE …]
 
 The network is the class-conditioned one with D = 64; a training batch has 128 digits, and 64 in the lines
 called flow, which learn and follow a velocity. Each line is measured
 in a process of its own, as what one does to its process (the kernels, the memory that is kept) should help
-no other; lines alternate over rounds, and the best round counts. Reported: digits a second of wall clock,
-and of processor time (which means more on a busy machine); each one's ratio to the plain loop; and the
-share of this machine's measured peak of matrix products (fp32 and bf16) that training reaches, counting the
-multiplications of plain convolutions, of which Winograd's needs fewer.
+no other, and told as soon as it is measured; lines alternate over rounds, and the best round counts. In the
+table at the end: digits a second of wall clock, and of processor time (which means more on a busy machine);
+each one's ratio to the plain loop; and the share of this machine's measured peak of matrix products (fp32 and
+bf16) that training reaches, counting the multiplications of plain convolutions, of which Winograd's needs
+fewer. LINEs are names from that table: they alone are measured, with the plain loops.
 
 ``--losses`` compares what training arrives at in place of that, from each of 3 seeds: fp32 in PyTorch's own
 layers with what the report uses, on the same draws. Given are the mean loss of the last tenth of 1,000 steps,
@@ -27,6 +28,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -152,8 +154,6 @@ def plain(kind: str) -> Callable[[], int]:
 
 def ours(kind: str, seed: int = 1) -> Training:
     """This project's loop."""
-    from dataclasses import replace
-
     from accelerate import Accelerator
 
     if "memory" in kind:
@@ -334,6 +334,7 @@ def compare_losses(steps: int, threads: int) -> None:
 
 
 def main() -> None:
+    global RECIPE, FLOW
     parser = argparse.ArgumentParser(description="Training and sampling digits against plain loops.")
     parser.add_argument("--seconds", type=float, default=5, help="for each line and round")
     parser.add_argument("--rounds", type=int, default=1)
@@ -347,9 +348,14 @@ def main() -> None:
         metavar="STEPS",
         help="compare losses in place of speeds",
     )
+    parser.add_argument("--width", type=int, default=RECIPE.width, help="D: a smaller network is faster")
+    parser.add_argument("lines", nargs="*", metavar="LINE", help="measure these alone")
     parser.add_argument("--only", help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, default=SEEDS[0], help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if unknown := set(given.lines) - TRAINING.keys() - SAMPLING.keys():
+        parser.error(f"no line is called {', '.join(unknown)}; known: {', '.join((*TRAINING, *SAMPLING))}")
+    RECIPE, FLOW = (replace(recipe, width=given.width) for recipe in (RECIPE, FLOW))
     torch.set_num_threads(given.threads)
     if given.only:
         compare = given.losses and losses(given.only, given.seed, given.losses)
@@ -358,13 +364,19 @@ def main() -> None:
     if given.losses:
         compare_losses(given.losses, given.threads)
         return
-    lines = ["peak fp32", "peak bf16", *TRAINING, *SAMPLING]
-    if not given.compiled:
-        lines.remove("compiled")
+    lines = [line for line in (*TRAINING, *SAMPLING) if given.compiled or line != "compiled"]
+    if given.lines:
+        wanted = {*given.lines, *map(reference, given.lines)}
+        lines = [line for line in lines if line in wanted]
+    lines = ["peak fp32", "peak bf16", *lines]
     rounds: dict[str, list[dict[str, Any]]] = {line: [] for line in lines}
     for _ in range(given.rounds):
         for line in lines:
-            rounds[line].append(alone(line, given.threads, "--seconds", given.seconds))
+            found = alone(line, given.threads, "--seconds", given.seconds, "--width", given.width)
+            rounds[line].append(found)
+            print(
+                f"{line}: {next(iter(found.values())):.4g} {next(iter(found))}", file=sys.stderr, flush=True
+            )
     best = {line: max(found, key=lambda each: next(iter(each.values()))) for line, found in rounds.items()}
     peaks = {name: best.pop(f"peak {name}")["gflops"] for name in ("fp32", "bf16")}
     each = flops()
