@@ -21,16 +21,9 @@ from noisebook.cells.provenance import provenance
 from noisebook.cells.record import LARGEST, Record
 from noisebook.cells.record import components as read_components
 from noisebook.cells.registry import said
-from noisebook.cells.run import (
-    COMPONENTS,
-    Models,
-    NeededCell,
-    RunContext,
-    Watcher,
-    scratch_folder,
-)
+from noisebook.cells.run import COMPONENTS, Models, RunContext, Watcher, scratch_folder
 from noisebook.cells.store import Absent, Store
-from noisebook.cells.verify import NOT_YIELDED, Verdict, compare, replay_function, replayed, set_threads
+from noisebook.cells.verify import Verdict, repeat, replay_function, replayed
 
 NOTHING_EARLIER = "no earlier version of this cell is in the store"
 NOT_REPEATED = "not repeated itself"
@@ -71,20 +64,14 @@ class _Adoption:
 
     def group(self, group: Sequence[tuple[Planned, Record]]) -> Iterator[Verdict]:
         """Cells of one generator, one set of needs and one number of threads: one call of its ``run``."""
-        set_threads(int(group[0][1].provenance.get("threads") or 0))
-        context = RunContext([planned for planned, _ in group], self.models, self.watcher)
-        replay = replay_function(group[0][0])
-        left = {planned.cell.id: (planned, previous) for planned, previous in group}
+        left = {planned.key: (planned, previous) for planned, previous in group}
         try:
-            if replay is not None:
-                for planned, previous in group:
-                    verdict = replayed(planned, NeededCell(planned.store, previous), replay, context)
-                    del left[planned.cell.id]
+            for verdict in repeat(group, self.models, self.watcher):
+                planned, previous = left.pop(verdict.planned.key)
+                if verdict.lacking:
+                    self.waiting.append((planned, previous, verdict.lacking))
+                else:
                     yield self.decide(verdict, previous)
-                return
-            for cell, outputs in group[0][0].generator.run([planned.cell for planned, _ in group], context):
-                planned, previous = left.pop(cell.id)
-                yield self.decide(compare(planned, previous, outputs), previous)
         except (Absent, FileNotFoundError, self.models.failure) as error:
             self.waiting.extend(
                 (*each, (said(error).splitlines() or [type(error).__name__])[0]) for each in left.values()
@@ -94,9 +81,6 @@ class _Adoption:
         except BaseException as error:
             for planned, _ in left.values():
                 yield Verdict(planned, False, f"today's code fails: {type(error).__name__}: {said(error)}")
-        else:
-            for planned, _ in left.values():
-                yield Verdict(planned, False, NOT_YIELDED)
 
     def decide(self, verdict: Verdict, previous: Record) -> Verdict:
         self.count(verdict.planned, previous, verdict.agrees)
@@ -215,10 +199,7 @@ def _begun(planned: Planned, models: Models, watcher: Watcher | None) -> Verdict
     begun, replay = begun_before(planned), replay_function(planned)
     if begun is None or replay is None:
         return Verdict(planned, False, NOTHING_EARLIER)
-    try:
-        verdict = replayed(planned, begun, replay, RunContext([planned], models, watcher))
-    except Absent as error:
-        return Verdict(planned, False, f"cannot be replayed here: {error}")
+    verdict = replayed(planned, begun, replay, RunContext([planned], models, watcher))
     if verdict.agrees:
         target = scratch_folder(planned.key)
         begun.replace(target)

@@ -19,16 +19,18 @@ from noisebook.cells.record import Record, Stored
 from noisebook.cells.run import Models, NeededCell, RunContext, Watcher
 from noisebook.cells.store import Absent
 
-NOT_YIELDED = "today's code does not yield it"
-
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a comparison found; ``agrees`` is the answer, ``how`` the measure."""
+    """What a comparison found; ``agrees`` is the answer, ``how`` the measure.
+
+    ``lacking`` is what a replay would need and is not here: then nothing was compared.
+    """
 
     planned: Planned
     agrees: bool
     how: str
+    lacking: str = ""
 
     @property
     def check(self) -> Check:
@@ -58,42 +60,41 @@ def verify(cells: Sequence[Planned], models: Models, watcher: Watcher | None = N
         return int((planned.record.provenance if planned.record else {}).get("threads") or 0)
 
     for group in grouped(cells, lambda item: (item.figure, item.generator.name, threads_of(item))):
-        set_threads(threads_of(group[0]))
-        context = RunContext(group, models, watcher)
-        replay = replay_function(group[0])
-        by_id = {planned.cell.id: planned for planned in group}
-        if replay is not None:
-            for planned in group:
-                record = planned.record
-                assert record is not None
-                try:
-                    yield replayed(planned, NeededCell(planned.store, record), replay, context)
-                except Absent as error:
-                    yield Verdict(planned, False, f"cannot be replayed here: {error}")
-            continue
-        for cell, outputs in group[0].generator.run([planned.cell for planned in group], context):
-            planned = by_id.pop(cell.id)
-            record = planned.record
-            assert record is not None
-            yield compare(planned, record, outputs)
-        for planned in by_id.values():
-            yield Verdict(planned, False, NOT_YIELDED)
+        yield from repeat([(cell, record) for cell in group if (record := cell.record)], models, watcher)
 
 
-def set_threads(threads: int) -> None:
-    """As many as a record says: sums in another order round differently, and sampling makes that visible."""
-    if threads:
+def repeat(
+    group: Sequence[tuple[Planned, Record]], models: Models, watcher: Watcher | None
+) -> Iterator[Verdict]:
+    """Hold cells that one call of a ``run`` may compute, made by as many threads, against their records.
+
+    The generator's ``replay`` is asked if it has one. Whatever that or ``run`` raises is raised.
+    """
+    first, made = group[0][0], group[0][1].provenance
+    if threads := int(made.get("threads") or 0):  # sums in another order are rounded otherwise
         import torch
 
         torch.set_num_threads(threads)
+    context = RunContext([planned for planned, _ in group], models, watcher)
+    if replay := replay_function(first):
+        for planned, record in group:
+            yield replayed(planned, NeededCell(planned.store, record), replay, context)
+        return
+    left = {planned.cell.id: (planned, record) for planned, record in group}
+    for cell, outputs in first.generator.run([planned.cell for planned, _ in group], context):
+        yield compare(*left.pop(cell.id), outputs)
+    for planned, _ in left.values():
+        yield Verdict(planned, False, "today's code does not yield it")
 
 
 def replayed(planned: Planned, old: NeededCell | Path, replay: Any, context: RunContext) -> Verdict:
-    """What a generator's ``replay`` finds. Raises Absent for what it would need and is not here."""
+    """What a generator's ``replay`` finds."""
     try:
         evidence = replay(planned.cell, old, context)
     except Disagreement as error:
         return Verdict(planned, False, str(error))
+    except Absent as error:
+        return Verdict(planned, False, f"cannot be replayed here: {error}", lacking=str(error))
     return Verdict(
         planned, True, "replayed: " + ", ".join(f"{name} {value}" for name, value in evidence.items())
     )
