@@ -64,13 +64,13 @@ def test_two_builders_share_a_large_figure(book: Book) -> None:
     store = cells[0].store
     with ExitStack() as claims:
         for cell in cells[:held]:
-            assert claims.enter_context(store.claim(cell.key, timeout=0))
+            assert claims.enter_context(store.claim(cell.key))
         builder = book.start("build", "--yes", TILE_PAUSE="0.01")
         while not book.log.exists() and builder.poll() is None:
             time.sleep(0.01)
-        with store.claim(cells[held + 1].key, timeout=0) as mine:
+        with store.claim(cells[held + 1].key) as mine:
             assert not mine, "the builder computes this one"
-        with store.claim(cells[-1].key, timeout=0) as mine:
+        with store.claim(cells[-1].key) as mine:
             assert mine, "the builder must leave cells to others"
         while len(book.stored()) < count - held and builder.poll() is None:
             time.sleep(0.05)

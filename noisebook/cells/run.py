@@ -310,7 +310,7 @@ def _compute_group(group: Sequence[Planned], building: Building) -> list[Planned
     for first in range(0, len(group), size):
         some = group[first : first + size]
         with ExitStack() as stack:
-            here = [p for p in some if stack.enter_context(p.store.claim(p.key, timeout=0))]
+            here = [p for p in some if stack.enter_context(p.store.claim(p.key))]
             mine = stack.enter_context(building.peers.claim(here)) if here else []
             keys = {planned.key for planned in mine}
             left += [planned for planned in some if planned.key not in keys]

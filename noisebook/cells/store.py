@@ -357,15 +357,15 @@ class Store:
     # Who computes what
 
     @contextmanager
-    def claim(self, key: str, timeout: float = -1) -> Iterator[bool]:
-        """Hold the right to compute a cell; False if another builder has it (after ``timeout`` seconds)."""
+    def claim(self, key: str) -> Iterator[bool]:
+        """Hold the right to compute a cell; False if another builder has it."""
         from filelock import FileLock, Timeout
 
         locks = self.place / ".locks"
         locks.mkdir(parents=True, exist_ok=True)
         lock = FileLock(locks / f"{key}.lock")
         try:
-            lock.acquire(timeout=timeout)
+            lock.acquire(blocking=False)
         except Timeout:
             yield False
             return

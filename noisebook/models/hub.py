@@ -29,7 +29,7 @@ SCHEDULERS = (
 """Those whose configuration tells ᾱ of discrete timesteps by β. Their steps are not used: ours are."""
 
 
-def fetch(repository: str, revision: str, patterns: Sequence[str], *, offline: bool = False) -> Path:
+def fetch(repository: str, revision: str, patterns: Sequence[str]) -> Path:
     """The folder of a repository on the hub at one revision; raises MissingModel with what to do.
 
     Only safetensors are fetched, never pickles, and nothing if the disk has no room for all of it.
@@ -43,11 +43,10 @@ def fetch(repository: str, revision: str, patterns: Sequence[str], *, offline: b
         "ignore_patterns": ["*.bin", "*.ckpt", "*.pt", "*.pth", "*.msgpack", "*.onnx"],
     }
     try:
-        if not offline:
-            planned = snapshot_download(repository, **given, dry_run=True)
-            wanted = sum(file.file_size for file in planned if file.will_download)
-            check_room(Path(constants.HF_HUB_CACHE), wanted, repository)
-        return Path(snapshot_download(repository, **given, local_files_only=offline))
+        planned = snapshot_download(repository, **given, dry_run=True)
+        wanted = sum(file.file_size for file in planned if file.will_download)
+        check_room(Path(constants.HF_HUB_CACHE), wanted, repository)
+        return Path(snapshot_download(repository, **given))
     except HFValidationError as error:
         raise MissingModel(f"{repository!r} is not the name of a repository: {error}") from error
     except (HfHubHTTPError, OSError) as error:

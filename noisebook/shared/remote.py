@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from noisebook.cells.contract import canonical
@@ -125,7 +125,6 @@ class Remote(Connection):
         *,
         local: bool = False,
         again: bool = False,
-        advance: Callable[[int], None] = lambda done: None,
     ) -> Pushed:
         """Send finished cells that are not there; ``again`` sends them whether or not they are.
 
@@ -159,7 +158,6 @@ class Remote(Connection):
                         done.bytes += len(data)
                         sent.add(name)
                 done.cells += 1
-                advance(done.cells)
         except Unreachable as error:
             done.left.extend(todo[done.cells + len(done.left) :])
             done.reason = str(error)
