@@ -311,3 +311,17 @@ def test_how_a_figure_is_cited_is_latex(tmp_path: Path) -> None:
     assert r"{In: R \& D of $x_t$}" in found.bibtex
     assert found.words.startswith("Ann O'Hara. Figure 3: 50% of it. In: R & D of xₜ, 2020.")
     assert r"{{R \& D of $x_t$}}" in of_report(report, words[0])
+
+
+def test_names_may_stand_on_lines_of_their_own() -> None:
+    """As DBLP exports them."""
+    entry = "@article{a, author = {Jonathan Ho and\n    Ajay\n Jain\n    and\n\tPieter Abbeel and\n},\n title={A}}"
+    assert parse(entry, "r.bib")["a"].authors == ["Jonathan Ho", "Ajay Jain", "Pieter Abbeel"]
+
+
+@pytest.mark.parametrize("listed", ["A B, C D, E F", "B, A; D, C", "A B, C D, E F and G H"])
+def test_names_that_are_not_joined_by_and_are_told(listed: str) -> None:
+    with pytest.raises(BadInput, match="joined by “and”"):
+        parse(f"@article{{a, author={{{listed}}}}}", "r.bib")
+    for good in ("{A B, C D, E F}", "B, Jr., A", "family=van Gogh, given=Vincent Willem, prefix=van"):
+        assert len(parse(f"@article{{a, author={{{good}}}}}", "r.bib")["a"].authors) == 1

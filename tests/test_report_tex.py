@@ -53,6 +53,24 @@ x % a comment \frac
 """.strip().splitlines()
 
 
+@pytest.mark.parametrize(
+    ("formula", "display", "place"),
+    [
+        ("p = 95%", False, 6),
+        (r"95% \pm 2", True, 2),
+        (r"\text{95%}", False, 8),
+        ("a = 5%\n+ b", True, 5),
+        ("a%b", True, 1),
+        ("a = 5 % b\n+ c", True, -1),
+        ("a %\n b", False, -1),
+        (r"5\%", False, -1),
+    ],
+)
+def test_a_comment_hides_nothing_that_was_meant(formula: str, display: bool, place: int) -> None:
+    told = Tex().fault(formula, display)
+    assert (told[0] if told else -1) == place
+
+
 @pytest.mark.parametrize("formula", WORKS)
 def test_what_authors_write_works(formula: str) -> None:
     assert Tex().fault(formula, True) is None

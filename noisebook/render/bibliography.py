@@ -320,21 +320,23 @@ def _found_address(fields: Mapping[str, str]) -> tuple[str, str, str] | None:
 
 def _people(listed: str) -> tuple[list[tuple[str, str]], bool]:
     """Given and family name of each, and whether there are others. Raises ValueError."""
-    from pybtex.bibtex.utils import split_name_list
+    from pybtex.bibtex.utils import split_name_list, split_tex_string
     from pybtex.database import InvalidNameString, Person
 
     people: list[tuple[str, str]] = []
-    names = [name for name in split_name_list(re.sub(r"\s+and\s*$", "", listed)) if name.strip("{} ")]
+    listed = re.sub(r" and$", "", " ".join(listed.split()))
+    names = [name for name in split_name_list(listed) if name.strip("{} ")]
     more = bool(names) and names[-1].lower() == "others"
     for name in names[: len(names) - more]:
-        if ";" in _plain(name):
-            raise ValueError(f"{quoted(name)} is several names: they are joined by “and”")
         if re.match(r"\s*(?:family|given|prefix|suffix)\s*=", name):  # as biblatex writes them
             part = dict(piece.strip().split("=", 1) for piece in name.split(",") if "=" in piece)
             said = {each.strip(): _plain(value.strip()) for each, value in part.items()}
             family = [said[each] for each in ("prefix", "family", "suffix") if said.get(each)]
             people.append((said.get("given", ""), " ".join(family)))
             continue
+        between = split_tex_string(name, ",")[1:-1]  # van Last, Jr., First
+        if ";" in _plain(name) or any(" " in each.strip() for each in between):
+            raise ValueError(f"{quoted(name)} is several names: they are joined by “and”")
         try:
             person = Person(name)
         except InvalidNameString as error:

@@ -68,6 +68,14 @@ def tokens(tex: str, place: int | None = None) -> list[Token]:
     ]
 
 
+def _percent(formula: str, at: int, display: bool) -> bool:
+    """Whether a sign that begins a comment was meant for itself."""
+    before = formula[:at]
+    if "\n" in formula[at:]:
+        return before[-1:].isdigit()
+    return not display or before.rstrip()[-1:].isdigit() or not before[-1:].isspace()
+
+
 def macro(body: str) -> Macro:
     count = max((int(number) for number in re.findall(r"#([1-9])", body)), default=0)
     return Macro(tokens(body, 0), count)
@@ -78,6 +86,11 @@ class Reader:
 
     def __init__(self, known: Known, formula: str, display: bool) -> None:
         self.known, self.display, self.formula = known, display, formula
+        for found in _TOKEN.finditer(formula) if "%" in formula else ():
+            if found[0][0] == "%" and _percent(formula, found.start(), display):
+                raise Wrong(
+                    found.start(), "% begins a comment, and hides what follows", "\\% is the sign itself"
+                )
         self.rest = tokens(formula)[::-1]
         self.out: list[str] = []
         self.offsets: list[int] = []
