@@ -315,8 +315,12 @@ def test_how_a_figure_is_cited_is_latex(tmp_path: Path) -> None:
 
 def test_names_may_stand_on_lines_of_their_own() -> None:
     """As DBLP exports them."""
-    entry = "@article{a, author = {Jonathan Ho and\n    Ajay\n Jain\n    and\n\tPieter Abbeel and\n},\n title={A}}"
-    assert parse(entry, "r.bib")["a"].authors == ["Jonathan Ho", "Ajay Jain", "Pieter Abbeel"]
+    listed = "Jonathan Ho and\n    Ajay\n Jain\n    and\n\tand Pieter Abbeel and\n"
+    assert parse(f"@article{{a, author = {{{listed}}}, title={{A}}}}", "r.bib")["a"].authors == [
+        "Jonathan Ho",
+        "Ajay Jain",
+        "Pieter Abbeel",
+    ]
 
 
 @pytest.mark.parametrize("listed", ["A B, C D, E F", "B, A; D, C", "A B, C D, E F and G H"])

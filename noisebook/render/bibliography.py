@@ -324,7 +324,7 @@ def _people(listed: str) -> tuple[list[tuple[str, str]], bool]:
     from pybtex.database import InvalidNameString, Person
 
     people: list[tuple[str, str]] = []
-    listed = re.sub(r" and$", "", " ".join(listed.split()))
+    listed = re.sub(r"(?:^| )and(?= and |$)|^and ", "", " ".join(listed.split()))
     names = [name for name in split_name_list(listed) if name.strip("{} ")]
     more = bool(names) and names[-1].lower() == "others"
     for name in names[: len(names) - more]:
