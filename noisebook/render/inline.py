@@ -41,9 +41,9 @@ _TAG = re.compile(
     r"""((?:\s+(?:[\w:-]+\s*=\s*(?:"[^"<>]*"|'[^'<>]*'|[^\s<>"']+)|open|hidden|controls|async|defer))*)\s*/?>"""
 )
 _NOT_HERE = (
-    "a article aside audio blockquote canvas caption center div dl embed figcaption figure font footer form"
-    " h1 h2 h3 h4 h5 h6 header hr iframe img li nav ol p pre script section span strike style svg table tbody"
-    " td tfoot th thead tr tt ul video details summary"
+    "a abbr article aside audio big blockquote canvas caption center dfn div dl embed figcaption figure"
+    " font footer form h1 h2 h3 h4 h5 h6 header hr iframe img li nav object ol p picture pre rt ruby script"
+    " section span strike style svg table tbody td tfoot th thead tr tt ul video details summary"
 )
 """Elements of HTML that authors try; other words between angle brackets are words."""
 _INSTEAD = {
@@ -113,10 +113,14 @@ def said(element: Element, words: Callable[[int], str]) -> str:
 def foreign_html(text: str) -> Iterator[tuple[str, str, str]]:
     """Tags that are none here: each with a message and a hint."""
     still_open: Counter[str] = Counter()
+    told: set[str] = set()
     for tag in _TAG.finditer(text) if "<" in text else ():
         name = tag[2].lower()
         known = name in _TAGS.split("|")
-        if name in _NOT_HERE.split() or (tag[3].strip() and (known or name == "br")):
+        if tag[1] and name in told:
+            continue
+        if name in _NOT_HERE.split() or "=" in tag[3] or (tag[3].strip() and (known or name == "br")):
+            told.add(name)
             yield (
                 tag[0],
                 f"{quote(tag[0])} is no HTML that a text may have",

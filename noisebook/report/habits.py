@@ -10,6 +10,8 @@ from noisebook.report.body import Fault, Span
 _LETTERS = (
     "alpha|beta|gamma|delta|epsilon|varepsilon|eta|theta|kappa|lambda|mu|nu|xi|pi|rho|sigma|tau|phi|chi|psi|omega"
     "|Gamma|Delta|Theta|Lambda|Sigma|Phi|Psi|Omega|ldots|infty|nabla|partial|times|cdot|leq|geq|neq|approx|sim|sum"
+    "|to|rightarrow|leftarrow|Rightarrow|leftrightarrow|mapsto|pm|mp|le|ge|ne|in|notin|subset|cup|cap|forall|exists"
+    "|equiv|propto|odot|oplus|otimes|circ|quad|dots|log|exp|int|prod"
 )
 _HABITS = {
     r"(?<![\w\[])!?\[\[[^\[\]\n]{1,200}\]\](?![\[(])": (
@@ -48,6 +50,10 @@ _HABITS = {
     rf"(?<![\w\\:])\\(?:{_LETTERS})(?![A-Za-z])": (
         "this is TeX in a text",
         "a formula stands between $ and $",
+    ),
+    r"(?<![\w\\:])\\(?:item|noindent|newline|par|centering|LaTeX|TeX|medskip|bigskip)(?![A-Za-z])": (
+        "this is TeX in a text",
+        "an item begins with -, a blank line begins a paragraph, \\ at a line's end breaks it",
     ),
     r"(?<![\w~])~[^\s~](?:[^~\n]{0,200}[^\s~])?~(?![\w~])": ("one ~ strikes nothing", "write ~~…~~"),
     r"\b(?:Fig|Figs|Eq|Eqs|Sec|Tab|Figure|Table|Section|Equation)\.?~(?=\d)": (
