@@ -215,6 +215,20 @@ def test_signs_of_formulas_keep_to_their_width(site: Path, open_page: Callable[.
     assert len({round(ascent) for *_, ascent in measured[6:]}) == 1, "two primes are as high as one"
 
 
+def test_a_text_runs_as_its_words_do(site: Path, open_page: Callable[..., Watched]) -> None:
+    page = open_page().page
+    page.goto((site / "closing.html").as_uri())
+    lefts = page.evaluate(
+        """() => {
+             document.querySelector("main").insertAdjacentHTML("afterbegin",
+               "<p class=tested><i>نص</i> مع <math><mi>x</mi></math> و <code>code</code> و <b>غامق</b>.</p>");
+             return [..."i math code b".split(" ")].map(each =>
+               document.querySelector(`.tested ${each}`).getBoundingClientRect().left);
+           }"""
+    )
+    assert lefts == sorted(lefts, reverse=True), "Arabic from the right, with all that stands in it"
+
+
 @pytest.mark.parametrize("sign", ["|", "‖"])
 def test_stretched_bars_have_as_much_room_on_both_sides(
     sign: str, site: Path, open_page: Callable[..., Watched]
