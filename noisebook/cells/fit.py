@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from noisebook.cells.contract import Output
 from noisebook.cells.media import published
 from noisebook.cells.plan import Planned
 from noisebook.cells.record import unfit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def check_outputs(planned: Planned, outputs: Sequence[Output]) -> None:
@@ -51,21 +55,13 @@ def _not_numbers(output: Output) -> str:
         if found:
             return f'{output.name}: {found[0]} is not a number of JSON, which has infinity as "Infinity"'
     if output.mime == "application/x-safetensors":
-        wrong = [name for name, array in _arrays(output.data).items() if _is_odd(array)]
-        return f"{output.name}: values of {wrong[0]!r} are not numbers (NaN or infinite)" if wrong else ""
+        import numpy as np
+        from safetensors.numpy import load
+
+        arrays: dict[str, NDArray[Any]] = {}
+        with suppress(Exception):  # of a type that numpy has not, such as bfloat16
+            arrays = load(output.data)
+        for name, array in arrays.items():
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                return f"{output.name}: values of {name!r} are not numbers (NaN or infinite)"
     return ""
-
-
-def _arrays(data: bytes) -> dict[str, Any]:
-    from safetensors.numpy import load
-
-    try:
-        return dict(load(data))
-    except Exception:  # of a type that numpy has not, such as bfloat16
-        return {}
-
-
-def _is_odd(array: Any) -> bool:
-    import numpy as np
-
-    return array.dtype.kind == "f" and not np.isfinite(array).all()

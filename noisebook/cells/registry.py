@@ -58,7 +58,7 @@ class Registry:
         shipped = [Path(place) for place in importlib.import_module(SHIPPED).__path__]
         self._shipped = _modules(*shipped)
         own = root / "generators"
-        self._own = {} if any(_same(own, place) for place in shipped) else _modules(own)
+        self._own = {} if any(own.resolve() == place.resolve() for place in shipped) else _modules(own)
 
     def names(self) -> tuple[str, ...]:
         """All names, sorted. Imports nothing."""
@@ -93,10 +93,6 @@ def _modules(*folders: Path) -> dict[str, Path]:
         for path in folder.glob("*.py")
         if NAME.fullmatch(path.stem) and path.is_file()
     }
-
-
-def _same(one: Path, other: Path) -> bool:
-    return one.resolve() == other.resolve()
 
 
 def _package(folder: Path) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -75,11 +75,11 @@ def rewrite(root: Path, now: fresh.Now | None = None) -> str | None:
     if (last := last_build(root, now)) is None:
         return None
     try:
-        if not _words_alone(last):
+        if (texts := _texts(last)) is None:
             return None
         now.loaded = None  # it is changed from here on
         site = Site(root / "site")
-        if not _edit(last, site):
+        if not _edit(last, texts, site):
             return None
         pages = last.written.finish(site, Theme(root, site)).written
         last.written.report = replace(last.written.report, root=Path())
@@ -96,43 +96,45 @@ def rewrite(root: Path, now: fresh.Now | None = None) -> str | None:
 
 def last_build(root: Path, now: fresh.Now) -> Last | None:
     """The last build, if nothing but the files of sections has changed since."""
+    if now.loaded is None:
+        now.loaded = _load(now.kept, root)
     last: Last | None = now.loaded
-    if last is None:
-        last = now.loaded = _load(now.kept, root)
     return last
 
 
-def _words_alone(last: Last) -> bool:
-    """Whether the same sections are there, with the same front matter. Raises BadInput."""
+def _texts(last: Last) -> dict[str, tuple[Source, int]] | None:
+    """Each section's file, and where its body begins; None if other sections or front matter are there.
+
+    Raises BadInput.
+    """
     root = last.written.report.root
     there = {f"sections/{name}" for name in fresh.section_files(root) if not name.startswith(("_", "."))}
     if there != last.fronts.keys():
-        return False
+        return None
+    texts = {}
     for path, front in last.fronts.items():
         source = Source(path, read_text(root, path))
         found = fences(source, [])
         if not found or _digest(source.text[: found[2]]) != front:
-            return False
-    return True
+            return None
+        texts[path] = source, found[2]
+    return texts
 
 
-def _edit(last: Last, site: Site) -> bool:
+def _edit(last: Last, texts: Mapping[str, tuple[Source, int]], site: Site) -> bool:
     """Write the bodies that have changed; whether that was all. Raises BadInput."""
     written = last.written
-    root, writer = written.report.root, written.writer(site)
+    writer = written.writer(site)
     kept = {*written.pictures, *(name for page in written.pages for name in page.assets)}
     for page in written.pages:
         section, placed = page.section, page.prose.figures
-        source = Source(section.path, read_text(root, section.path))
-        problems: list[Problem] = []
-        found = fences(source, problems)
-        if not found or _digest(source.text[: found[2]]) != last.fronts[section.path]:
-            return False
-        body = source.text[found[2] :]
+        source, start = texts[section.path]
+        body = source.text[start:]
         if body == section.body:
             kept.update(page.prose.pictures)
             continue
-        read_body(body, _places(source, found[2]), written.report.macros, problems)
+        problems: list[Problem] = []
+        read_body(body, _places(source, start), written.report.macros, problems)
         if problems or not body.strip():
             return False
         page.section = replace(section, body=body)

@@ -27,13 +27,9 @@ IMPORT = re.compile(rb'from "\./([\w-]+)\.js"')
 FONT_URL = re.compile(r'url\("?fonts/([\w.-]+)"?\)')
 
 
-def _packaged() -> Path:
-    """The theme that noisebook ships: ``noisebook.templates`` in a wheel, ``templates/`` in a checkout."""
-    installed = Path(__file__).parents[1] / "templates"
-    return installed if installed.is_dir() else Path(__file__).parents[2] / "templates"
-
-
-PACKAGED = _packaged()
+_PLACES = [folder / "templates" for folder in Path(__file__).parents[1:3]]
+PACKAGED = next(filter(Path.is_dir, _PLACES))
+"""The theme that noisebook ships: ``noisebook.templates`` in a wheel, ``templates/`` in a checkout."""
 
 
 class Theme:
