@@ -136,7 +136,7 @@ def build(
     built.pages = done.written
     say(_summary(book, built, time.perf_counter() - started))
     if built.outcome.computed:
-        say_dropped(surplus(book, book.used, request.local_size), say, drop=True)
+        say_dropped(surplus(book, book.everything, request.local_size), say, drop=True)
     if sent and _whole(book, request):
         files = {*recorded.opened, *map(str, book.digests.asked)}
         book.store.save()

@@ -188,7 +188,7 @@ def verify(names: tuple[str, ...], sample: int | None) -> None:
     for verdict in verify_cells(cells, book.models):
         wrong += not verdict.agrees
         click.echo(f"{'agrees' if verdict.agrees else 'DIFFERS'} {name_of(verdict.planned)}: {verdict.how}")
-        checks.add(book.store.place, {verdict.planned.key: verdict.check}, book.used)
+        checks.add(book.store.place, {verdict.planned.key: verdict.check}, book.everything)
     click.echo(f"{len(cells) - wrong} of {len(cells)} cells agree")
     if wrong:
         raise Unfinished(f"{wrong} cells are not what today's code makes")

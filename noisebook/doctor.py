@@ -12,17 +12,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from noisebook.cells.folders import user_cache, write_atomically
 from noisebook.cells.provenance import version
 from noisebook.models import catalogue
+from noisebook.project import Project, is_url
 from noisebook.render.formats import counted
 from noisebook.render.onepage import NoBrowser, browser
 from noisebook.report.model import BadInput
-
-if TYPE_CHECKING:
-    from noisebook.project import Project
 
 PYTHON = (3, 11)
 DISK_BYTES, MEMORY_BYTES = 2e9, 2e9
@@ -182,18 +180,16 @@ def _store(book: Project) -> Iterator[Finding]:
 
 
 def _shared(book: Project) -> Iterator[Finding]:
-    if book.place is None:
-        with contextlib.suppress(BadInput):
-            book.report  # noqa: B018 (what is wrong with it is told of the report)
-        if "report" not in book.__dict__:
-            return
     try:
-        remote = book.remote
+        if not is_url(book.place or book.report.store):
+            return
+    except BadInput:  # told of the report
+        return
+    try:
+        remote = book.shared
     except BadInput as error:
         mend = "see docs/cluster.md, A shared store"
         yield Finding("wrong", "shared store", "; ".join(p.message for p in error.problems), mend)
-        return
-    if remote is None:
         return
     if reason := remote.reachable():
         from noisebook.shared.connection import scrub

@@ -293,11 +293,6 @@ class Project:
         """How long cells take here, see :mod:`noisebook.cells.rates`."""
         return rates(self.everything.values())
 
-    @cached_property
-    def used(self) -> set[str]:
-        """The keys of all cells of all figures, and of what they need."""
-        return set(self.everything)
-
     @property
     def earlier(self) -> set[str]:
         """The keys of finished cells that ``adopt`` could carry over to cells that are not."""

@@ -64,7 +64,7 @@ def _repository(book: Project) -> Iterator[Finding]:
     store = book.store.place
     if store.is_relative_to(book.root):
         place = store.relative_to(book.root)
-        records = {f"{place}/cells/{key}.json" for key in book.used if book.store.has(key)}
+        records = {f"{place}/cells/{key}.json" for key in book.everything if book.store.has(key)}
         if records - names or git(book.root, "status", "--porcelain", "-z", "--", str(place)):
             text = f"{size(untracked(store))} under {place}/ are not committed"
             yield Finding("wrong", "git", text, f"git add {place} && git commit")

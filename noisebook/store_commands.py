@@ -27,7 +27,7 @@ def gc(yes: bool, older_than: float, max_size: float | None, branches: bool, loc
     from noisebook.cells.housekeeping import CannotPlan, collect, keys_of_branches
 
     book = Project(find_root(Path.cwd()))
-    kept = book.used | book.earlier
+    kept = {*book.everything, *book.earlier}
     if branches:
         try:
             kept.update(*keys_of_branches(book.root).values())

@@ -34,7 +34,7 @@ def course(tmp_path: Path) -> Path:
 @cache
 def keys() -> set[str]:
     """Those of this repository's report."""
-    return Project(ROOT).used
+    return set(Project(ROOT).everything)
 
 
 def test_the_course_is_ready_to_compute_and_status_lists_every_figure(

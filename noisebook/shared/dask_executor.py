@@ -127,13 +127,10 @@ class _Build:
     remote: Remote | None
     gpu: Callable[[Planned], bool]
     outcome: Outcome
-    waiting: dict[str, Planned] = field(default_factory=dict)
-    local: set[str] = field(default_factory=set)
+    waiting: dict[str, Planned] = field(init=False)
 
     def __post_init__(self) -> None:
         self.waiting = {planned.key: planned for planned in self.todo.cells}
-        for planned in self.todo.cells:
-            self.local |= {need.key for name, need in planned.needs.items() if planned.cell.needs[name].local}
 
     def round(self, client: Any) -> bool:
         """Send what is left and take in what comes; False if the scheduler went away before the end."""
@@ -154,7 +151,7 @@ class _Build:
                 sent = client.map(
                     run_cell,
                     keys,
-                    [key in self.local for key in keys],
+                    [key in self.todo.local for key in keys],
                     [[futures[n.key] for n in p.needs.values() if n.key in futures] for p in some],
                     job=self.job,
                     key=keys,
