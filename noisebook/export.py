@@ -158,7 +158,7 @@ def _readme(
     known: Mapping[str, checks.Check],
 ) -> bytes:
     models = sorted({name for cell in every for name in cell.models.values()})
-    told = [
+    pinned = [
         f"- `{name}`, revision {book.lock[name].get('revision', '–')}: "
         + ", ".join(f"{file} {sha[:12]}" for file, sha in sorted(book.lock[name]["files"].items()))
         for name in models
@@ -172,7 +172,7 @@ def _readme(
         version=metadata.version("noisebook"),
         install=requirement("[compute]", "pip install '{}'"),
         inputs="".join(f"| `{name}` | an input |\n" for name in inputs),
-        models="\n".join(told) or "None.",
+        models="\n".join(pinned) or "None.",
         table="\n".join(_row(cell, known) for cell in every),
     )
     return text.encode()

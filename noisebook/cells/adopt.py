@@ -38,6 +38,9 @@ class _Agreement:
     agree: int = 0
     repeated: int = 0
 
+    def __str__(self) -> str:
+        return f"{self.agree} of {self.repeated} cells of the same code agree"
+
 
 @dataclass(slots=True)
 class _Adoption:
@@ -93,13 +96,9 @@ class _Adoption:
         for planned, previous, why in self.waiting:
             found = self.changes.get(_change(planned, previous), _Agreement())
             if found.repeated < SIBLINGS or found.agree < found.repeated:
-                told = f"{found.agree} of {found.repeated} cells of the same code agree"
-                yield Verdict(planned, False, f"cannot be repeated here: {why}; {told}")
+                yield Verdict(planned, False, f"cannot be repeated here: {why}; {found}")
                 continue
-            evidence = (
-                f"{NOT_REPEATED}: {why}; {found.agree} of {found.repeated} cells of the same code agree"
-            )
-            verdict = Verdict(planned, True, evidence)
+            verdict = Verdict(planned, True, f"{NOT_REPEATED}: {why}; {found}")
             _refile(verdict, previous)
             yield verdict
         self.waiting.clear()

@@ -253,7 +253,7 @@ def execute(
     outcome, started = building.outcome, time.perf_counter()
     lost: set[str] = set()
     elsewhere: set[str] = set()
-    queue, told = list(work.groups), False
+    queue, announced = list(work.groups), False
     try:
         while queue:
             left: list[list[Planned]] = []
@@ -277,9 +277,9 @@ def execute(
                 elsewhere = (elsewhere - {p.key for p in waiting}) | {p.key for p in others}
                 left += [others] if others else []
             if sum(map(len, left)) == sum(map(len, queue)):  # others have all of it
-                if not told:
+                if not announced:
                     watcher.waiting([planned for group in left for planned in group])
-                told = True
+                announced = True
                 time.sleep(PAUSE)
             queue = left
     except KeyboardInterrupt:

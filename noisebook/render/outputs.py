@@ -295,8 +295,8 @@ class _Finished:
 
     def _sampler(self) -> str:
         """How the network is run, as JSON; '' if nothing says so."""
-        told = self.record.output("sampler")
-        return "" if told is None or self._json(told) is None else self._open(told).decode()
+        sampler = self.record.output("sampler")
+        return "" if sampler is None or self._json(sampler) is None else self._open(sampler).decode()
 
     def _weights(self) -> dict[str, dict[str, str | int]]:
         """What the network may be run with: the cell's arrays."""
