@@ -53,6 +53,11 @@ x % a comment \frac
 """.strip().splitlines()
 
 
+def test_a_mistake_in_a_macro_names_the_macro() -> None:
+    told = Tex({"bad": r"\foo{#1}"}).fault(r"x + \bad{y}", False)
+    assert told and told[0] == 4 and r'"\foo", in the macro \bad' in told[1]
+
+
 @pytest.mark.parametrize(
     ("formula", "display", "place"),
     [

@@ -218,7 +218,7 @@ class _Sections:
         section, writer = page.section, self.written.writer(self.site, self.values, page)
         figures: list[FigureView] = []
         for figure in in_order(section):
-            if re.search(r"[$\\]|<!--", figure.alt):
+            if re.search(r"[$\\*_`\[&<~]", figure.alt):
                 with self._noting():
                     figure = replace(figure, alt=writer.title(figure.alt, figure.places["alt"])[1])
             shown = view(

@@ -56,6 +56,9 @@ class Tex:
             if not offset.isdecimal():
                 offset, message = "0", str(error)
             place = written.place(int(offset)) if written else 0
+            used = re.compile(r"\\[A-Za-z]+").match(formula, place)
+            if used and used[0] in self.known.macros and used[0] not in MACROS:
+                message = f"{message.rstrip('.')}, in the macro {used[0]}"
             return place, message, _hint(message)
         except mathml.TooDeep as error:
             return 0, str(error), ""
