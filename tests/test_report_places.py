@@ -188,3 +188,17 @@ def test_macros_in_double_quotes_lose_no_backslash(tmp_path: Path) -> None:
         "sections/x.md": "---\ntitle: x\n---\na\n",
     }
     assert told(written(tmp_path, files)) == ["report.yaml:2:15"]
+
+
+@pytest.mark.parametrize(
+    ("caption", "place"),
+    [
+        ("|\n  One.\n\n  Two.", "6:3"),
+        (">\n  One.\n\n  - Two.", "6:3"),
+        ("|\n  One:\n  - two\n  - three", "5:3"),
+        ("|\n  One:\n  | a |\n  |---|", "5:3"),
+    ],
+)
+def test_a_caption_is_one_paragraph(tmp_path: Path, caption: str, place: str) -> None:
+    (problem, *_) = section(tmp_path, f"caption: {caption}")
+    assert str(problem.position) == f"sections/x.md:{place}" and "one paragraph" in problem.message

@@ -94,8 +94,8 @@ def parse_yaml(source: Source, start: int, end: int, problems: list[Problem]) ->
         problems.append(Problem(source.position(start), f"this is not YAML: {error}"))
         return None
     if not isinstance(data, dict):
-        where = reader.document.value(())
-        problems.append(Problem(where, f"expected lines of `key: value`, found {describe(data)}"))
+        where, hint = reader.document.value(()), "a space follows the colon" if ":" in str(data) else ""
+        problems.append(Problem(where, f"expected lines of `key: value`, found {describe(data)}", hint))
         return None
     reader.document.data = data
     return reader.document

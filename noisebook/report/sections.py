@@ -30,6 +30,10 @@ RESERVED = (
     "deliverables",
 )
 """Names that the site needs for itself."""
+_BLOCK = re.compile(
+    r"\n(?:[ ]*\n\s*(?=\S)|[ ]*(?=(?:[-*+]|1[.)]|#{1,6})[ ]|\|.*\|[ ]*$|```|>[ ]))", re.MULTILINE
+)
+"""Before what begins a block within a text that is a paragraph."""
 
 
 @dataclass(slots=True)
@@ -185,6 +189,9 @@ def check_text(document: Document, loc: Loc, macros: Macros, problems: list[Prob
         if span.kind in ALONE:
             hint = 'write {{ ref("id") }}'
             faults.append(Fault(span.start, f"a {loc[-1]} cannot hold a figure or a piece of code", hint))
+    if found := _BLOCK.search(value):
+        hint = "take the empty line out, or write it in the section's text"
+        faults.append(Fault(found.end(), f"a {loc[-1]} is one paragraph, without lists and tables", hint))
     place = document.place(loc)
     if loc in document.comments:
         hint = "put quotes around the text, or a space after the #"
