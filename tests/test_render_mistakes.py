@@ -54,6 +54,8 @@ from tests.test_render_prose import write, writer
         ("A [b](ftp&colon;//c)", "10:7", "cannot lead to 'ftp://c'"),
         ("| a |\n|---|\n| b |\n\n: c\n\n: d", "16:1", "no term"),
         ("see [@fig:one]", "10:5", '{{ ref("id") }}'),
+        ("So:\n\na) one\nb) two", "12:1", "make no list"),
+        ("So\n(1) one\n(2) two", "11:1", "begins with - or 1."),
     ],
 )
 def test_what_is_not_what_it_looks_like_is_told(text: str, place: str, said: str) -> None:
@@ -80,6 +82,9 @@ def test_what_is_not_what_it_looks_like_is_told(text: str, place: str, said: str
         ),
         ("Table: a\n\n| b |\n|--|\n\nTable: c\n\n| d |\n|--|", "<caption>c</caption>\n<thead><tr><th>d"),
         ("Table: a\n\nTable: b", "<p>Table: a</p>"),
+        ("a) one\nc) two\n(1999) this\n(2001) that", "<p>a) one\nc) two\n(1999) this"),
+        ("a[^b c]\n\n[^b c]: d", '<li id="fn:b-c"><p>d'),
+        ("| $x$ |\n|---|", 'aria-label="Table"'),
         ("![*a* $x_t$ \\*b\\* c_d_e](images/a.png)", 'alt="a xₜ *b* c_d_e"'),
         ("![**a** b][p]\n\n[p]: images/a.png", 'alt="a b"'),
         ("3$\\times$2 of $5", "3<math><mo"),
@@ -148,6 +153,8 @@ def test_commands_of_tex_in_a_text_are_told(name: str) -> None:
         (r"from A \rightarrow B", 7),
         (r"a\n\noindent b".replace("\\n\\n", "\n\\n"), 2),
         ("see @fig:one", 4),
+        ("a\n\n%%\nb\n%%", 3),
+        ("## A {-}\n\nb", 5),
         ("``no'' and ``yes''", 0),
         ("it is ~one~ of", 6),
         ("as Fig.~1 shows", 3),

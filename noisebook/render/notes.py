@@ -21,8 +21,8 @@ def number_notes(blocks: Blocks) -> list[tuple[str, int]]:
                 waiting.append(blocks.notes[name][0])
             uses[name] = uses.get(name, 0) + 1
             sign.tag = "sup"
-            sign.set("id", f"fnref{uses[name] if uses[name] > 1 else ''}:{name}")
-            link = html.link(str(order.index(name) + 1), f"#fn:{name}", "footnote-ref")
+            sign.set("id", f"fnref{uses[name] if uses[name] > 1 else ''}:{_id(name)}")
+            link = html.link(str(order.index(name) + 1), f"#fn:{_id(name)}", "footnote-ref")
             sign.insert(0, link)
     idle = [(name, line) for name, (_, line) in blocks.notes.items() if name not in uses]
     if not order:
@@ -32,11 +32,11 @@ def number_notes(blocks: Blocks) -> list[tuple[str, int]]:
     listed = SubElement(below, "ol")
     for number, name in enumerate(order, 1):
         note = blocks.notes[name][0]
-        note.set("id", f"fn:{name}")
+        note.set("id", f"fn:{_id(name)}")
         listed.append(note)
         last = note[-1] if len(note) and note[-1].tag == "p" else SubElement(note, "p")
         for use in range(1, uses[name] + 1):
-            back = html.link("↩", f"#fnref{use if use > 1 else ''}:{name}", "footnote-backref")
+            back = html.link("↩", f"#fnref{use if use > 1 else ''}:{_id(name)}", "footnote-backref")
             back.set("title", f"Back to the text (note {number})")
             if len(last):
                 last[-1].tail = (last[-1].tail or "") + "\N{NO-BREAK SPACE}"
@@ -44,3 +44,8 @@ def number_notes(blocks: Blocks) -> list[tuple[str, int]]:
                 last.text = (last.text or "") + "\N{NO-BREAK SPACE}"
             last.append(back)
     return idle
+
+
+def _id(name: str) -> str:
+    """A note's name as ids have it: without spaces."""
+    return "-".join(name.split())

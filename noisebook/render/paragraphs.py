@@ -13,6 +13,8 @@ from noisebook.render.tables import lacks_caption
 
 _ROW = re.compile(r"\|.*\|.*\|[ ]*$")
 _BLOCK = re.compile(r"(?:!!!|\?\?\?\+?)[ ]*[\w\"]")
+_LABEL = re.compile(r"\(?([a-z])[.)][ ]+(?=\S)|\((\d{1,3})\)[ ]+(?=\S)")
+_ITEMS = "an item begins with - or 1., and a \\ at a line's end breaks it"
 _READ = re.compile(f"{marks.ESCAPED.pattern}|{ENTITY}")
 _BLANK = "a blank line goes before it"
 
@@ -49,6 +51,11 @@ def paragraph_faults(lines: list[str], parent: Element) -> Iterator[tuple[int, s
         if _ROW.match(row) and _ROW.match(other):
             yield index, "this table has no line |---|---| below its header", "\\| is the sign itself"
             return
+        if (item := _LABEL.match(row)) and (following := _LABEL.match(other)):
+            first, second = (each[1] or each[2] for each in (item, following))
+            if (ord(second) - ord(first) if first.isalpha() else int(second) - int(first)) == 1:
+                yield index, f"the lines {item[0].strip()} and {following[0].strip()} make no list", _ITEMS
+                return
 
 
 def _follows(listed: Element | None, number: int) -> bool:

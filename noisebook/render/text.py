@@ -65,9 +65,8 @@ class Text:
             self._tell(self._start(line), f"no text refers to the footnote {name!r}", f"[^{name}] does")
         for table in root.iter("div"):
             if table.get("class") == "scroll":
-                table.attrib.update(
-                    {"tabindex": "0", "role": "region", "aria-label": f"Table: {self._label(table)}"}
-                )
+                label = f"Table: {self._label(table)}".removesuffix(": ")
+                table.attrib.update({"tabindex": "0", "role": "region", "aria-label": label})
         headings = Headings(self.words)
         for name in headings.name(root):
             self.at = 0

@@ -22,7 +22,10 @@ _HABITS = {
         "a formula begins right after its dollar sign, and ends right before the other",
         "write $x$, and \\$ for the sign itself",
     ),
-    r"(?<!\w)%%[^%\n]{0,1000}%%": ("%% is no comment here", "a comment is <!-- … -->"),
+    r"(?<!\w)%%[^%\n]{0,1000}%%|^[ >]*%%[ ]*$(?:[\s\S]{0,2000}?\n[ >]*%%[ ]*$)?": (
+        "%% is no comment here",
+        "a comment is <!-- … -->",
+    ),
     r"^[ >]*:{3,}": ("::: begins no block here", '!!! note "title" does, with its text indented by four'),
     r"\{%.{0,200}?%\}": ("{% … %} is no call here", 'write {{ figure("id") }} or {{ ref("id") }}'),
     r"(?<=\))\{:?[ ]*(?:[^{}\n]{0,100}[ ])?(?:width|height)=[^{}\n]{0,200}\}": (
@@ -34,6 +37,7 @@ _HABITS = {
         "classes and attributes are not known",
         "{#id} gives a heading its address",
     ),
+    r"(?<=[ ])\{-\}[ ]*$": ("{-} is no mark of a heading here", "headings have no numbers"),
     r"^[ >]*[•◦▪●○‣·⁃][ \t\xa0]": ("this sign begins no list", "an item of a list begins with -"),
     r"\^\[[^\[\]\n]{2,400}\]": ("^[…] is no footnote here", "a footnote is [^name], and its text [^name]: …"),
     r"^[ >]*\+(?:[-=:]{2,}\+)+[ ]*$": ("tables are not drawn with +", "| a | b |, and below it |---|---|"),
