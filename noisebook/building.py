@@ -112,11 +112,11 @@ def build(
         book.store.unchanged()
     todo = _fetched(book, [c for cells in book.select(request.only).values() for c in cells], say)
     if todo.cells and request.frozen:
-        proofread(book.report)
+        proofread(book.report, book.planned)
         raise Unfinished(lacking(todo))
     built = Built()
     if todo.cells and request.compute and _affordable(book, todo, request.beyond):
-        proofread(book.report)
+        proofread(book.report, book.planned)
         check_embeddings(book, todo.cells)
         for group in todo.groups:
             say(reasons(group, book.rates))
@@ -126,13 +126,14 @@ def build(
     sent = not request.compute or request.frozen or _sent(book, say)
     if book.automatic:
         say(f"model auto: this machine has {book.machine}")
-    written, done = render_site(
-        book.report,
-        book.planned,
-        book.site,
-        keep_stale=request.keep_stale,
-        before=before,
-    )
+    try:
+        written, done = render_site(
+            book.report, book.planned, book.site, keep_stale=request.keep_stale, before=before
+        )
+    except BadInput as error:  # such as a number that no cell turned out to have
+        if built.outcome.computed:
+            error.standing = f"{counted(len(built.outcome.computed), 'cell')} computed, and kept"
+        raise
     built.pages = done.written
     say(_summary(book, built, time.perf_counter() - started))
     if built.outcome.computed:

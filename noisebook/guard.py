@@ -54,7 +54,7 @@ def explained(error: BaseException) -> tuple[int, str]:
     """The exit status and the message for a person of whatever went wrong."""
     if isinstance(error, BadInput):
         count = len(error.problems)
-        last = f"{count} problem{'s' if count > 1 else ''}; nothing was computed"
+        last = f"{count} problem{'s' if count > 1 else ''}; {error.standing}"
         return BAD_INPUT, f"{error}\n{last}"
     if isinstance(error, GeneratorError):
         return BAD_INPUT, str(error)

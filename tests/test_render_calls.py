@@ -19,11 +19,12 @@ from noisebook.render.prose import Writer, plain
 from noisebook.render.styles import Styles
 from noisebook.render.values import Values
 from noisebook.report.model import BadInput
+from tests.conftest import Book
 from tests.sample_report import compute, write_report
 
 
 @pytest.fixture(scope="module")
-def book(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Project:
     root = write_report(tmp_path_factory.mktemp("report"))
     compute(root)
     return Project(root)
@@ -42,32 +43,34 @@ def refused(root: Path, text: str, values: Values | None = None) -> str:
     return str(caught.value)
 
 
-def test_a_number_is_that_of_the_record(book: Project) -> None:
-    values = Values(book.planned, keep_stale=False)
-    planned = next(each for each in book.planned["forward"] if each.cell.id == "n=0.3")
+def test_a_number_is_that_of_the_record(sample: Project) -> None:
+    values = Values(sample.planned, keep_stale=False)
+    planned = next(each for each in sample.planned["forward"] if each.cell.id == "n=0.3")
     record = planned.record
     stored = record and record.output("psnr")
     assert stored
     found = json.loads(planned.store.open(stored))["value"]
-    written = writer(book.root, values).body('It has {{ value("forward/n=0.3", "psnr") }}.', "x.md", 1, str)
+    written = writer(sample.root, values).body('It has {{ value("forward/n=0.3", "psnr") }}.', "x.md", 1, str)
     assert plain(str(written.html)) == f"It has {found:.1f} dB ."
 
 
-def test_a_number_that_no_cell_has_is_told_with_the_nearest(book: Project) -> None:
-    values = Values(book.planned, keep_stale=False)
-    assert "no cell 'n=0.33'" in (told := refused(book.root, '{{ value("forward/n=0.33", "psnr") }}', values))
+def test_a_number_that_no_cell_has_is_told_with_the_nearest(sample: Project) -> None:
+    values = Values(sample.planned, keep_stale=False)
+    assert "no cell 'n=0.33'" in (
+        told := refused(sample.root, '{{ value("forward/n=0.33", "psnr") }}', values)
+    )
     assert "did you mean 'n=0.3'?" in told
-    told = refused(book.root, 'x {{ value("forward/n=0.3", "psn") }}', values)
+    told = refused(sample.root, 'x {{ value("forward/n=0.3", "psn") }}', values)
     assert "no cell of 'forward/n=0.3' has a number 'psn'" in told and "did you mean 'psnr'?" in told
     assert "x.md:1:3" in told
-    assert "name one: figure/cell" in refused(book.root, '{{ value("forward", "psnr") }}', values)
+    assert "name one: figure/cell" in refused(sample.root, '{{ value("forward", "psnr") }}', values)
 
 
 def test_a_number_that_is_not_computed_says_so(tmp_path: Path) -> None:
-    book = Project(write_report(tmp_path))
-    values = Values(book.planned, keep_stale=False)
+    sample = Project(write_report(tmp_path))
+    values = Values(sample.planned, keep_stale=False)
     assert values("forward/n=0.3", "psnr") == WAITING
-    written = writer(book.root, values).body('{{ value("forward/n=0.3", "psnr") }}', "x.md", 1, str)
+    written = writer(sample.root, values).body('{{ value("forward/n=0.3", "psnr") }}', "x.md", 1, str)
     assert 'title="not computed yet"' in str(written.html)
     assert Values({}, keep_stale=False)("forward", "psnr") == WAITING, "when only the text is read"
 
@@ -137,3 +140,17 @@ def test_code_is_cut_where_python_counts_lines(tmp_path: Path) -> None:
 def test_marked_lines_of_any_number_are_those_that_there_are() -> None:
     html = writer(Path()).body(f'```python hl_lines="2-{"9" * 5000} 1-2"\nx\ny\n```', "x.md", 1, str).html
     assert html.count("hll") == 2
+
+
+def test_an_unknown_cell_is_told_before_anything_runs_and_an_unknown_number_says_what_was(book: Book) -> None:
+    """The second is known only once the cells have run, which are kept."""
+    section = (book.root / "sections/tiles.md").read_text()
+    book.write("sections/tiles.md", section + '\nIt is {{ value("tiles/v=4", "value") }}.\n')
+    done = book.run("build")
+    assert done.returncode == 2 and not book.computed(), done
+    assert "no cell 'v=4'" in done.stderr and "did you mean" in done.stderr
+    assert "1 problem; nothing was computed" in done.stderr
+    book.write("sections/tiles.md", section + '\nIt is {{ value("tiles/v=2", "valeu") }}.\n')
+    done = book.run("build")
+    assert done.returncode == 2 and "did you mean 'value'?" in done.stderr
+    assert "1 problem; 3 cells computed, and kept" in done.stderr

@@ -70,10 +70,15 @@ def render_site(
     return found, found.finish(site, theme)
 
 
-def proofread(report: Report) -> None:
-    """Find what is wrong with a report's text before its figures are computed. Raises BadInput."""
+def proofread(report: Report, figures: Mapping[str, Sequence[Planned]] | None = None) -> None:
+    """Find what is wrong with a report's text before its figures are computed. Raises BadInput.
+
+    Where their planned cells are known, so is which of them a text may quote.
+    """
     site = Site(report.root)
-    _Sections(report, {}, site, Theme(report.root, site), False).write()
+    sections = _Sections(report, {}, site, Theme(report.root, site), False)
+    sections.values.figures = figures or {}
+    sections.write()
 
 
 class _Sections:

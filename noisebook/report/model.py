@@ -118,10 +118,14 @@ class Problems(list[Problem]):
 
 
 class BadInput(Exception):
-    """All the problems of all files, in one go; ``rest`` is what could be read of a report all the same."""
+    """All the problems of all files, in one go; ``rest`` is what could be read of a report all the same.
+
+    ``standing`` says what was computed before they were found.
+    """
 
     def __init__(self, problems: list[Problem], rest: Report | None = None) -> None:
         self.problems, self.rest = sorted(problems), rest
+        self.standing = "nothing was computed"
         super().__init__("\n".join(self.lines()))
 
     def lines(self) -> list[str]:
