@@ -139,7 +139,7 @@ def build(
     if built.outcome.computed:
         say_dropped(surplus(book, book.everything, request.local_size), say, drop=True)
     if sent and _whole(book, request):
-        files = {*recorded.opened, *map(str, book.digests.asked)}
+        files = {*recorded.opened, *map(str, book.digests.wanted)}
         book.store.save()
         last = kept(written, *_standing(book))
         written_files = recorded.written if request.jobs == 1 and not request.scheduler else None

@@ -93,13 +93,13 @@ def draw(book: Project, name: str, count: int) -> Candidates:
     """
     section, figure = book.figure(name)
     generator = book.registry.get(figure.generator)
-    asked = figure.params.model_dump(mode="json")
-    if "samples" not in asked:
+    params = figure.params.model_dump(mode="json")
+    if "samples" not in params:
         _refuse(figure, f"the generator {generator.name} has no samples to choose from")
 
     def cells(samples: Sequence[int]) -> list[Cell]:
-        params = json.dumps(asked | {"samples": list(samples)})
-        return list(generator.cells(type(figure.params).model_validate_json(params)))
+        text = json.dumps(params | {"samples": list(samples)})
+        return list(generator.cells(type(figure.params).model_validate_json(text)))
 
     if figure.matrix:
         hint = "give each of its figures an id of its own"

@@ -22,8 +22,8 @@ class Digests:
     """Digests of input files, remembered by signature in ``notes`` between builds."""
 
     notes: Path
-    asked: set[Path] = field(default_factory=set)
-    """Whatever it was asked for, also what it did not have to open."""
+    wanted: set[Path] = field(default_factory=set)
+    """Files whose digests were wanted, also those that did not have to be opened."""
     _kept: dict[str, tuple[Signature, str]] = field(default_factory=dict)
     _loaded: bool = False
     _dirty: bool = False
@@ -33,7 +33,7 @@ class Digests:
         if not self._loaded:
             self._loaded = True
             self._kept = read_memo(self.notes, dict[str, tuple[Signature, str]]) or {}
-        self.asked.add(path)
+        self.wanted.add(path)
         sign = signature(path.stat())
         known = self._kept.get(str(path))
         if known is None or known[0] != sign:
