@@ -8,6 +8,8 @@ from __future__ import annotations
 import base64
 import builtins
 import hashlib
+import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -34,6 +36,8 @@ LARGEST_REACHED = 1_000_000
 """Bytes of the object that says what code a cell reached."""
 LARGEST_OUTPUT = 1_000_000_000
 """Bytes of an output, and of all of a cell, which are held in memory."""
+DIGITS = 40
+"""Of a whole number: a seed has up to 20."""
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -196,7 +200,7 @@ def parse(key: str, data: bytes) -> Record:
     _require(len(data) <= LARGEST, f"of more than {LARGEST:,} bytes")
     _require(data.count(b",") <= MOST_VALUES, f"of more than {MOST_VALUES:,} values")
     try:
-        value = from_json(data)
+        value = strict(data)
         _require(type(value) is dict, "not a record")
         digest = value.pop("digest", None)
         _require(hashlib.sha256(canonical(value)).hexdigest() == digest, "its digest is another")
@@ -227,8 +231,25 @@ def _require(holds: bool, what: str) -> None:
 def components(data: bytes) -> dict[str, Json]:
     """What a key was computed from, of its text. Raises ValueError."""
     parse_json(data, _Components)
-    value: dict[str, Json] = from_json(data)
-    canonical(value)  # finite numbers
+    return dict(strict(data))
+
+
+def strict(data: bytes) -> Json:
+    """The value of a JSON text in UTF-8, nested 200 deep at most, of finite numbers of bounded length.
+
+    Raises ValueError.
+    """
+    from_json(data, allow_inf_nan=False)  # tells how deep it is, at no depth of its own
+    return json.loads(data.decode(), parse_int=_whole, parse_float=_finite)
+
+
+def _whole(digits: str) -> int:
+    _require(len(digits) <= DIGITS, "a whole number of too many digits")
+    return int(digits)
+
+
+def _finite(digits: str) -> float:
+    _require(math.isfinite(value := float(digits)), f"{digits} is no number")
     return value
 
 
