@@ -82,6 +82,7 @@ def test_what_is_not_what_it_looks_like_is_told(text: str, place: str, said: str
         ),
         ("Table: a\n\n| b |\n|--|\n\nTable: c\n\n| d |\n|--|", "<caption>c</caption>\n<thead><tr><th>d"),
         ("Table: a\n\nTable: b", "<p>Table: a</p>"),
+        ("of '$y$' and '*x*' is", "of ‘<math><mi>y</mi></math>’ and ‘<em>x</em>’ is"),
         ("a) one\nc) two\n(1999) this\n(2001) that", "<p>a) one\nc) two\n(1999) this"),
         ("a[^b c]\n\n[^b c]: d", '<li id="fn:b-c"><p>d'),
         ("| $x$ |\n|---|", 'aria-label="Table"'),

@@ -79,7 +79,7 @@ def printed(words: str, before: str, quotes: Sequence[str] = _ENGLISH) -> str:
         opened = end if opens else -1
         if sign == '"':
             return quotes[0] if opens else quotes[1]
-        if opens and following and not (following.isspace() or following.isdigit()):
+        if opens and not (following.isspace() or following.isdigit()):
             within = True
             return quotes[2]
         if within and not following.isalnum():
