@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -237,7 +238,7 @@ class Project:
                     cells = [cell if cell.cached else other for cell, other in zip(cells, shown, strict=True)]
                 result[figure.id] = cells
                 refused = dict.fromkeys(filter(None, map(self._refusal, cells)))
-                problems.extend(Problem(figure.position, message) for message in refused)
+                problems.extend(Problem(_meant(figure, message), message) for message in refused)
             except PlanError as error:
                 problems.append(Problem(figure.position, str(error)))
         if problems:
@@ -328,6 +329,12 @@ def _further(rest: Report | None, told: Iterable[Problem] = ()) -> list[Problem]
     except BadInput as error:
         return [each for each in dict.fromkeys(error.problems) if each not in told and not _formula(each)]
     return []
+
+
+def _meant(figure: Figure, message: str) -> Position:
+    """Where the parameter is written that a message names as ``size:``; else the figure's place."""
+    named = (figure.places.get(f"params {name}") for name in re.findall(r"(\w+):", message))
+    return next((place.position for place in named if place), figure.position)
 
 
 def _formula(problem: Problem) -> bool:

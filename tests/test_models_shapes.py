@@ -288,6 +288,16 @@ def test_sizes_that_cannot_be(faces: Book, figure: str, message: str) -> None:
     assert message in " ".join(done.output.split()), done.output
 
 
+@pytest.mark.parametrize("form", ['params: {prompts: [""], size: @}', 'matrix: {prompts: [[""]], size: @}'])
+def test_a_size_that_the_model_cannot_draw_is_told_where_it_is_written(faces: Book, form: str) -> None:
+    pinned(faces)
+    value = "[[25, 16]]" if "matrix" in form else "[25, 16]"
+    line = "generator: sample\n" + form.replace("@", value)
+    faces.write("sections/wide.md", f"---\ntitle: W\n{line}\n---\n")
+    done = CliRunner().invoke(cli, ["build"])
+    assert done.exit_code == 2 and f"sections/wide.md:4:{form.index('@') + 1}: " in done.output, done.output
+
+
 def test_what_a_model_of_classes_is_asked() -> None:
     entry = {"description": {"conditioning": "class", "classes": 4, "channels": 3, "multiple": 8}}
     assert not refusal("digits", entry, "sample", {"prompt": "3", "negative_prompt": "", "guidance": 1.0})

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 import pytest
+from pydantic import BaseModel, Field
 
 from noisebook.render.bibliography import parse
 from noisebook.report.body import scan
 from noisebook.report.formulas import math_faults
 from noisebook.report.habits import foreign
 from noisebook.report.model import BadInput, Position, Problem
-from noisebook.report.parse import Document
+from noisebook.report.parse import Document, parse_yaml
+from noisebook.report.reader import Source
 from noisebook.report.sections import check_text
+from noisebook.report.validation import validate
 from tests.test_render_prose import write, writer
 
 
@@ -227,3 +232,61 @@ def test_a_title_is_told_where_it_stands() -> None:
     with pytest.raises(BadInput) as caught:
         writer().title("A <div> [@nobody]", Position("sections/x.md", 2, 8))
     assert {str(problem.position) for problem in caught.value.problems} == {"sections/x.md:2:8"}
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "said", "hint"),
+    [
+        ("a:\n  b: x\n   c: [1]\n", "3:5", "mapping values", "indented deeper than the one above"),
+        ("a: x\n  b: y\n", "2:4", "mapping values", "indented deeper than the one above"),
+        ("a:\n  - b: x\n     c: y\n", "3:7", "mapping values", "indented deeper than the one above"),
+        ("a:\n  - b: x\n   c: y\n", "3:4", "'-' indicator", "indented as those"),
+        ("a: b: c\n", "1:5", "mapping values", "a colon in it"),
+        ("a: [{b: c.png, p: a house, a tree}]\n", "1:28", "'a tree' is a key of its own", "a comma in it"),
+    ],
+)
+def test_yaml_that_is_not_what_it_looks_like_says_what_to_do(
+    text: str, place: str, said: str, hint: str
+) -> None:
+    problems: list[Problem] = []
+    parse_yaml(Source("x.md", text), 0, len(text), problems)
+    (problem,) = problems
+    assert str(problem.position) == f"x.md:{place}" and said in problem.message and hint in problem.hint
+
+
+def test_keys_and_values_may_be_empty_where_a_colon_says_so() -> None:
+    text, problems = "a: {b: , 'c': , d: {}}\ne:\n? f\n", list[Problem]()
+    document = parse_yaml(Source("x.md", text), 0, len(text), problems)
+    assert not problems and document
+    assert document.data == {"a": {"b": None, "c": None, "d": {}}, "e": None, "f": None}
+
+
+def test_a_backslash_that_yaml_eats_is_told_alone() -> None:
+    text, problems = 'title: "The $\\theta$, $\\nabla$"\n', list[Problem]()
+    document = parse_yaml(Source("x.md", text), 0, len(text), problems)
+    assert document and document.data["title"] == r"The $\theta$, $\nabla$"
+    check_text(document, ("title",), {}, problems)
+    assert [str(each.position) for each in problems] == ["x.md:1:14"]
+
+
+class Either(BaseModel):
+    size: Annotated[int, Field(ge=16)] | Annotated[list[int], Field(min_length=2)] = 16
+    mode: Literal["auto", "none"] | list[int] = "auto"
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "said"),
+    [
+        ("size: big", "1:7", "expected a whole number or a list, found the text 'big'"),
+        ("size: 3", "1:7", "must be at least 16, found the number 3"),
+        ("size: [1]", "1:7", "must have at least 2 items, found a list"),
+        ("size: [1, x]", "1:11", "expected a whole number, found the text 'x'"),
+        ("mode: atuo", "1:7", "expected 'auto' or 'none' or a list, found the text 'atuo'"),
+        ("mode: 3", "1:7", "expected 'auto' or 'none' or a list, found the number 3"),
+    ],
+)
+def test_a_value_of_one_of_several_types_is_told_once(text: str, place: str, said: str) -> None:
+    problems: list[Problem] = []
+    document = parse_yaml(Source("x.md", text), 0, len(text), problems)
+    assert document and validate(Either, document.data, document, (), problems) is None
+    assert [f"{each.position} {each.message}" for each in problems] == [f"x.md:{place} {said}"]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from noisebook.cells.contract import Params
 from noisebook.cells.names import suggest
@@ -33,8 +34,9 @@ from noisebook.report.model import (
 from noisebook.report.parse import Document, Loc, parse_yaml, read
 from noisebook.report.reader import BadFile, inside
 from noisebook.report.resolve import Cells, check_files, resolve
-from noisebook.report.schema import Drawn, ReportFile, SectionFile, fitting, url_fault, validate
+from noisebook.report.schema import Drawn, ReportFile, SectionFile, url_fault
 from noisebook.report.sections import Draft, check_text, read_section, section_files
+from noisebook.report.validation import fitting, validate
 
 NO_STORE = ("sections", "generators", "templates", "images", "models", "tests", "site", ".noisebook", ".git")
 """Folders of a report that hold something else."""
@@ -324,7 +326,8 @@ def _section(draft: Draft, drawn: Resolved) -> Section:
                 chosen=f"{entry.chosen.of} by {entry.chosen.by}" if entry.chosen else "",
                 sheet=(not draft.problems and entry.chosen and entry.chosen.sheet) or "",
                 pending=entry.pending,
-                places=_places(draft.document, loc, "caption", "alt"),
+                places=_places(draft.document, loc, "caption", "alt")
+                | _parameters(draft.document, loc, raw[loc]),
             )
         )
     return Section(
@@ -343,3 +346,13 @@ def _section(draft: Draft, drawn: Resolved) -> Section:
 
 def _places(document: Document, loc: Loc, *keys: str) -> dict[str, Place]:
     return {key: document.place((*loc, key)) for key in keys}
+
+
+def _parameters(document: Document, loc: Loc, raw: Mapping[str, Any]) -> dict[str, Place]:
+    """Where a figure's parameters are written, by ``params`` and their names."""
+    return {
+        f"params {name}": document.place((*loc, form, name))
+        for form in ("params", "matrix")
+        if isinstance(raw.get(form), dict)
+        for name in raw[form]
+    }

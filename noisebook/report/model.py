@@ -163,7 +163,7 @@ class Figure:
     """Why it is not computed yet; the page says so in its place."""
 
     places: Mapping[str, Place] = field(default_factory=dict)
-    """Where its caption and its alternative text are written, if they are."""
+    """Where its caption and alternative text are written, if they are, and parameters: ``params size``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,15 @@ def parse_yaml(source: Source, start: int, end: int, problems: list[Problem]) ->
         else:
             said = " ".join(filter(None, (error.context, error.problem)))
             hint = next((hint for words, hint in _HINTS.items() if words in said), "")
-            line = source.text.split("\n")[position.line - 1]
+            above, line = ["", *source.text.split("\n")][position.line - 1 : position.line + 1]
+            deeper = len(line) - len(line.lstrip(" ")) > len(above) - len(above.lstrip(" -"))
+            if (
+                "mapping values" in said
+                and line.find(":") == position.column - 1
+                and deeper
+                and ": " in above
+            ):
+                hint = "this line is indented deeper than the one above: begin both in one column"
             if (begins := _SIGN.match(line)) and hint in ("", _HINTS[_NO_KEY]):
                 hint = f"a text that begins with {begins[1]} wants quotes around all of it"
             problems.append(Problem(position, f"this is not YAML: {said}", hint))
@@ -128,6 +136,7 @@ _HINTS = {
     "expected node content": "a value is missing, or a text wants quotes around it",
     "cannot start any token": "a text that begins with this wants quotes around it",
     "found unexpected end of stream": "is every quote and bracket closed?",
+    "did not find expected '-'": "is this line indented as those that belong with it?",
     _NO_KEY: "are all lines indented alike, and all quotes closed?",
     "could not find expected ':'": "every line is `key: value`, or indented under one that is",
 }
@@ -158,6 +167,10 @@ class _Reader:
 
     def raw(self, event: Any) -> str:
         return self.source.text[self.start + event.start_mark.index : self.start + event.end_mark.index]
+
+    def colon(self, key: Any, value: Any) -> bool:
+        """Whether anything stands between a key and its value."""
+        return bool(value.start_mark.index > key.end_mark.index)
 
     def comment(self, event: Any) -> Position | None:
         """Where a comment begins right after a text, without a space in it before its words."""
@@ -221,7 +234,11 @@ class _Reader:
                 self.node(next(events), events, (*loc, "\0again"))
                 continue
             self.document.keys[at] = self.place(key)
-            mapping[key.value] = self.node(next(events), events, at)
+            item = next(events)
+            if key.value and not self.colon(key, item):
+                message = f"{shorten(key.value)!r} is a key of its own here, without a value"
+                self.problem(key, message, "a text with a comma in it wants quotes around it")
+            mapping[key.value] = self.node(item, events, at)
         return mapping
 
     def scalar(self, event: Any, loc: Loc) -> Any:
@@ -232,7 +249,7 @@ class _Reader:
             self.problems.append(
                 Problem(where, f"YAML reads {escape[0][:2]} in double quotes as a sign of its own", hint)
             )
-            return CONTROL.sub(" ", text)
+            return self.raw(event)[1:-1].replace('\\"', '"')  # as it was meant
         if CONTROL.search(text) or _SURROGATE.search(text):
             self.problem(
                 event, "a control character has no place in a text", "'single quotes' keep backslashes"

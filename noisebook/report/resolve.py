@@ -19,7 +19,8 @@ from noisebook.report.matrix import combinations, combine
 from noisebook.report.model import Enough, Position, Problem, Problems, quote
 from noisebook.report.parse import Document, Loc, describe
 from noisebook.report.reader import BadFile
-from noisebook.report.schema import input_files, validate
+from noisebook.report.schema import input_files
+from noisebook.report.validation import validate
 
 COMBINATIONS = 100_000
 """The most that one figure's matrix may have."""

@@ -1,21 +1,18 @@
-"""What may stand in report.yaml and in a section's front matter, and how mistakes in them are told."""
+"""What may stand in report.yaml and in a section's front matter."""
 
 from __future__ import annotations
 
-import json
 import types
 import typing
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from noisebook.cells.contract import ImagePath, InputFile
-from noisebook.cells.names import suggest
 from noisebook.models.lock import family_of
-from noisebook.report.model import Problem, shorten
-from noisebook.report.parse import Document, Loc, describe
+from noisebook.report.parse import Loc
 
 IDENTIFIER = r"^[a-z0-9][a-z0-9._-]{0,79}$"
 
@@ -183,160 +180,6 @@ class SectionFile(Drawn):
     summary: Line = Field("", description="a sentence for the table of contents")
     generator: str | None = Field(None, description="which generator draws the section's one figure")
     figures: tuple[FigureEntry, ...] | None = Field(None, description="several figures, each with an id")
-
-
-Model = typing.TypeVar("Model", bound=BaseModel)
-
-
-def validate(
-    model: type[Model], data: Any, document: Document, at: Loc, problems: list[Problem], noun: str = "keys"
-) -> Model | None:
-    """``data``, which stands at ``at`` in the document, as ``model``; or None and its problems.
-
-    ``noun`` is what the model's fields are called in messages.
-    """
-    try:
-        return model.model_validate_json(json.dumps(data))
-    except ValidationError as error:
-        told = {problem.position for problem in problems}
-        for item in error.errors(include_url=False, include_context=True, include_input=False):
-            problem = _problem(model, data, document, at, item, noun)
-            if problem and problem.position not in told:
-                problems.append(problem)
-        return None
-
-
-def fitting(model: type[Model], data: Mapping[str, Any]) -> tuple[Model, set[str]]:
-    """As much of ``data`` as fits ``model``, with a title at least, and the keys that do not fit."""
-    faulty: set[str] = set()
-    try:
-        model.model_validate_json(json.dumps(data))
-    except ValidationError as error:
-        faulty = {str(item["loc"][0]) for item in error.errors(include_url=False) if item["loc"]}
-    kept = {key: value for key, value in data.items() if key not in faulty}
-    needed = {"title": "…"} if "title" in model.model_fields else {}
-    return model.model_validate_json(json.dumps(needed | kept)), faulty
-
-
-def _problem(
-    model: type[BaseModel],
-    data: Any,
-    document: Document,
-    at: Loc,
-    item: Mapping[str, Any],
-    noun: str,
-) -> Problem | None:
-    kind: str = item["type"]
-    loc: Loc = item["loc"]
-    path, value, field, owner = _follow(model, data, loc)
-    position = document.value((*at, *path))
-    context = item.get("ctx", {})
-    hint = f"{field[0]}: {field[1]}" if field and field[1] else ""
-    if kind == "missing":
-        name = str(loc[-1])
-        known = owner.model_fields.get(name) if owner else None
-        return Problem(
-            position, f"the key {name!r} is missing", f"{name}: {known.description}" if known else ""
-        )
-    if kind == "extra_forbidden":
-        name = str(loc[-1])
-        known_names = tuple(owner.model_fields) if owner else ()
-        return Problem(
-            document.key((*at, *path)), f"unknown key {shorten(name)!r}", suggest(name, known_names, noun)
-        )
-    found = describe(value)
-    if kind in _EXPECTED:
-        message = f"expected {_EXPECTED[kind]}, found {found}"
-        if kind == "string_type" and isinstance(value, int | float):
-            hint = "put quotes around it"
-    elif kind in _BOUNDS:
-        bound = next(iter(context.values()))
-        message = f"must be {_BOUNDS[kind]} {bound}, found {found}"
-    elif kind in ("literal_error", "enum"):
-        message = f"expected {context['expected']}, found {found}"
-        names = tuple(
-            option.strip("'") for option in str(context["expected"]).replace(" or ", ", ").split(", ")
-        )
-        near = suggest(value, names, "values") if isinstance(value, str) else ""
-        hint = near if near.startswith("did you mean") else hint
-    elif kind == "string_pattern_mismatch":
-        message = f"{found} is not what is expected here"
-        hint = hint or f"expected text like {context['pattern']}"
-    elif kind in ("string_too_short", "too_short"):
-        least = context.get("min_length")
-        if isinstance(value, list) and len(value) >= least:
-            return None  # its items are wrong, and each has been told of
-        message = "must not be empty" if least == 1 else f"must have at least {least} items, found {found}"
-    elif kind in ("string_too_long", "too_long"):
-        unit = "characters" if kind.startswith("string") else "items"
-        message = f"must have at most {context.get('max_length')} {unit}"
-    else:
-        message = str(item["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
-        message = message[:1].lower() + message[1:]
-    return Problem(position, shorten(message, 300), shorten(hint, 300))
-
-
-_EXPECTED = {
-    "string_type": "a text",
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
-    "int_parsing": "a whole number",
-    "float_type": "a number",
-    "float_parsing": "a number",
-    "bool_type": "true or false",
-    "bool_parsing": "true or false",
-    "list_type": "a list",
-    "tuple_type": "a list",
-    "set_type": "a list",
-    "frozen_set_type": "a list",
-    "dict_type": "keys with values",
-    "model_type": "keys with values",
-    "model_attributes_type": "keys with values",
-    "none_required": "nothing",
-}
-_BOUNDS = {
-    "greater_than": "more than",
-    "greater_than_equal": "at least",
-    "less_than": "less than",
-    "less_than_equal": "at most",
-    "multiple_of": "a multiple of",
-}
-
-
-def _follow(
-    model: type[BaseModel], data: Any, loc: Loc
-) -> tuple[Loc, Any, tuple[str, str | None] | None, type[BaseModel] | None]:
-    """The part of ``loc`` that is in ``data``, the value there, its field, and the model around that.
-
-    Pydantic's locations also name branches of unions, which no author wrote.
-    """
-    path: Loc = ()
-    value = data
-    field: tuple[str, str | None] | None = None
-    here: type[BaseModel] | None = model
-    owner: type[BaseModel] | None = model
-    for step in loc:
-        if isinstance(value, dict) and step in value and isinstance(step, str):
-            owner = here
-            info = owner.model_fields.get(step) if owner else None
-            if info:
-                field = (step, info.description)
-            here = _model_in(info.annotation) if info else None
-            value = value[step]
-            path = (*path, step)
-        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
-            value = value[step]
-            path = (*path, step)
-        elif here:
-            owner = here
-    return path, value, field, owner
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """The model that an annotation speaks of, if it is one, or a list of them, or an optional one."""
-    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
-        return annotation if issubclass(annotation, BaseModel) else None
-    return next(filter(None, map(_model_in, typing.get_args(annotation))), None)
 
 
 def _can_name_files(annotation: Any) -> bool:

@@ -15,8 +15,9 @@ from noisebook.report.habits import foreign
 from noisebook.report.model import Enough, Position, Problem, Problems, quote
 from noisebook.report.parse import Document, Loc, parse_yaml, read
 from noisebook.report.reader import Source
-from noisebook.report.schema import IDENTIFIER, SectionFile, validate
+from noisebook.report.schema import IDENTIFIER, SectionFile
 from noisebook.report.texts import fences, read_body
+from noisebook.report.validation import validate
 
 RESERVED = (
     "index",
