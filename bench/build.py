@@ -157,7 +157,15 @@ class Report:
     """A report whose builds are measured."""
 
     def __init__(self, root: Path) -> None:
-        self.root, self.environment = root, {"NOISEBOOK_CACHE_DIR": str(root.parent / "user-cache")}
+        self.root, self.environment = (
+            root,
+            {
+                "NOISEBOOK_CACHE_DIR": str(root.parent / "user-cache"),
+                # An installed package has its bytecode.
+                "PYTHONDONTWRITEBYTECODE": "",
+                "PYTHONPYCACHEPREFIX": str(root.parent / "bytecode"),
+            },
+        )
 
     def call(self, *arguments: str) -> Cost:
         return run([NOISEBOOK, *arguments], self.root, self.environment)

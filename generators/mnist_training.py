@@ -31,7 +31,7 @@ bfloat16 moves the first losses by some 1e-3; in the same setting there is none.
 
 SHORT: dict[str, Json] = {
     "width": 32,
-    "batch": 64,
+    "batch": 32,
     "epochs": 2,
     "checkpoints": [1, 2],
     "learning_rate": 1e-3,

@@ -112,11 +112,11 @@ def build(
         book.store.unchanged()
     todo = _fetched(book, [c for cells in book.select(request.only).values() for c in cells], say)
     if todo.cells and request.frozen:
-        proofread(book.report, book.planned)
+        proofread(book.report, book.planned, before)
         raise Unfinished(lacking(todo))
     built = Built()
     if todo.cells and request.compute and _affordable(book, todo, request.beyond):
-        proofread(book.report, book.planned)
+        proofread(book.report, book.planned, before)
         check_embeddings(book, todo.cells)
         for group in todo.groups:
             say(reasons(group, book.rates))
@@ -135,15 +135,14 @@ def build(
             error.standing = f"{counted(len(built.outcome.computed), 'cell')} computed, and kept"
         raise
     built.pages = done.written
-    say(_summary(book, built, time.perf_counter() - started))
+    standing = _standing(book)
+    say(_summary(book, built, standing, time.perf_counter() - started))
     if built.outcome.computed:
         say_dropped(surplus(book, book.everything, request.local_size), say, drop=True)
     if sent and _whole(book, request):
         files = {*recorded.opened, *map(str, book.digests.wanted)}
-        book.store.save()
-        last = kept(written, *_standing(book))
         written_files = recorded.written if request.jobs == 1 and not request.scheduler else None
-        fresh.remember(book.root, now, _summary(book, Built(), 0.0), files, begun, last, written_files)
+        _remember(book, now, kept(written, *standing), standing, files, begun, written_files)
     return built
 
 
@@ -159,6 +158,21 @@ def say_dropped(found: local.Surplus, say: Callable[[str], None], *, drop: bool)
         say(f"{verb} {len(found.paths)} local objects or scratch folders, {size(found.bytes)}, long unused")
     if drop:
         found.drop()
+
+
+def _remember(
+    book: Project,
+    now: fresh.Now,
+    last: bytes,
+    standing: tuple[int, str],
+    opened_files: Collection[str],
+    begun: int,
+    written_files: Collection[str] | None,
+) -> None:
+    """Let the next build answer at once where nothing has changed."""
+    book.store.save()
+    nothing = _summary(book, Built(), standing, 0.0)
+    fresh.remember(book.root, now, nothing, opened_files, begun, last, written_files)
 
 
 def _whole(book: Project, request: Request) -> bool:
@@ -291,12 +305,11 @@ def _standing(book: Project) -> tuple[int, str]:
     return cached, f"\n{missing} {are} missing ({pending} of them pending): their figures say so"
 
 
-def _summary(book: Project, built: Built, seconds: float) -> str:
-    """The last lines of a build."""
-    cells = {c.key for group in book.planned.values() for c in group}
-    computed = built.outcome.computed
-    there, missing = _standing(book)
-    cached = there - sum(r.key in cells for r in computed)
+def _summary(book: Project, built: Built, standing: tuple[int, str], seconds: float) -> str:
+    """The last lines of a build, of a site that stands like that."""
+    computed, (there, missing) = built.outcome.computed, standing
+    new = {record.key for record in computed}
+    cached = there - len(new and new.intersection(c.key for group in book.planned.values() for c in group))
     index = book.site / "index.html"
     line = summary(len(computed), cached, seconds, built.outcome.bytes, built.pages, index) + missing
     if computed and not book.apart:

@@ -34,6 +34,13 @@ def test_a_build_whose_words_nobody_reads_is_finished(book: Book, script: str) -
     assert len(book.stored()) == 3 and (book.root / "site/index.html").is_file()
 
 
+def test_what_is_registered_for_the_end_is_done_at_it(book: Book) -> None:
+    registered = "import atexit; atexit.register(print, 'the end')"
+    code = f"{registered}; from noisebook.cli import script; script(); print('after')"
+    done = shell(book, f'"{sys.executable}" -c "{code}" --version')
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "the end"
+
+
 def test_an_output_that_is_full_is_told(book: Book) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")

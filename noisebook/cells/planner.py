@@ -33,16 +33,19 @@ class PlanError(Exception):
 
 def key_of(components: Mapping[str, Json]) -> str:
     """The key: sha256 over the components, each framed by the lengths of its name and canonical JSON."""
-    digest = hashlib.sha256(b"noisebook cell\n")
-    for name in sorted(components):
-        value = components[name]
-        text = _canonical(value) if type(value) in (str, int) else canonical(value)
-        digest.update(b"%d:%s%d:" % (len(name), name.encode(), len(text)))
-        digest.update(text)
-    return digest.hexdigest()
+    framed = (
+        _framed(name, value) if type(value := components[name]) in (str, int) else _frame(name, value)
+        for name in sorted(components)
+    )
+    return hashlib.sha256(b"noisebook cell\n" + b"".join(framed)).hexdigest()
 
 
-_canonical = lru_cache(1000, typed=True)(canonical)
+def _frame(name: str, value: Json) -> bytes:
+    text = canonical(value)
+    return b"%d:%s%d:%s" % (len(name), name.encode(), len(text), text)
+
+
+_framed = lru_cache(1000, typed=True)(_frame)
 """Of what many cells have in common: the generator's name, the digest of the code, the seed."""
 
 

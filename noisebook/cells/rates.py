@@ -31,12 +31,13 @@ def rates(finished: Iterable[Planned]) -> Mapping[str, float]:
     As this machine has measured them; of what it has not computed yet, as the records of ``finished`` cells
     have it, wherever they were made.
     """
+    measured = {name: pair for name, pair in _kept().items() if pair[1] > 0}
     sums: dict[str, tuple[float, float]] = {}
     for cell in finished:
-        if entry := cell.store.entries.get(cell.key):
+        if cell.generator.name not in measured and (entry := cell.store.entries.get(cell.key)):
             seconds, guessed = sums.get(cell.generator.name, (0.0, 0.0))
             sums[cell.generator.name] = seconds + entry.seconds, guessed + 60 * cell.cell.minutes
-    sums |= {name: pair for name, pair in _kept().items() if pair[1] > 0}
+    sums |= measured
     return {name: seconds / guessed for name, (seconds, guessed) in sums.items() if guessed > 0}
 
 

@@ -70,13 +70,16 @@ def render_site(
     return found, found.finish(site, theme)
 
 
-def proofread(report: Report, figures: Mapping[str, Sequence[Planned]] | None = None) -> None:
+def proofread(
+    report: Report, figures: Mapping[str, Sequence[Planned]] | None = None, before: Before | None = None
+) -> None:
     """Find what is wrong with a report's text before its figures are computed. Raises BadInput.
 
-    Where their planned cells are known, so is which of them a text may quote.
+    Where their planned cells are known, so is which of them a text may quote. ``before`` is the last build as
+    for :func:`render_site`: what it has read is not read again.
     """
     site = Site(report.root)
-    sections = _Sections(report, {}, site, Theme(report.root, site), False)
+    sections = _Sections(report, {}, site, Theme(report.root, site), False, before)
     sections.values.figures = figures or {}
     sections.write()
 
@@ -201,15 +204,23 @@ class _Sections:
         section, last = page.section, self.before.get(page.section.path)
         if last is None or any("value(" in text for text in (section.body, *_captions(section))):
             return None
+        if self.planned and not (self._as_shown(last) and self._kept(last)):
+            return None
+        return replace(last, section=section, title_html=page.title_html, summary_html=page.summary_html)
+
+    def _as_shown(self, last: Page) -> bool:
+        """Whether the cells of a page's figures are those that it shows."""
         for shown in last.listed:
             cells = self.planned.get(shown.id, ())
             if not all(cell.cached for cell in cells):
-                return None
+                return False
             if shown.states != states((cell.key, "cached") for cell in cells):
-                return None
-        if not all(map(self.site.keep, (*last.assets, *last.prose.pictures))):
-            return None
-        return replace(last, section=section, title_html=page.title_html, summary_html=page.summary_html)
+                return False
+        return True
+
+    def _kept(self, last: Page) -> bool:
+        """Whether the files that a page shows stand where they stood."""
+        return all(map(self.site.keep, (*last.assets, *last.prose.pictures)))
 
     def _section(self, page: Page) -> None:
         """Draw a section's figures and write its prose."""

@@ -244,5 +244,5 @@ def _checked(cells: Any) -> tuple[Cell, ...]:
             raise ValueError(f"the seed of the cell {cell.id!r} is no whole number of at most 64 bits")
         if not (isinstance(cell.minutes, int | float) and 0 <= cell.minutes < math.inf):
             raise ValueError(f"the minutes of the cell {cell.id!r} are no time")
-        canonical([cell.label, cell.alt, dict(cell.params), dict(cell.models)])
+    canonical([[cell.label, cell.alt, dict(cell.params), dict(cell.models)] for cell in result])
     return result
