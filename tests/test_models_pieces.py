@@ -18,17 +18,19 @@ def rough(count, size, seed):
     return torch.nn.functional.interpolate(grid, size=size, mode="bilinear")
 
 
-def gaussian(d, light, sigma):
-    """log N(d; 0, σ²I + light) of windows d (N, 3, w, w), but for its normalization, and the mean of the
-    light, like d: with full covariance matrices."""
+def gaussian(d, light, sigma, shape=0):
+    """log N(d; 0, σ²I + light + shape) of windows d (N, 3, w, w), normalized but for what it would be without
+    shape, and the mean of light and shape, like d: with full covariance matrices."""
     n = d[0, 0].numel()
     grey = torch.full((3, 3), 1 / 3, dtype=torch.float64)
     cov = light.grey**2 * grey + light.colour**2 * (torch.eye(3, dtype=torch.float64) - grey)
     same = torch.kron(cov, torch.ones(n, n, dtype=torch.float64))
-    solved = torch.linalg.solve(
-        same + sigma**2 * torch.eye(3 * n, dtype=torch.float64), d.double().flatten(1).T
-    )
-    return -(d.double().flatten(1) * solved.T).sum(1) / 2, (same @ solved).T.view(d.shape)
+    without = same + sigma**2 * torch.eye(3 * n, dtype=torch.float64)
+    covariance, flat = (without + shape).expand(len(d), -1, -1), d.double().flatten(1)[..., None]
+    solved = torch.linalg.solve(covariance, flat)
+    wider = torch.logdet(covariance) - torch.logdet(without)
+    mean = (covariance - sigma**2 * torch.eye(3 * n, dtype=torch.float64)) @ solved
+    return -((flat * solved).sum((1, 2)) + wider) / 2, mean.view(d.shape)
 
 
 def test_each_window_has_the_linear_gaussian_posterior_over_pieces():
@@ -36,12 +38,13 @@ def test_each_window_has_the_linear_gaussian_posterior_over_pieces():
     y = rough(1, size, 1)[0] + sigma * torch.randn(3, size, size, generator=torch.Generator().manual_seed(2))
     cuts = pieces.cut(rough(3, size, 0), 1, 20, torch.Generator().manual_seed(3))
     known = cuts.pixels.view(-1, 3, 8, 8)
+    shape = (cuts.basis * cuts.variances[:, None]).double() @ cuts.basis.T.double()
     total, weight = torch.zeros(3, size, size, dtype=torch.float64), torch.zeros(size, size)
     blend, side_by_side = pieces._blend(8), []
     for top in range(0, 9, 2):
         for left in range(0, 9, 2):
             place = (slice(None), slice(top, top + 8), slice(left, left + 8))
-            evidence, shift = gaussian(y[place] - known, LIGHT, sigma)
+            evidence, shift = gaussian(y[place] - known, LIGHT, sigma, shape)
             weights = torch.softmax(evidence, 0)[:, None, None, None]
             total[place] += (weights * (known + shift)).sum(0) * blend
             weight[place[1:]] += blend
@@ -64,6 +67,16 @@ def test_evidence_in_place_is_that_of_the_whole_or_of_windows_side_by_side():
                 local += (prior + gaussian(d, LIGHT, sigma)[0]).logsumexp(0).item()
         found = relit.evidence(y, library, prior, LIGHT, sigma, 8)
         assert found == pytest.approx(max(whole, local), abs=0.05)
+
+
+def test_a_strong_shape_may_be_another_and_a_flat_one_stays():
+    """The more contrast a piece has, the further it moves to what is seen."""
+    pictures = torch.cat([rough(2, 16, 1) * 0.02, rough(2, 16, 2)])
+    cuts = pieces.cut(pictures, 1, 40, torch.Generator().manual_seed(3))
+    flat, strong = cuts.lengths.argsort()[[0, -1]].tolist()
+    assert cuts.variances[flat].sum() < 1e-2 * cuts.variances[strong].sum()
+    spread = cuts.variances[strong].sum() / cuts.lengths[strong]
+    assert spread.item() == pytest.approx(pieces.SPREAD**2, rel=0.05)
 
 
 @pytest.mark.parametrize("cell", [1, 2, 4])

@@ -3,12 +3,16 @@
 A picture is either one of the library, or it is joined from pieces: each of its windows shows a piece that
 was cut from anywhere in the library (the equivariant local score machine of Kamb and Ganguli, "An analytic
 theory of creativity in convolutional diffusion models", 2024, with a sample of the pieces). A piece may
-stand in another light (:class:`noisebook.models.relit.Light`) and have another contrast.
+stand in another light (:class:`noisebook.models.relit.Light`), have another contrast, and its shape is known
+about as well as it is strong: it is the mean of a Gaussian whose variances are those of all pieces times the
+piece's own, so that a sky stays smooth and a roof may be another roof. Windows are then a Gaussian mixture
+(Zoran and Weiss, "From Learning Models of Natural Image Patches to Whole Image Restoration", 2011).
 
 Windows are SIDE cells wide, a cell being 1, 2 or 4 pixels, and stand STEP cells apart. Over a window of n
-pixels, y - z has a mean m and a rest r. With light of variance C, log p(y | z) = -|r|²/2σ² - n|m|²/2(σ² + nC)
-up to a constant. Each window's posterior mean is taken whole; a pixel is the mean of its windows', those
-around it before those at whose edge it lies.
+pixels, y - z has a mean m, and a rest with coordinates r_k in principal components, of variances v_k. With
+light of variance C, -log p(y | z) = n|m|²/2(σ² + nC) + Σ_k [r_k²/(σ² + v_k) + log(1 + v_k/σ²)]/2 up to a
+constant, and E[x_0 | y, z] is v_k/(σ² + v_k) of r_k away from z. Each window's posterior mean is taken whole;
+a pixel is the mean of its windows', those around it before those at whose edge it lies.
 """
 
 from __future__ import annotations
@@ -33,6 +37,8 @@ BELOW = 3.0
 """The noise σ below which pieces are considered: above, a picture is a whole one of the library."""
 SHAPES = 48
 """Principal components by which windows and pieces are compared: some 95 to 98 % of the pieces' variance."""
+SPREAD = 0.7
+"""A piece's standard deviation, where 1 is that of all pieces scaled to its contrast."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +51,7 @@ class Pieces:
         means: (M, 3).
         basis: (3·SIDE², K), principal components of what is left of the cells without their mean.
         shapes, lengths: (M, K), coordinates in them, and (M,), squared lengths of the whole rest.
+        variances: (M, K), of the coordinates.
     """
 
     cell: int
@@ -53,6 +60,7 @@ class Pieces:
     basis: Tensor
     shapes: Tensor
     lengths: Tensor
+    variances: Tensor
 
 
 def cut(pictures: Tensor, cell: int, count: int, generator: torch.Generator) -> Pieces:
@@ -70,11 +78,11 @@ def cut(pictures: Tensor, cell: int, count: int, generator: torch.Generator) -> 
     )
     mean = found.mean((2, 3), keepdim=True)
     rest = (found - mean) * gains
-    shapes = pooled(rest, cell).flatten(1)
-    basis = torch.linalg.eigh(shapes.T @ shapes)[1][:, -SHAPES:]
-    return Pieces(
-        cell, (mean + rest).flatten(1), mean[:, :, 0, 0], basis, shapes @ basis, shapes.square().sum(1)
-    )
+    cells_of = pooled(rest, cell).flatten(1)
+    basis = torch.linalg.eigh(cells_of.T @ cells_of)[1][:, -SHAPES:]
+    shapes, lengths = cells_of @ basis, cells_of.square().sum(1)
+    variances = SPREAD**2 * torch.outer(lengths / lengths.mean(), shapes.square().mean(0))
+    return Pieces(cell, (mean + rest).flatten(1), mean[:, :, 0, 0], basis, shapes, lengths, variances)
 
 
 def cell_of(sigma: float) -> int:
@@ -91,20 +99,31 @@ def split_means(means: Tensor, light: Light, sigma: float, n: int) -> Tensor:
     return torch.cat([grey * along, (means - grey) * across], -1)
 
 
-def _logits(y: Tensor, pieces: Pieces, light: Light, sigma: float, step: int) -> tuple[Tensor, Tensor]:
+def _logits(
+    y: Tensor, pieces: Pieces, light: Light, sigma: float, step: int
+) -> tuple[Tensor, Tensor, Tensor]:
     """log p(window | piece) + log 1/M of the windows of y (3, S, S) that are ``step`` cells apart, up to a
-    constant of all pictures, (windows, M), and the windows' means (windows, 3)."""
+    constant of all pictures, (windows, M), the windows' means (windows, 3) and shapes (windows, K)."""
     cell, area = pieces.cell, pieces.cell**2
-    n = SIDE**2 * area
+    n, noise = SIDE**2 * area, sigma**2 / area
     windows = functional.unfold(pooled(y[None], cell), SIDE, stride=step)[0].T.reshape(-1, 3, SIDE**2)
     means = windows.mean(2)
     rest = (windows - means[..., None]).flatten(1)
-    ours, theirs = (split_means(each, light, sigma, n) for each in (means, pieces.means))
-    inner = torch.cat([rest @ pieces.basis * area, ours * n], 1) @ torch.cat([pieces.shapes, theirs], 1).T
-    far = rest.square().sum(1) * area + ours.square().sum(1) * n
-    near = pieces.lengths * area + theirs.square().sum(1) * n
-    logits = inner.sub_(near / 2).sub_(far[:, None] / 2).div_(sigma**2)
-    return logits.sub_(math.log(len(pieces.lengths))), means
+    shapes = rest @ pieces.basis
+    ours, theirs = (
+        split_means(each, light, sigma, n) * math.sqrt(n) / sigma for each in (means, pieces.means)
+    )
+    sure = 1 / (noise + pieces.variances)
+    inner = (
+        torch.cat([shapes, shapes.square(), ours], 1)
+        @ torch.cat([pieces.shapes * sure, -sure / 2, theirs], 1).T
+    )
+    # What the principal components leave of either has no variance of its own.
+    far = (rest.square().sum(1) - shapes.square().sum(1)) / noise + ours.square().sum(1)
+    near = (pieces.lengths - pieces.shapes.square().sum(1)) / noise + theirs.square().sum(1)
+    near += (pieces.shapes.square() * sure - (noise * sure).log()).sum(1)
+    logits = inner.sub_(near / 2).sub_(far[:, None] / 2)
+    return logits.sub_(math.log(len(pieces.lengths))), means, shapes
 
 
 def evidence(y: Tensor, pieces: Pieces, light: Light, sigma: float) -> float:
@@ -114,12 +133,17 @@ def evidence(y: Tensor, pieces: Pieces, light: Light, sigma: float) -> float:
 
 def posterior_mean(y: Tensor, pieces: Pieces, light: Light, sigma: float) -> Tensor:
     """x̂_0 (3, S, S) for one y (3, S, S) that is joined from pieces."""
-    logits, means = _logits(y, pieces, light, sigma, STEP)
-    width, stride = SIDE * pieces.cell, STEP * pieces.cell
+    logits, means, shapes = _logits(y, pieces, light, sigma, STEP)
+    cell, width, stride = pieces.cell, SIDE * pieces.cell, STEP * pieces.cell
     weights = torch.softmax(logits, 1)
     total = (means - weights @ pieces.means) * width**2
     shift = light.shift(total.T[..., None], sigma, width**2)[..., 0].T
-    drawn = (weights @ pieces.pixels).view(-1, 3, width**2) + shift[..., None]
+    gain = pieces.variances / (pieces.variances + sigma**2 / cell**2)
+    moved = shapes * (weights @ gain) - weights @ (gain * pieces.shapes)
+    change = (moved @ pieces.basis.T).view(-1, 3, SIDE, SIDE)
+    if cell > 1:
+        change = functional.interpolate(change, scale_factor=cell, mode="bilinear")
+    drawn = (weights @ pieces.pixels).view(-1, 3, width**2) + change.flatten(2) + shift[..., None]
     blend = _blend(width).flatten()
 
     def joined(values: Tensor) -> Tensor:
