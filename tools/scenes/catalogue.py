@@ -6,7 +6,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Literal
 
-from tools.scenes import firelight, inks, pets, shores
+from tools.scenes import firelight, inks, pets, rockets, shores
 from tools.scenes.landscapes import (
     beach,
     city,
@@ -53,6 +53,7 @@ IN_STYLE: list[tuple[str, str, Callable[[Random], str], int]] = [
     ("amalfi coast", "photo", shores.coast, 80),
     ("man", "photo", pets.man, 60),
     ("dog", "photo", pets.dog, 80),
+    ("rocket", "oil", rockets.rocket, 80),
 ]
 """Scenes that are drawn as a prompt's style word says: name, style, how, and how many."""
 

@@ -84,12 +84,12 @@ def gantry(r: Random, x: float, top: float, foot: float) -> str:
 def rocket(r: Random) -> str:
     """A rocket with its boosters and fins in the middle of the picture; beside it, often, a service tower."""
     shore = r.uniform(124, 142)
-    x, top, foot, half = r.uniform(112, 138), r.uniform(10, 34), r.uniform(206, 222), r.uniform(24, 52)
+    x, top, foot, half = r.uniform(112, 138), r.uniform(10, 34), r.uniform(206, 222), r.uniform(24, 46)
     paint, trim = near(r, r.choice(PAINTS), 10), near(r, r.choice(TRIMS), 10)
     out = lake(r, shore)
     if r.random() < 0.4:
         out += gantry(r, x - half * r.uniform(2.3, 2.8), top + r.uniform(20, 50), foot + 10)
-    fins = half * r.uniform(1.7, 2.3)
+    fins = min(half * r.uniform(1.7, 2.3), 78)
     for side, light in ((-1, 0.5), (1, 0.95)):
         out += polygon(
             [
