@@ -15,9 +15,9 @@ from noisebook.diffusion.denoiser import Denoiser, Enlarge
 from noisebook.diffusion.estimates import guided
 from noisebook.diffusion.schedules import clean, forward, leading
 from noisebook.models import exact as exact_model
-from noisebook.models.bank import Settings, render
+from noisebook.models.bank import Banks, Settings, render
 from noisebook.models.exact import Against, Exact, load
-from noisebook.models.library import Library
+from noisebook.models.library import Library, shipped
 from noisebook.models.lock import read_lock
 from noisebook.models.prompts import Request, understand
 from noisebook.models.styles import TREATMENTS, backdrop
@@ -75,6 +75,18 @@ def test_at_little_noise_it_gives_a_picture_of_its_bank_back(small: Exact, promp
     epsilon, variance = small.predict(forward(picture, alpha, noise), 100, small.embed([prompt]))
     assert variance is None
     assert (clean(forward(picture, alpha, noise), epsilon, alpha) - picture).abs().mean() < 0.02
+
+
+def test_scenes_in_a_style_are_reached_by_prompts_that_ask_for_it() -> None:
+    known = shipped(ROOT / "models/library.zip", ROOT / "models/scenes.zip")
+    banks = Banks(known, Text(ROOT / SHIPPED), Settings())
+
+    def oil(prompt: str) -> float:
+        styles = [known.pictures[each.picture].style for each in banks.of(prompt).variants]
+        return styles.count("oil") / len(styles)
+
+    assert oil("an oil painting of a rocket ship") == 1
+    assert all(oil(prompt) < 0.02 for prompt in ("a rocket ship", "rocket", "a photo of a rocket"))
 
 
 def test_at_great_noise_it_gives_the_mean_of_its_bank(small: Exact) -> None:
