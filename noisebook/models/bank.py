@@ -319,7 +319,7 @@ class Banks:
 def _likeness(drawn: str, style: str) -> float:
     """How well a picture drawn in one style stands in for another."""
     if drawn in (*IN_STYLE, "photograph"):
-        return 1e-4
+        return 1e-6  # of no use to another style, but all that some names have
     if style == "plain":
         return 1.0
     if style in ("photo", "render"):
