@@ -258,3 +258,32 @@ def test_any_formula_is_drawn_or_told(parts: list[str]) -> None:
 @given(st.lists(st.sampled_from(TOKENS.split()), max_size=60))
 def test_any_longer_formula_is_drawn_or_told(parts: list[str]) -> None:
     ends_well(parts)
+
+
+def delimiters(formula: str) -> list[tuple[str, str, str]]:
+    """The sign, the height and the width of each, as far as they are said; "low" is that of the text."""
+    return [
+        (
+            each.text or "",
+            "low" if each.get("stretchy") == "false" else each.get("minsize", ""),
+            each.get("style", ""),
+        )
+        for each in convert(formula)[0].iter("mo")
+        if each.text in tuple("()[]")
+    ]
+
+
+def test_a_delimiter_of_a_given_size_has_it_as_the_base_of_scripts() -> None:
+    for formula in (r"\bigl(a\bigr)^2", r"\Bigl[a\Bigr]_0^1", r"\big[a\big]_i", r"\bigl\|a\bigr\|_2^2"):
+        scripts = [each for each in convert(formula)[0].iter() if each.tag in ("msub", "msup", "msubsup")]
+        assert [each[0].tag for each in scripts] == ["mrow"]
+        assert scripts[0][0][0].get("minsize")
+
+
+def test_delimiters_have_the_room_of_their_size() -> None:
+    assert delimiters(r"\bigl(x\bigr)") == [(sign, "1.2em", "width:.468em") for sign in "()"]
+    assert delimiters(r"\Bigl[x\Bigr]^2") == [(sign, "1.623em", "width:.459em") for sign in "[]"]
+    assert delimiters(r"\left(x_t\right)") == [(sign, "low", "") for sign in "()"]
+    assert delimiters(r"\left(x^2\right)") == [(sign, "1.2em", "width:.468em") for sign in "()"]
+    for tall in (r"\frac{a}{b}", r"\sum_i x", r"\sqrt{x}", r"\overbrace{x}", r"\Big| x"):
+        assert delimiters(rf"\left({tall}\right)") == [(sign, "", "") for sign in "()"], tall

@@ -27,6 +27,23 @@ ENCLOSED = {
     "downdiagonalstrike": "background:" + _STRIKE.format("bottom", "left"),
 }
 """What ``menclose`` is drawn as: Chromium does not know it."""
+_SIZES = {"1.2em": 0, "1.623em": 1, "2.047em": 2, "2.470em": 2}
+"""The heights of ``\\big``, ``\\Big``, ``\\bigg`` and ``\\Bigg``, and the sign of the font that each has."""
+_FENCES = {
+    sign: widths
+    for signs, widths in {
+        "()": (".468em", ".6em", ".75em"),
+        "[]": (".383em", ".459em", ".508em"),
+        "{}": (".575em", ".717em", ".906em"),
+        "⟨⟩": (".578em", ".622em", ".765em"),
+        "⌊⌋⌈⌉": (".453em", ".524em", ".565em"),
+        "/\\": (".579em", ".806em", "1.101em"),
+    }.items()
+    for sign in signs
+}
+"""The widths of these signs of the font at three heights: Chromium gives each the room of the widest."""
+_LINE = ("mi", "mn", "mtext", "mrow", "mspace", "msub", "msup", "msubsup")
+_OPERATOR = re.compile("[\u220f-\u2211\u222b-\u2233\u22c0-\u22c3\u2a00-\u2a21]")
 
 
 class TooDeep(Exception):
@@ -101,7 +118,7 @@ def read(markup: str, marks: Marks) -> Element:
             if depth > DEEPEST:
                 raise TooDeep("fractions, roots and the like stand too deep in one another")
     root = fromstring(_ENTITY.sub(lambda match: unescape(match[0]), markup).replace("\ufe00", ""))
-    for each in list(root.iter()):
+    for each in list(root.iter())[::-1]:
         _draw(each)
     for table in root.iter("mtable"):
         _close(table)
@@ -132,6 +149,41 @@ def _draw(element: Element) -> None:
                 element.remove(child)
     elif tag in ("mover", "munder") and len(element) == 2:
         _accent(element, element[1])
+    elif tag in ("msub", "msup", "msubsup") and "minsize" in element[0].attrib:
+        # Alone as a base, a sign does not stretch in Chromium.
+        base = Element("mrow")
+        base.append(element[0])
+        element[0] = base
+    elif tag == "mrow" and len(element) > 1:
+        _fences(element)
+    elif tag == "mo" and element.text in _FENCES and element.get("minsize") in _SIZES:
+        element.set("style", f"width:{_FENCES[element.text][_SIZES[element.attrib['minsize']]]}")
+
+
+def _fences(row: Element) -> None:
+    """``\\left`` and ``\\right`` around one line have the height that TeX gives them there, and its width."""
+    stretched = [
+        each
+        for each in row
+        if each.tag == "mo" and each.text in _FENCES and not {"stretchy", "minsize"} & set(each.attrib)
+    ]
+    if not stretched or not all(each in stretched or _low(each) for each in row):
+        return
+    raised = any(each.tag in ("msup", "msubsup", "mover") or each.get("minsize") for each in row.iter())
+    for each in stretched:
+        if raised:
+            each.attrib.update({"minsize": "1.2em", "maxsize": "1.2em"})
+            _draw(each)
+        else:
+            each.set("stretchy", "false")
+
+
+def _low(element: Element) -> bool:
+    """Whether it stands within a line with its scripts."""
+    if element.tag == "mo":
+        return element.get("minsize", "1.2em") == "1.2em" and not _OPERATOR.match(element.text or "")
+    accented = element.tag == "mover" and element[-1].get("stretchy") == "false"
+    return (accented or element.tag in _LINE) and all(_low(each) for each in element)
 
 
 def _accent(element: Element, sign: Element) -> None:
