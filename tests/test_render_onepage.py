@@ -33,7 +33,8 @@ def test_every_id_stands_once_and_every_inner_link_leads_to_one(root: Path) -> N
     assert not re.findall(
         r'href="[\w.-]+\.html#?', main.replace("validation.html", "").replace("credits.html", "")
     )
-    assert "<details" not in re.sub(r'<details class="tables">|<details>', "", main), "what is not printed"
+    printed = r'<details class="(?:tables|source)">|<details>'
+    assert "<details" not in re.sub(printed, "", main), "what is not printed"
 
 
 def test_addresses_of_sections_become_places_on_the_page() -> None:

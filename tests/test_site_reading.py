@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from io import BytesIO
@@ -31,6 +32,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for heading in ("Held", "Failed", "Open"):
             file.write(f"\n## {heading}\n" + "\nMore was learnt, and more.\n" * 30)
         file.write('\n{{ code("noisebook/diffusion/schedules.py", "forward") }}\n')
+        file.write('\n??? note "A proof"\n    Told in full.\n')
     compute(folder)
     render(folder)
     return folder / "site"
@@ -107,6 +109,19 @@ def test_a_figure_is_cited_and_code_is_copied(site: Path, open_page: Callable[..
             "href", "https://github.com/ada/report/blob/HEAD/sections/a1-1-forward.md"
         )
         assert not watched.faults
+
+
+def test_what_is_folded_is_printed(site: Path, open_page: Callable[..., Watched]) -> None:
+    watched = open_page()
+    for name in ("print.html", "closing.html"):
+        watched.page.goto((site / name).as_uri())
+        folded = watched.page.locator(
+            "details.source pre, details.note p", has_text=re.compile("def forward|Told")
+        )
+        assert folded.count() == 2, name
+        for media, shown in (("screen", False), ("print", True)):
+            watched.page.emulate_media(media=media)  # type: ignore[arg-type]
+            assert folded.evaluate_all("each => each.map(one => one.checkVisibility())") == [shown] * 2, name
 
 
 def test_the_sources_of_pages_lie_where_the_host_shows_them(tmp_path: Path) -> None:

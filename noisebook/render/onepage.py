@@ -13,8 +13,8 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 SECONDS = 600
 """The longest that a browser may take to print a report."""
 _TAG = re.compile(r"<[a-zA-Z][^>]*>")
-_FOLDED = re.compile(r'<details class="(?:made|source)">.*?</details>\n?', re.DOTALL)
-"""What is not printed: how a figure was made, and the code. Both are on the section's page."""
+_MADE = re.compile(r'<details class="made">.*?</details>\n?', re.DOTALL)
+"""What is not printed: how a figure was made. It is on the section's page."""
 _ATTRIBUTE = re.compile(r' (id|for|aria-labelledby|aria-describedby|href|xlink:href)="([^"]*)"')
 
 
@@ -45,7 +45,7 @@ def joined(html: str, name: str, pages: Mapping[str, str]) -> str:
             return match[0]
         return f' {kind}="#{target}{"--" if mark and anchor else ""}{anchor}"'
 
-    return _TAG.sub(lambda tag: _ATTRIBUTE.sub(attribute, tag[0]), _FOLDED.sub("", html))
+    return _TAG.sub(lambda tag: _ATTRIBUTE.sub(attribute, tag[0]), _MADE.sub("", html))
 
 
 def browser() -> str:
