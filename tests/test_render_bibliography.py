@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jinja2 import Environment, FileSystemLoader
 
 from noisebook.render.bibliography import LONGEST_VALUE, Work, parse
 from noisebook.render.citation import of_figure, of_report
@@ -279,6 +282,8 @@ def test_works_that_would_be_cited_alike_have_letters() -> None:
 @pytest.mark.parametrize(
     ("entry", "venue"),
     [
+        ("@book{a, publisher = {P}, address = {Berlin}, series = {S}", "P, S, Berlin"),
+        ("@inbook{a, booktitle = {B}, chapter = {3}", "B, chapter 3"),
         ("@techreport{a, number = {TR-12}, institution = {MIT}", "Technical Report TR-12, MIT"),
         ("@phdthesis{a, type = {Habilitation}, school = {MIT}", "Habilitation, MIT"),
         ("@book{a, edition = {2}, publisher = {P}", "2nd edition, P"),
@@ -293,6 +298,71 @@ def test_works_that_would_be_cited_alike_have_letters() -> None:
 )
 def test_what_an_entry_says_is_shown(entry: str, venue: str) -> None:
     assert one(f"{entry}, title = {{T}}, author = {{A B}}}}").venue == venue
+
+
+def listed(entry: str) -> str:
+    """As the list of works has it."""
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).parent.parent / "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    macros: Any = templates.get_template("macros.html").module
+    return str(macros.work(one(entry))).strip()
+
+
+@pytest.mark.parametrize(
+    ("entry", "shown"),
+    [
+        ("author = {A B}, title = {Is it?}", "A B. Is it?"),
+        ("author = {A B and others}, title = {T}", "A B et al. T."),
+        ("author = {A B}, title = {T}, publisher = {P, Inc.}", "A B. T. <i>P, Inc.</i>"),
+        ("title = {So?}, year = 2020", "So? (2020)."),
+    ],
+)
+def test_a_full_stop_stands_once(entry: str, shown: str) -> None:
+    assert listed(f"@misc{{a, {entry}}}") == shown
+
+
+@pytest.mark.parametrize(
+    ("fields", "arxiv", "address"),
+    [
+        ("eprint = {2108.01073}, archivePrefix = {arXiv}", "arXiv:2108.01073", ""),
+        ("eprint = {2006.11239}, journal = {arXiv preprint arXiv:2006.11239}", "", ""),
+        ("eprint = {2006.11239}, doi = {10.1/a<b}", "arXiv:2006.11239", "doi:10.1/a<b"),
+        ("url = {https://a.org/x}", "", "https://a.org/x"),
+        (r"howpublished = {Blog, \url{https://a.org/x}}", "", ""),
+        ("", "", ""),
+    ],
+)
+def test_paper_has_the_address_of_a_work(fields: str, arxiv: str, address: str) -> None:
+    entry = f"@misc{{a, author = {{A B}}, title = {{T}}, {fields}}}"
+    assert (one(entry).arxiv, one(entry).address) == (arxiv, address)
+    shown = re.sub("<[^>]*>", "", listed(entry))
+    assert shown.count(arxiv or "2006.11239" * ("eprint" in fields)) and address.replace("<", "&lt;") in shown
+
+
+def test_a_name_of_the_east_begins_with_the_family() -> None:
+    work = one("@misc{a, title = {T}, author = {李, 明 and 王小红 and 王 小红 and 김, 철수 and Li, Ming}}")
+    assert work.authors == ["李明", "王小红", "王小红", "김철수", "Ming Li"] and work.names == "李 et al."
+
+
+def test_a_misspelt_field_is_told() -> None:
+    with pytest.raises(BadInput) as caught:
+        parse("\n@misc{a, tilte = {T},\n yaer = 2000, author = {A B}}", "r.bib")
+    assert "r.bib:2:10: 'a': no field has the name 'tilte'\n    did you mean 'title'?" in str(caught.value)
+    assert "r.bib:3:2: 'a': no field has the name 'yaer'" in str(caught.value)
+    for other in (
+        "subtitle",
+        "shortjournal",
+        "editora",
+        "urldate",
+        "month",
+        "keywords",
+        "titles = {a}, title",
+    ):
+        parse(f"@misc{{a, {other} = {{x}}}}", "r.bib")
 
 
 def test_editors_are_called_so() -> None:

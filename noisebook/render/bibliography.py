@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from noisebook.cells.names import suggest
 from noisebook.render import latex
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
 VENUES = ("journal", "journaltitle", "booktitle", "publisher", "institution", "school", "howpublished")
 SHOWN_FIELDS = (
     *VENUES, "title", "year", "date", "volume", "number", "pages", "doi", "eprint", "url",
-    "type", "edition", "version", "note",
+    "type", "edition", "version", "note", "series", "chapter", "address", "location",
 )  # fmt: skip
+_NEEDED = ("author", "title", "year", "journal", "booktitle", "publisher")
+"""Fields of which an entry that lacks one may have a misspelt one."""
 KINDS = {
     "article", "artwork", "audio", "bibnote", "book", "bookinbook", "booklet", "codefragment", "collection",
     "commentary", "conference", "customa", "customb", "customc", "customd", "custome", "customf", "dataset",
@@ -41,6 +44,8 @@ KINDS = {
 LONGEST_VALUE, LONGEST_NAMES = 2_000, 100_000
 """Characters of a value that is shown, and of a list of names."""
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>@~&{}!#])")
+_EAST = re.compile(r"[\u3005\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\s,]+")
+"""A name in Chinese, Japanese or Korean signs: the family comes first."""
 _ARXIV = re.compile(
     r"(?i:(?:https?://arxiv\.org/(?:abs|pdf)/|arxiv:)?\s*)([a-z-]+(?:\.[A-Z]{2})?/\d{7}|\d{4}\.\d{1,5})(v\d+)?"
     r"(?:\.pdf)?(?:\s*\[[\w.-]+\])?"
@@ -70,8 +75,8 @@ class Work:
 
     @property
     def authors(self) -> list[str]:
-        """Names as they are read, given name first; after a single one "et al." is no item of its own."""
-        names = [f"{given} {family}".strip() for given, family in self.people]
+        """Names as they are read; after a single one "et al." is no item of its own."""
+        names = [_full(given, family) for given, family in self.people]
         if not self.more:
             return names
         return [f"{names[0]} et al."] if len(names) == 1 else [*names, "et al."]
@@ -145,11 +150,27 @@ class Work:
             _edition(fields.get("edition", "")),
             kind,
             venue,
+            fields.get("series"),
+            fields.get("chapter") and f"chapter {fields['chapter']}",
+            fields.get("address") or fields.get("location"),
             self.edited and f"edited by {self.edited}",
             fields.get("version") and f"version {fields['version']}",
             fields.get("note"),
         ]
         return ", ".join(filter(None, parts))
+
+    @property
+    def arxiv(self) -> str:
+        """``arXiv:2006.11239``, where nothing else that is shown of it says so."""
+        found = _ARXIV.fullmatch(self.fields.get("eprint", ""))
+        return f"arXiv:{found[1]}{found[2] or ''}" if found and found[1] not in self.venue else ""
+
+    @property
+    def address(self) -> str:
+        """Its address as paper needs it; nothing where what is shown says it."""
+        said = re.sub("^https://doi.org/", "doi:", unquote(self.link))
+        known = f"{self.arxiv} {self.venue} {self.title}"
+        return "" if re.sub("^https?://(arxiv.org/abs/)?", "", said) in known else said
 
     @property
     def link(self) -> str:
@@ -225,9 +246,22 @@ def _entries(parser: Parser, source: Source, problems: list[Problem]) -> dict[st
             if name in fields and name in ("author", "editor", *SHOWN_FIELDS):
                 problems.append(Problem(position, f"{key!r}: its {name} is given twice"))
             fields[name] = value
+        for name, meant in _misspelt(fields):
+            message = f"{key!r}: no field has the name {quoted(name)}"
+            where = source.position(parser.places.get(name, 0))
+            problems.append(Problem(where, message, f"did you mean {meant!r}?"))
         places = {name: source.position(at) for name, at in parser.places.items() if name in SHOWN_FIELDS}
         entries[key] = _Entry(position, kind, fields, places)
     return entries
+
+
+def _misspelt(fields: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Fields that are shown nowhere, each with the one that it resembles and that the entry lacks."""
+    lacking = [name for name in _NEEDED if name not in fields and not (name == "year" and "date" in fields)]
+    for name in fields:
+        found = [] if name in SHOWN_FIELDS else get_close_matches(name[:20], lacking, n=1, cutoff=0.75)
+        if found and found[0] not in name[1:]:  # a subtitle is no title
+            yield name, found[0]
 
 
 def _works(entries: Mapping[str, _Entry], problems: list[Problem]) -> dict[str, Work]:
@@ -288,7 +322,7 @@ def _work(key: str, entry: _Entry, whole: Mapping[str, str], problems: list[Prob
     edited = ""
     if fields.get("author") and entry.kind.lower() in ("incollection", "inbook"):
         editors, others = _people(fields.get("editor", ""))
-        names = [f"{given} {family}".strip() for given, family in editors]
+        names = [_full(given, family) for given, family in editors]
         edited = ", ".join([*names[:-2], " and ".join(names[-2:])] if names else []) + " et al." * others
     editors_only = bool(people) and not fields.get("author")
     return Work(key, entry.kind.lower(), shown, entry.position, tuple(people), more, editors_only, edited)
@@ -328,6 +362,10 @@ def _people(listed: str) -> tuple[list[tuple[str, str]], bool]:
     names = [name for name in split_name_list(listed) if name.strip("{} ")]
     more = bool(names) and names[-1].lower() == "others"
     for name in names[: len(names) - more]:
+        if _EAST.fullmatch(name):
+            family, *given = name.replace(",", " ").split()
+            people.append(("".join(given), family))
+            continue
         if re.match(r"\s*(?:family|given|prefix|suffix)\s*=", name):  # as biblatex writes them
             part = dict(piece.strip().split("=", 1) for piece in name.split(",") if "=" in piece)
             said = {each.strip(): _plain(value.strip()) for each, value in part.items()}
@@ -345,6 +383,12 @@ def _people(listed: str) -> tuple[list[tuple[str, str]], bool]:
         last = [*person.prelast_names, *person.last_names, *person.lineage_names]
         people.append((_plain(" ".join(given)), _plain(" ".join(last))))
     return people, more
+
+
+def _full(given: str, family: str) -> str:
+    if given and _EAST.fullmatch(given + family):
+        return family + given
+    return f"{given} {family}".strip()
 
 
 def _plain(name: str) -> str:
