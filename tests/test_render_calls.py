@@ -14,9 +14,12 @@ import pytest
 
 from noisebook.diffusion import schedules
 from noisebook.project import Project
+from noisebook.render.assets import Site
 from noisebook.render.context import WAITING, Context
 from noisebook.render.prose import Writer, plain
+from noisebook.render.site import _Sections
 from noisebook.render.styles import Styles
+from noisebook.render.theme import Theme
 from noisebook.render.values import Values
 from noisebook.report.model import BadInput
 from tests.conftest import Book
@@ -105,6 +108,8 @@ def test_a_method_and_a_reports_own_generator(tmp_path: Path) -> None:
     [
         ("noisebook/diffusion/schedules.py", "forwards", "defines no 'forwards'; it defines squared_cosine"),
         ("noisebook/nothing.py", "x", "there is no file 'noisebook/nothing.py'"),
+        ("forward.py", "x", "did you mean 'generators/forward.py'?"),
+        ("generators/foward.py", "x", "did you mean 'generators/forward.py'?"),
         ("noisebook/../tests/conftest.py", "x", "there is no file"),
         ("/etc/passwd", "x", "there is no file"),
         ("models/README.md", "x", "there is no file"),
@@ -154,3 +159,13 @@ def test_an_unknown_cell_is_told_before_anything_runs_and_an_unknown_number_says
     done = book.run("build")
     assert done.returncode == 2 and "did you mean 'value'?" in done.stderr
     assert "1 problem; 3 cells computed, and kept" in done.stderr
+
+
+def test_a_section_without_a_number_is_named_in_the_quotation_marks_of_the_language(tmp_path: Path) -> None:
+    root = write_report(tmp_path)
+    text = (root / "report.yaml").read_text("utf-8")
+    (root / "report.yaml").write_text(f"{text}\nlanguage: de\n", "utf-8")
+    (root / "sections" / "plain.md").write_text("---\ntitle: Wort\n---\nText.\n", "utf-8")
+    site = Site(root)
+    sections = _Sections(Project(root).report, {}, site, Theme(root, site), False)
+    assert sections.written.targets["plain"].words == "„Wort“"

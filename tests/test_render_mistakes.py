@@ -59,6 +59,8 @@ from tests.test_render_prose import write, writer
         ("A [b](ftp&colon;//c)", "10:7", "cannot lead to 'ftp://c'"),
         ("| a |\n|---|\n| b |\n\n: c\n\n: d", "16:1", "no term"),
         ("see [@fig:one]", "10:5", '{{ ref("id") }}'),
+        ("i. one\nii. two", "10:1", "begins with - or 1."),
+        ("#No space\n\na", "10:1", "a space after its #"),
         ("So:\n\na) one\nb) two", "12:1", "make no list"),
         ("So\n(1) one\n(2) two", "11:1", "begins with - or 1."),
     ],
@@ -101,6 +103,14 @@ def test_what_is_not_what_it_looks_like_is_told(text: str, place: str, said: str
         ('!!! tip ""\n    a', '<div class="admonition tip"><p>a</p>'),
         ("| a |\n|---|\n| `x\\|y` |", "<code>x|y</code>"),
         ("`x\\|y`", "<code>x\\|y</code>"),
+        (
+            "**注意：**很重要。**「引用」**说。",
+            "<strong>注意：</strong>很重要。<strong>「引用」</strong>说。",
+        ),
+        ("Das ist **„wichtig“**und **»a«**b", "<strong>„wichtig“</strong>und <strong>»a«</strong>b"),
+        ("中文字\n换行 \n中文 and\n中文", "<p>中文字换行中文 and\n中文</p>"),
+        ("한국\n어", "<p>한국\n어</p>"),
+        ("见https://a.org/b 吧", '见<a href="https://a.org/b" rel="noopener">https://a.org/b</a> 吧'),
         ("see https://a.org/b。", '<a href="https://a.org/b"'),
         ('"\'a\'" and "--frozen", (--x)', "“‘a’” and “--frozen”, (--x)"),
         ("[a]: https://a.org\n'T'\n[b]: https://b.org\ntext [b]", '<p>text <a href="https://b.org"'),
@@ -127,6 +137,20 @@ def test_no_comment_stands_in_a_formula() -> None:
     for text, place in (("$a <!-- b --> c$", 3), ("> $$\n> a <!-- b -->\n> $$", 9)):
         (fault,) = math_faults(scan(text)[0], {})
         assert fault.offset == place and "comment" in fault.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "as in [1] (https://x.org)",
+        "x ** y ** z",
+        "at 10:30:00, a:b:c, std::x::y",
+        "- [ ] to do\n- [x] done\n- [a](two.md)",
+        "#1 is\nhow\n#this begins",
+    ],
+)
+def test_what_only_resembles_marks_is_left(text: str) -> None:
+    assert not list(foreign(text, scan(text)[0])) and write(text).html
 
 
 @pytest.mark.parametrize(
@@ -167,6 +191,13 @@ def test_commands_of_tex_in_a_text_are_told(name: str) -> None:
         (r"see \S 3", 4),
         (r"a, \ldots and b", 3),
         ("$$x$$ {#eq:z}", 6),
+        ("![pic] (images/x.png)", 0),
+        ("a [link] (https://x.org)", 2),
+        ("** bold ** text", 0),
+        ("a :smile: b", 2),
+        ("More.^1^", 5),
+        ("- [] not", 0),
+        ("- [ ]nospace", 0),
     ],
 )
 def test_more_marks_of_other_programs(text: str, place: int) -> None:

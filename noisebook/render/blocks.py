@@ -304,7 +304,7 @@ class Blocks:
             self._finish()
             self._heading(len(heading[1]), re.sub(r"(?:^|[ ])#+$", "", heading[2] or ""), self._number)
             return True
-        if re.match(r"#{2,6}[^#\s\d\\]", text):
+        if re.match(r"#{2,6}[^#\s\d\\]" if leaf else r"#{1,6}[^#\s\d\\]", text):
             self._fault(self._number, "a heading has a space after its #", "or write \\# for the sign itself")
         underline = marks.UNDERLINE.match(text)
         if leaf and underline:

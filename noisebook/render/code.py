@@ -14,7 +14,7 @@ from textwrap import dedent
 from xml.etree.ElementTree import Element, SubElement
 
 from noisebook.cells.folders import read_regular
-from noisebook.cells.names import SHIPPED
+from noisebook.cells.names import SHIPPED, near
 from noisebook.render.marks import without
 from noisebook.report.body import TAB, Span
 from noisebook.report.reader import LARGEST_TEXT
@@ -68,7 +68,11 @@ def _block(code: str, language: str, marked: Collection[int] = ()) -> Element:
 
 
 class NoSource(LookupError):
-    """No such piece of code."""
+    """No such piece of code: ``hint`` says what is like it."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 def source(root: Path, file: str, name: str) -> Element:
@@ -79,7 +83,9 @@ def source(root: Path, file: str, name: str) -> Element:
     """
     path = _path(root, file)
     if path is None:
-        raise NoSource(f"there is no file {file!r} of Noisebook's or of the report's generators")
+        raise NoSource(
+            f"there is no file {file!r} of Noisebook's or of the report's generators", _like(root, file)
+        )
     try:
         data = read_regular(path, LARGEST_TEXT)
         code, first, last = _cut(data.decode("utf-8"), file, name)
@@ -101,14 +107,29 @@ def _path(root: Path, file: str) -> Path | None:
     folder, _, rest = file.partition("/")
     if folder not in ("noisebook", "generators") or ".." in rest.split("/") or not rest.endswith(".py"):
         return None
-    own = [root / "generators"] if folder == "generators" else []
-    package = import_module("noisebook" if folder == "noisebook" else SHIPPED)
-    places = [place / rest for place in (*own, *map(Path, package.__path__))]
-    for path in places:
+    for path in (place / rest for place in _places(root, folder)):
         with suppress(OSError):  # a name that is too long
             if path.is_file():
                 return path
     return None
+
+
+def _places(root: Path, folder: str) -> list[Path]:
+    """Where the files of ``noisebook/`` or of ``generators/`` lie."""
+    package = import_module("noisebook" if folder == "noisebook" else SHIPPED)
+    return [*([root / folder] if folder == "generators" else []), *map(Path, package.__path__)]
+
+
+def _like(root: Path, file: str) -> str:
+    """Which file may be meant: the one of that name in its folder, else one with a name like it."""
+    known = [
+        f"{folder}/{path.relative_to(place).as_posix()}"
+        for folder in ("generators", "noisebook")
+        for place in _places(root, folder)
+        for path in sorted(place.rglob("*.py"))
+    ]
+    named = [each for each in known if each.endswith(f"/{file}")]
+    return f"did you mean {named[0]!r}?" if named else near(file, known)
 
 
 @lru_cache(maxsize=64)

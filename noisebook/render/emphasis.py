@@ -12,8 +12,10 @@ from markdown.inlinepatterns import InlineProcessor
 from markdown.util import ETX, STX
 
 from noisebook.render.blocks import TEXT
+from noisebook.report.body import CJK
 
 _RUN = re.compile(r"\*+|_+|~+")
+_CJK = re.compile(CJK)
 _PUNCTUATION = ("P", "S", STX, ETX)
 """Categories of Unicode, and the signs around what was taken out of the text before."""
 DEEPEST = 100
@@ -39,7 +41,8 @@ class Emphasis(InlineProcessor):
     """All emphasis of a text at once: its signs that are left are no signs.
 
     Beyond CommonMark, where it pairs nothing, signs also close after a punctuation mark that closes, and open
-    before one that opens, whatever stands beyond: in ``**Note:**text``, and in scripts without spaces.
+    before one that opens, whatever stands beyond: in ``**Note:**text``. Punctuation of Chinese and Japanese
+    counts as letters do, for no space stands beside it.
     """
 
     def handleMatch(self, m: re.Match[str], data: str) -> tuple[Element, int, int]:  # type: ignore[override]
@@ -70,8 +73,10 @@ def _regions(data: str) -> list[_Region]:
                 within.pop()
             at += 1
         before, after = data[run.start - 1 : run.start], data[run.start + run.left : run.start + run.left + 1]
-        run.closes = run.closes or (run.sign != "_" and _is(before, "Pe", "Pf", "Po", ETX))
-        run.opens = run.opens or (run.sign != "_" and (_is(after, "Ps", "Pi", STX) or after in ('"', "'")))
+        run.closes = run.closes or (run.sign != "_" and _is(before, "Pe", "Pf", "Pi", "Po", ETX))
+        run.opens = run.opens or (
+            run.sign != "_" and (_is(after, "Ps", "Pi", "Pf", STX) or after in ('"', "'"))
+        )
         left.append((within[-1], run))
     for _, group in groupby(sorted(left, key=lambda each: (each[0], each[1].order)), lambda each: each[0]):
         regions += _paired([run for _, run in group])
@@ -120,9 +125,11 @@ def _apart(opener: _Run, closer: _Run) -> bool:
 def _flanks(data: str, run: re.Match[str]) -> tuple[bool, bool]:
     """Whether a run may open, and whether it may close."""
     before, after = data[run.start() - 1 : run.start()], data[run.end() : run.end() + 1]
-    mark, following = _is(before, *_PUNCTUATION), _is(after, *_PUNCTUATION)
-    left = bool(after.strip()) and (not following or mark or not before.strip())
-    right = bool(before.strip()) and (not mark or following or not after.strip())
+    east, further = bool(_CJK.match(before)), bool(_CJK.match(after))
+    mark = _is(before, *_PUNCTUATION) and not east
+    following = _is(after, *_PUNCTUATION) and not further
+    left = bool(after.strip()) and (not following or mark or east or not before.strip())
+    right = bool(before.strip()) and (not mark or following or further or not after.strip())
     if run[0][0] != "_":
         return left, right
     return left and (mark or not right), right and (following or not left)

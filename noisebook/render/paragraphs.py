@@ -13,7 +13,7 @@ from noisebook.render.tables import lacks_caption
 
 _ROW = re.compile(r"\|.*\|.*\|[ ]*$")
 _BLOCK = re.compile(r"(?:!!!|\?\?\?\+?)[ ]*[\w\"]")
-_LABEL = re.compile(r"\(?([a-z])[.)][ ]+(?=\S)|\((\d{1,3})\)[ ]+(?=\S)")
+_LABEL = re.compile(r"\(?([a-z]|ii)[.)][ ]+(?=\S)|\((\d{1,3})\)[ ]+(?=\S)")
 _ITEMS = "an item begins with - or 1., and a \\ at a line's end breaks it"
 _READ = re.compile(f"{marks.ESCAPED.pattern}|{ENTITY}")
 _BLANK = "a blank line goes before it"
@@ -53,7 +53,8 @@ def paragraph_faults(lines: list[str], parent: Element) -> Iterator[tuple[int, s
             return
         if (item := _LABEL.match(row)) and (following := _LABEL.match(other)):
             first, second = (each[1] or each[2] for each in (item, following))
-            if (ord(second) - ord(first) if first.isalpha() else int(second) - int(first)) == 1:
+            steps = int(second) - int(first) if first.isdigit() else ord(second[-1]) - ord(first[-1])
+            if steps == 1 or (first, second) == ("i", "ii"):
                 yield index, f"the lines {item[0].strip()} and {following[0].strip()} make no list", _ITEMS
                 return
 

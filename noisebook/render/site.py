@@ -24,6 +24,7 @@ from noisebook.render.keeping import Kept
 from noisebook.render.listed import listed, states
 from noisebook.render.pages import RenderSummary, Written
 from noisebook.render.theme import Theme
+from noisebook.render.typography import quotes
 from noisebook.render.values import Values
 from noisebook.render.views import FigureView, Further, Page, parts
 from noisebook.report.body import scan
@@ -192,7 +193,11 @@ class _Sections:
     def _name_targets(self, page: Page) -> None:
         """What references to a section and to its figures say; figures are numbered through the report."""
         section, targets = page.section, self.written.targets
-        words = f"Section {section.number}" if section.number else f"“{section.title}”"
+        words = (
+            f"Section {section.number}"
+            if section.number
+            else section.title.join(quotes(self.written.report.language)[:2])
+        )
         targets[section.slug] = Target(words, page.href, section.title)
         for figure in in_order(section):
             number = self.numbers[figure.id] = len(self.numbers) + 1

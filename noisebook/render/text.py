@@ -21,12 +21,14 @@ from noisebook.render.links import Link
 from noisebook.render.notes import number_notes
 from noisebook.render.typography import smarten
 from noisebook.report import mathwords, tex
-from noisebook.report.body import MOST, Span, scan
+from noisebook.report.body import CJK, MOST, Span, scan
 from noisebook.report.model import BadInput, Position, Problem, quote
 from noisebook.report.reader import BadFile
 
 MOST_PROBLEMS = 50
 """Of one text; what is further wrong with it is told once these are gone."""
+_WRAPPED = re.compile(rf"(?<={CJK})[ ]?\n(?={CJK})")
+"""The end of a line within Chinese or Japanese, which is no space."""
 _TARGET = r"(?<=[(<\s]){}(?=[\s)>]|$)"
 
 
@@ -260,6 +262,7 @@ class Text:
                     if f"[@{name}](" in (leaf.text or ""):
                         hint = f"[@{name}] without an address links to the work by itself"
                     self._tell_text(f"@{name}", "a citation stands in brackets", hint)
+            leaf.text = _WRAPPED.sub("", leaf.text or "")
             if inline.simple(leaf, self.words):
                 smarten(leaf, self.context.language)
                 continue

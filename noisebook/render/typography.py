@@ -35,8 +35,13 @@ def smarten(element: Element, language: str = "en") -> None:
 
     Code is left alone, and the hyphens of ``--option``.
     """
+    _inside(element, "", quotes(language))
+
+
+def quotes(language: str) -> Sequence[str]:
+    """The quotation marks of a language: outer ones, then inner ones."""
     tag = language.lower()
-    _inside(element, "", QUOTES.get(tag) or QUOTES.get(tag.partition("-")[0], _ENGLISH))
+    return QUOTES.get(tag) or QUOTES.get(tag.partition("-")[0], _ENGLISH)
 
 
 def _inside(element: Element, before: str, quotes: Sequence[str]) -> str:

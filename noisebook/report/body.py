@@ -67,7 +67,9 @@ class Fault:
 
 ANGLED = r"<(?:https?://|mailto:)[^\s<>]+>"
 """A link whose address stands in angle brackets."""
-BARE = r"(?<![\w/@.\"'=])(?:https?://|www\.(?=\w))"
+CJK = "[\u2e80-\u312f\u31a0-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003ffff]"
+"""Characters of Chinese and Japanese, which stand without spaces between words."""
+BARE = rf"(?:(?<![\w/@.\"'=])|(?<={CJK}))(?:https?://|www\.(?=\w))"
 """The beginning of an address that is a link by itself; it ends before a space, as on GitHub."""
 _TOKEN = re.compile(
     r"""

@@ -42,7 +42,7 @@ _HABITS = {
     r"\^\[[^\[\]\n]{2,400}\]": ("^[…] is no footnote here", "a footnote is [^name], and its text [^name]: …"),
     r"^[ >]*\+(?:[-=:]{2,}\+)+[ ]*$": ("tables are not drawn with +", "| a | b |, and below it |---|---|"),
     r"^[ ]{0,3}\*\[[^\]\n]+\]:": ("abbreviations are not known", "write the words out"),
-    r"(?<=\w)(?:~[\w+-]{1,10}~|\^[\w+-]{1,10}\^)(?!~)": (
+    r"(?:(?<=\w)~[\w+-]{1,10}~|(?<=[\w.,;:!?)])\^[\w+-]{1,10}\^)(?!~)": (
         "this lowers or raises nothing",
         "write <sub>…</sub> or <sup>…</sup>, or a formula",
     ),
@@ -68,6 +68,22 @@ _HABITS = {
     r"(?<=\x02)[ ]*\{#eq[:-][\w:.-]+\}": (
         "this is no label of a formula",
         "\\label{…} stands within it, and \\eqref{…} names it",
+    ),
+    r"!?\[(?![\d,; ]+\])[^\[\]\n\x02]+\][ ]\((?:\x02+|[\w./-]+\.(?:png|jpe?g|gif|webp|svg|md|html)\))": (
+        "a space stands between the brackets and the address",
+        "[words](address) is a link, ![what it shows](path) a picture",
+    ),
+    r"(?<![\w*\\])\*\*[ ]+(?=[^*\n]*[^\W\d_]{2})[^*\s](?:[^*\n]{0,200}[^*\s])?[ ]+\*\*(?![\w*])": (
+        "a space stands between the signs and the words",
+        "**strong words** have none; \\* is the sign itself",
+    ),
+    r"(?<![\w:/\\]):[a-z][a-z0-9_+-]{1,30}:(?![\w:/])": (
+        "this name stands for no sign here",
+        "write the sign itself, such as ✓; a formula is $…$",
+    ),
+    r"^[ >]*(?:[-*+]|\d{1,9}[.)])[ ]+(?:\[\](?=[ ])|\[[ x]\](?=\w))": (
+        "this is no task",
+        "- [ ] words, or - [x] words: a space stands in the brackets, and one after them",
     ),
     r"(?<!`)``[^`\n]{1,300}''": ("``…'' are no quotation marks here", 'write "…"'),
     r"\\\\[(\[](?=.{1,400}?\\\\[)\]])": ("\\\\( begins no formula", "write $…$ or \\(…\\)"),
