@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from noisebook.cells import outputs
 from noisebook.cells.outputs import animation, arrays, number, picture, table
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
@@ -139,3 +141,13 @@ def test_any_array_is_a_picture_or_an_error_in_words(shape: list[int], kind: str
         assert "picture 'picture': " in str(error)
     else:
         assert found.dtype == np.uint8 and found.size == array.size
+
+
+def test_the_guide_names_every_kind_of_output() -> None:
+    guide = (Path(__file__).parent.parent / "docs" / "generators.md").read_text("utf-8")
+    returned = {
+        name: getattr(each, "__annotations__", {}).get("return") for name, each in vars(outputs).items()
+    }
+    makers = {name for name, what in returned.items() if what == "Output"}
+    assert {"picture", "animation"} <= makers
+    assert not {name for name in makers if f"`{name}`" not in guide}
