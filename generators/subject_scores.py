@@ -103,16 +103,17 @@ def run(cells: Sequence[Cell], context: Context) -> Iterator[Result]:
         library, network = context.model(cell, "pictures"), context.model(cell, "features")
         side, count = int(cell.params["side"]), int(cell.params["count"])
         every = subjects(library)
-        names = every[:count]
         starts = range(0, count, BLOCK)
         needed = [context.needed(cell, f"from={start}") for start in starts]
-        drawn = torch.cat(
-            [
-                unsheet(n.data("picture"), len(names[s : s + BLOCK]))
-                for s, n in zip(starts, needed, strict=True)
-            ]
-        )
-        near = np.concatenate([n.arrays("nearest")["decibels"] for n in needed])
+        nearest = [n.arrays("nearest")["decibels"] for n in needed]
+        # A draft's block holds the first of its subjects alone.
+        names = [
+            name
+            for start, block in zip(starts, nearest, strict=True)
+            for name in every[start : start + len(block)]
+        ]
+        drawn = torch.cat([unsheet(n.data("picture"), len(b)) for n, b in zip(needed, nearest, strict=True)])
+        near = np.concatenate(nearest)
         if "taught" in cell.models:
             taught = context.model(cell, "taught").names
             kept = [k for k, name in enumerate(names) if name in taught]

@@ -106,7 +106,7 @@ def test_scores_tell_the_right_pictures_from_others(library: Library, network, j
     trained = FakeStored([judge["weights"]])
 
     def scored(drawn: torch.Tensor, decibels: float) -> dict:
-        near = arrays("nearest", {"decibels": np.full(20, decibels, np.float32)})
+        near = arrays("nearest", {"decibels": np.full(len(drawn), decibels, np.float32)})
         samples = FakeStored([picture("picture", _subjects.sheet(drawn, 11)), near])
         context = FakeContext(
             {"pictures": library, "features": network}, needed={"judge": trained, "from=0": samples}
@@ -123,6 +123,8 @@ def test_scores_tell_the_right_pictures_from_others(library: Library, network, j
     many = round(20 * (1 - value(wrong["top-5"]) / 100))
     missed = wrong[f"not among the first five, {subject_scores.MISSES} of {many}"]
     assert len(json.loads(missed.data)["rows"]) == subject_scores.MISSES < many
+    draft = scored(pictures[:6], 40.0)  # whose block holds the first subjects alone
+    assert value(draft["subjects"]) == 6 and value(draft["top-5"]) >= 80
 
 
 def test_scores_of_what_was_taught_leave_out_the_rest(library: Library, network, judge, monkeypatch) -> None:
