@@ -24,10 +24,11 @@ def forecast(cells: Iterable[Planned], rates: Mapping[str, float]) -> float:
 
     ``rates`` are seconds for each second that a generator guesses, see :mod:`noisebook.cells.rates`.
     """
-    seconds = 0.0
+    cells = list(cells)
+    left, seconds = remaining(cell.key for cell in cells), 0.0
     for cell in cells:
-        if (left := remaining(cell.key)) is not None:
-            seconds += left
+        if cell.key in left:
+            seconds += left[cell.key]
         elif previous := cell.store.same_identity(cell.components):
             seconds += cell.store.entries[previous[-1]].seconds
         else:
@@ -40,10 +41,9 @@ def estimate(cells: Sequence[Planned], rates: Mapping[str, float]) -> str:
     said = duration(forecast(cells, rates))
     if any(cell.components.get("draft") for cell in cells):
         return f"at most {said}"
+    left = remaining(cell.key for cell in cells)
     unknown = not all(
-        cell.generator.name in rates
-        or remaining(cell.key) is not None
-        or cell.store.same_identity(cell.components)
+        cell.generator.name in rates or cell.key in left or cell.store.same_identity(cell.components)
         for cell in cells
     )
     return f"about {said}" + " (a first guess)" * unknown
@@ -53,7 +53,7 @@ def reasons(group: Sequence[Planned], rates: Mapping[str, float]) -> str:
     """What will be computed and why."""
     first = group[0]
     reasons = "; ".join(sorted({d.component for d in first.because()})[:4])
-    begun = sum(remaining(cell.key) is not None for cell in group)
+    begun = len(remaining(cell.key for cell in group))
     what = f"{len(group)} × {first.generator.name}" + (f" ({begun} begun)" if begun else "")
     return f"{first.figure}: {what}, {estimate(group, rates)} ({first.state}: {reasons})"
 

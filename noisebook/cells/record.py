@@ -179,8 +179,11 @@ class Record:
         """The output of that name, or None."""
         return next((output for output in self.outputs if output.name == name), None)
 
-    def as_bytes(self) -> bytes:
-        """The file that the store writes; it begins with the digest of the rest."""
+    def as_read(self) -> tuple[Record, bytes]:
+        """This record as it will be read, and the file that the store writes. Raises NotARecord.
+
+        The file begins with the digest of the rest.
+        """
         value = {
             "format": FORMAT,
             "key": self.key,
@@ -189,18 +192,16 @@ class Record:
             "provenance": self.provenance,
             **({"reached": self.reached} if self.reached else {}),
         }
-        text = canonical(
-            from_json(canonical(value))
-        )  # as it will be read: keys are texts, and sorted as such
-        return b'{"digest":"%s",%s' % (hashlib.sha256(text).hexdigest().encode(), text[1:])
+        read = strict(canonical(value))  # keys are texts, and sorted as such
+        text = canonical(read)
+        data = b'{"digest":"%s",%s' % (hashlib.sha256(text).hexdigest().encode(), text[1:])
+        return _checked(self.key, read, _bounded(data)), data
 
 
 def parse(key: str, data: bytes) -> Record:
     """The record of that key. Raises NotARecord, or Newer for one that a later version wrote."""
-    _require(len(data) <= LARGEST, f"of more than {LARGEST:,} bytes")
-    _require(data.count(b",") <= MOST_VALUES, f"of more than {MOST_VALUES:,} values")
     try:
-        value = strict(data)
+        value = strict(_bounded(data))
         _require(type(value) is dict, "not a record")
         digest = value.pop("digest", None)
         _require(hashlib.sha256(canonical(value)).hexdigest() == digest, "its digest is another")
@@ -208,9 +209,23 @@ def parse(key: str, data: bytes) -> Record:
         _require(type(version) is int and version >= 1, "format")
         if version > FORMAT:
             raise Newer(f"was written by a later version of Noisebook (format {version})")
-        found: _File = parse_json(data, _File)
     except NotARecord:
         raise
+    except ValueError as error:
+        raise NotARecord(str(error)) from error
+    return _checked(key, value, data)
+
+
+def _bounded(data: bytes) -> bytes:
+    _require(len(data) <= LARGEST, f"of more than {LARGEST:,} bytes")
+    _require(data.count(b",") <= MOST_VALUES, f"of more than {MOST_VALUES:,} values")
+    return data
+
+
+def _checked(key: str, value: dict[str, Json], data: bytes) -> Record:
+    """The record that the text ``data`` of ``value`` is, if every part of it is of its kind."""
+    try:
+        found: _File = parse_json(data, _File)
     except ValueError as error:
         raise NotARecord(str(error)) from error
     _require(found.key == key, "its key is another")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -95,11 +95,15 @@ def scratch_folder(key: str) -> Path:
     return user_cache() / "scratch" / key
 
 
-def remaining(key: str) -> float | None:
-    """The seconds that a cell which was begun and not finished still takes here, or None."""
-    folder = scratch_folder(key)
-    if not folder.is_dir():
-        return None
+def remaining(keys: Iterable[str]) -> dict[str, float]:
+    """The seconds that cells which were begun and not finished still take here, by key."""
+    scratch = user_cache() / "scratch"
+    begun = {folder.name: folder for folder in scratch.iterdir()} if scratch.is_dir() else {}
+    found = {key: _remaining(begun[key]) for key in begun.keys() & keys}
+    return {key: seconds for key, seconds in found.items() if seconds is not None}
+
+
+def _remaining(folder: Path) -> float | None:
     seconds, went = read_memo(folder / SECONDS, float), read_memo(folder / PROGRESS, Went)
     if seconds is None or went is None or not went[0] < went[2]:
         return None

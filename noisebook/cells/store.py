@@ -327,8 +327,7 @@ class Store:
         made = dict(provenance)
         reached = canonical(made.pop("reached", {}))
         digest = hashlib.sha256(reached).hexdigest()
-        data = Record(key, components, outputs, made, digest).as_bytes()
-        record = parse(key, data)
+        record, data = Record(key, components, outputs, made, digest).as_read()
         path = self.place / "cells" / f"{key}.json"
         if key in self.newer:
             raise StoreFull(f"{path} was written by a later version of Noisebook: update, or move it away")
@@ -363,7 +362,7 @@ class Store:
 
         locks = self.place / ".locks"
         locks.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(locks / f"{key}.lock")
+        lock = FileLock(locks / f"{key}.lock", thread_local=False)
         try:
             lock.acquire(blocking=False)
         except Timeout:
