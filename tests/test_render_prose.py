@@ -188,6 +188,14 @@ def test_a_formula_that_only_defines_shows_nothing() -> None:
     assert "equation" not in found.html and str(found.html).count("<math") == 1 and found.equations == 0
 
 
+def test_lines_may_define_macros() -> None:
+    lines = "\\newcommand{\\xt}[1][t]{x_{#1}}\n\\DeclareMathOperator{\\tr}{tr}\n\\def\\a#1{#1^2}"
+    found = write(f"{lines}\n\n$\\xt + \\tr\\a{{y}}$")
+    assert (
+        str(found.html).count("<math") == 1 and "newcommand" not in found.html and "<p></p>" not in found.html
+    )
+
+
 @pytest.mark.parametrize(
     ("language", "expected"),
     [

@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import Literal
 
 from noisebook.cells.names import near
-from noisebook.report.texnames import HINTS
+from noisebook.report.texnames import DEFINITION, HINTS
 
 Kind = Literal[
     "code", "fence", "math", "display", "figure", "ref", "value", "source", "cite", "comment", "address"
@@ -76,7 +76,9 @@ _TOKEN = re.compile(
     (?P<fence>^(?:[ \t>]|[-*+][ \t]|\d{1,9}[.)][ \t])*(?P<fencing>`{3,}|~{3,})[^`\n]*$)
   | \\begin[ ]?\{(?P<environment>
       (?:equation|align|alignat|flalign|gather|multline|eqnarray|displaymath|math)\*?)\}
-  | (?P<eqref>\\(?:eq)?ref\{[^{}\n]+\})
+  | (?P<eqref>\\(?:eq)?ref\{[^{}\n]+\}|^"""
+    + DEFINITION
+    + r"""[ ]*$)
   | \\(?P<tex>[A-Za-z]+)\*?(?:\[[^\]\n]*\])?\{
   | (?P<bracket>\\[(\[])
   | (?P<escape>\\[^\w\s])
@@ -131,7 +133,8 @@ _INSTEAD = {
     "label": "a label stands in an equation, between $$ and $$",
     "footnote": "a footnote is written [^name], and its text: [^name]: …",
     "includegraphics": "a picture is written ![what it shows](path)",
-    "newcommand": "a macro stands in a formula, or under macros: in report.yaml",
+    "ref": '\\eqref{label} names an equation, {{ ref("id") }} a figure or a section',
+    "newcommand": "a macro stands on a line of its own, or under macros: in report.yaml",
     "url": "a link is written [words](address)",
     "textit": "emphasised words are written *…*",
     "textbf": "strong words are written **…**",
@@ -140,6 +143,9 @@ _INSTEAD = {
     "section": "a heading is written ## …",
     "href": "a link is written [words](address)",
 }
+
+
+_ALIKE = r"^(?:re|(?:sub)+|cite.*)(?=new|sec|$)|^(?:auto|page|name|c|C)(?=ref$)"
 
 
 def scan(body: str) -> tuple[list[Span], list[Fault]]:
@@ -243,7 +249,7 @@ class _Scanner:
         return self._add("math", *token.span(), *token.span())
 
     def _tex(self, token: re.Match[str]) -> int:
-        name = re.sub("^(?:re|(?:sub)+|cite.*)(?=new|sec|$)", "", token["tex"])
+        name = re.sub(_ALIKE, "", token["tex"])
         named = re.compile(r"(\w+)\*?\}").match(self.body, token.end()) if name in ("begin", "end") else None
         hint = HINTS.get(named[1], "") if named else ""
         hint = hint or _INSTEAD.get(name, "a formula stands between $ and $")

@@ -91,9 +91,13 @@ _HABITS = {
         "this refers to nothing here",
         '{{ ref("id") }} names a figure or a section, \\eqref{label} an equation, [words](#id) the rest',
     ),
-    r"(?i)^[ ]{0,3}(?:\[toc\]|\[\[_?toc_?\]\]|\{:toc\}|\\(?:newpage|pagebreak|tableofcontents))[ ]*$": (
+    r"(?i)^[ ]{0,3}(?:\[toc\]|\[\[_?toc_?\]\]|\{:toc\}|\\tableofcontents)[ ]*$": (
         "this stands for nothing here",
         "every page has its contents beside it",
+    ),
+    r"^[ ]{0,3}\\(?:newpage|pagebreak|clearpage)[ ]*$": (
+        "this stands for nothing here",
+        "every section begins a page when it is printed",
     ),
 }
 _ANY = re.compile(

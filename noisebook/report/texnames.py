@@ -56,6 +56,13 @@ ACCENTS = {
 
 NUMBERED = ("equation", "align", "gather", "multline")
 
+_GROUP = r"\{(?:[^{}\n]|\{(?:[^{}\n]|\{(?:[^{}\n]|\{[^{}\n]*\})*\})*\})*\}"
+DEFINITION = (
+    r"\\(?:(?:re)?newcommand|providecommand|DeclareMathOperator|def)\*?[ ]*(?:\{\\[A-Za-z]+\}|\\[A-Za-z]+)"
+    rf"(?:\[[^\]\n]*\]|\#\d){{0,9}}[ ]*{_GROUP}"
+)
+"""A macro's definition, on one line."""
+
 _OWN = "your own commands stand under macros: in report.yaml:"
 HINTS = {
     "\\norm": f"{_OWN} norm: '\\left\\lVert #1 \\right\\rVert'",
