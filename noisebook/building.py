@@ -78,9 +78,11 @@ def _collecting(cycles: bool) -> Iterator[None]:
     """Collect what refers to itself, or not: to look for it among 10,000 cells is a quarter of the work."""
     before = gc.isenabled()
     (gc.enable if cycles else gc.disable)()
+    gc.freeze()  # what was read and planned stays: it is not looked at again and again
     try:
         yield
     finally:
+        gc.unfreeze()
         (gc.enable if before else gc.disable)()
 
 

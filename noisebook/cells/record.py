@@ -92,7 +92,7 @@ class Stored:
         return {each.name: value[each.name] for each in fields(self) if value[each.name] != each.default}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class _Components:
     """What a key was computed from, as far as it must be of some kind."""
 
@@ -105,7 +105,7 @@ class _Components:
     models: dict[str, dict[str, Json]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class _Words:
     """How a model understood a prompt."""
 
@@ -114,7 +114,7 @@ class _Words:
     similarity: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class _Adopted:
     """Whose work a cell has, and how it was found to be the same."""
 
@@ -122,7 +122,7 @@ class _Adopted:
     evidence: Text
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class _Provenance:
     """How a cell was made, as far as it must be of some kind."""
 
@@ -145,7 +145,7 @@ class _Provenance:
     adopted: _Adopted | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class _File:
     """What stands in a record's file; a later version may add to it."""
 
