@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import Literal
 
 from noisebook.cells.names import near
-from noisebook.report.texnames import DEFINITION, HINTS
+from noisebook.report.texnames import ALIKE, DEFINITION, HINTS, INSTEAD
 
 Kind = Literal[
     "code", "fence", "math", "display", "figure", "ref", "value", "source", "cite", "comment", "address"
@@ -126,26 +126,6 @@ _LONGEST = 1000
 """Characters that math within a paragraph, or a call, may have."""
 MOST = 20_000
 """Formulas, pieces of code, citations and calls that a text may have."""
-_INSTEAD = {
-    "": "a work is cited as [@key]",
-    "begin": "a formula stands between $$ and $$",
-    "end": "a formula stands between $$ and $$",
-    "label": "a label stands in an equation, between $$ and $$",
-    "footnote": "a footnote is written [^name], and its text: [^name]: …",
-    "includegraphics": "a picture is written ![what it shows](path)",
-    "ref": '\\eqref{label} names an equation, {{ ref("id") }} a figure or a section',
-    "newcommand": "a macro stands on a line of its own, or under macros: in report.yaml",
-    "url": "a link is written [words](address)",
-    "textit": "emphasised words are written *…*",
-    "textbf": "strong words are written **…**",
-    "emph": "emphasised words are written *…*",
-    "texttt": "code is written `…`",
-    "section": "a heading is written ## …",
-    "href": "a link is written [words](address)",
-}
-
-
-_ALIKE = r"^(?:re|(?:sub)+|cite.*)(?=new|sec|$)|^(?:auto|page|name|c|C)(?=ref$)"
 
 
 def scan(body: str) -> tuple[list[Span], list[Fault]]:
@@ -249,10 +229,10 @@ class _Scanner:
         return self._add("math", *token.span(), *token.span())
 
     def _tex(self, token: re.Match[str]) -> int:
-        name = re.sub(_ALIKE, "", token["tex"])
+        name = re.sub(ALIKE, "", token["tex"])
         named = re.compile(r"(\w+)\*?\}").match(self.body, token.end()) if name in ("begin", "end") else None
         hint = HINTS.get(named[1], "") if named else ""
-        hint = hint or _INSTEAD.get(name, "a formula stands between $ and $")
+        hint = hint or INSTEAD.get(name, "a formula stands between $ and $")
         self._fault(token.start(), f"\\{token['tex']} is not known in a text", hint)
         return token.end()
 

@@ -130,3 +130,25 @@ def known_commands() -> tuple[str, ...]:
         " displaystyle limits newcommand"
     )
     return tuple(f"\\{word}" for word in words.split())
+
+
+INSTEAD = {
+    "": "a work is cited as [@key]",
+    "begin": "a formula stands between $$ and $$",
+    "end": "a formula stands between $$ and $$",
+    "label": "a label stands in an equation, between $$ and $$",
+    "footnote": "a footnote is written [^name], and its text: [^name]: …",
+    "includegraphics": "a picture is written ![what it shows](path)",
+    "ref": '\\eqref{label} names an equation, {{ ref("id") }} a figure or a section',
+    "newcommand": "a macro stands on a line of its own, or under macros: in report.yaml",
+    "url": "a link is written [words](address)",
+    "textit": "emphasised words are written *…*",
+    "textbf": "strong words are written **…**",
+    "emph": "emphasised words are written *…*",
+    "texttt": "code is written `…`",
+    "section": "a heading is written ## …",
+    "href": "a link is written [words](address)",
+}
+"""What a text has in place of a command of TeX that stands outside formulas."""
+ALIKE = r"^(?:re|(?:sub)+|cite.*)(?=new|sec|$)|^(?:auto|page|name|c|C)(?=ref$)"
+"""What commands begin with that have another's hint."""
