@@ -287,3 +287,9 @@ def test_delimiters_have_the_room_of_their_size() -> None:
     assert delimiters(r"\left(x^2\right)") == [(sign, "1.2em", "width:.468em") for sign in "()"]
     for tall in (r"\frac{a}{b}", r"\sum_i x", r"\sqrt{x}", r"\overbrace{x}", r"\Big| x"):
         assert delimiters(rf"\left({tall}\right)") == [(sign, "", "") for sign in "()"], tall
+
+
+def test_a_colon_of_a_map_stands_with_its_name() -> None:
+    signs = list(convert(r"f\colon X")[0])
+    assert [each.tag for each in signs] == ["mi", "mo", "mspace", "mi"]
+    assert (signs[1].text, signs[1].get("lspace"), signs[1].get("rspace")) == (":", "0", "0")

@@ -13,6 +13,7 @@ ALIASES = {
     "\\smallint": "\\int", "\\allowbreak": "", "\\nobreak": "", "\\-": "", "\\/": "", "\\boldmath": "",
     "\\lcm": "\\operatorname{lcm}", "\\varlimsup": "\\limsup", "\\varliminf": "\\liminf",
     "\\AA": "\\text{Å}", "\\euro": "\\text{€}", "\\LaTeX": "\\text{LaTeX}", "\\TeX": "\\text{TeX}",
+    "\\colon": "\\mathord{:}\\;",
     "\\*": "\\cdot", "\\displaylimits": "", "\\relax": "", "\\nulldelimiterspace": "",
     "\\mathstrut": "\\vphantom{(}", "\\strut": "\\vphantom{(}", "\\independent": "\\perp\\!\\!\\!\\perp",
     "\\indep": "\\perp\\!\\!\\!\\perp", "\\symup": "\\mathrm", "\\defeq": "\\coloneqq",
