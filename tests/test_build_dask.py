@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -162,3 +163,24 @@ def test_several_processes_of_this_machine(book: Book, tmp_path: Path) -> None:
     done = book.run("build", "--jobs", "2")
     assert done.returncode == 1 and "ValueError: no such grey" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def _faults() -> int:
+    """Pages that four rounds of taking and freeing 64 MB bring in, after the first round."""
+    import resource
+
+    for turn in range(5):
+        if turn == 1:
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        bytearray(64 << 20)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the allocator of glibc")
+def test_a_worker_keeps_the_memory_that_it_frees() -> None:
+    from distributed import Client
+
+    from noisebook.shared.workers import workers
+
+    with workers(1) as (address, _), Client(address) as client:
+        assert client.submit(_faults).result(60) < 2 * (64 << 20) // os.sysconf("SC_PAGESIZE")
