@@ -66,6 +66,18 @@ def locks(r: Random, coat: Colour, up: float, down: float, out_at: float, reach:
     return out
 
 
+def bib(edge: float, tip: float, half: float, fill: str) -> str:
+    """A beard below ``edge``, or a dog's crown above it: the same shape, turned over, so that each can be the other."""
+    way = 1 if tip > edge else -1
+    cheek, lip, bend = edge + way * 32, edge + way * 18, tip - way * 18
+    return path(
+        f"M{128 - half:.0f} {edge} Q{128 - half * 0.8:.0f} {cheek} 102 {cheek} "
+        f"Q128 {lip} 154 {cheek} Q{128 + half * 0.8:.0f} {cheek} {128 + half:.0f} {edge} "
+        f"Q{128 + half + 4:.0f} {bend:.0f} 128 {tip:.0f} Q{128 - half - 4:.0f} {bend:.0f} {128 - half:.0f} {edge}Z",
+        fill,
+    )
+
+
 def man(r: Random) -> str:
     """A man from the front: a pale woollen hat with a badge and a bobble, long hair, a full beard."""
     coat, skin, cream = near(r, r.choice(COATS), 6), near(r, r.choice(SKINS), 5), near(r, CREAM, 4)
@@ -89,11 +101,7 @@ def man(r: Random) -> str:
         rgb(skin, 0.84),
     )
     jaw, chin = r.uniform(60, 66), r.uniform(228, 244)
-    out += path(
-        f"M{128 - jaw:.0f} 146 Q{128 - jaw * 0.8:.0f} 178 102 178 Q128 164 154 178 Q{128 + jaw * 0.8:.0f} 178 {128 + jaw:.0f} 146 "
-        f"Q{128 + jaw + 4:.0f} {chin - 18:.0f} 128 {chin:.0f} Q{128 - jaw - 4:.0f} {chin - 18:.0f} {128 - jaw:.0f} 146Z",
-        "url(#beard)",
-    )
+    out += bib(146, chin, jaw, "url(#beard)")
     out += path("M108 192 Q118 186 128 190 Q138 186 148 192 Q128 208 108 192Z", "#b0665a")
     for k in range(7):
         u = 128 + (k - 3) * 14
@@ -131,11 +139,7 @@ def indoors(r: Random) -> str:
         out += path("M56 256 Q64 206 128 200 Q192 206 200 256Z", r.choice(["#d5dce2", "#c6d0d8", "#e2e2de"]))
     out += ellipse(128, 118, 64, 84, "url(#tan)")
     jaw, top = r.uniform(60, 66), r.uniform(14, 26)
-    out += path(
-        f"M{128 - jaw:.0f} 110 Q{128 - jaw * 0.8:.0f} 78 102 78 Q128 92 154 78 Q{128 + jaw * 0.8:.0f} 78 {128 + jaw:.0f} 110 "
-        f"Q{128 + jaw + 4:.0f} {top + 18:.0f} 128 {top:.0f} Q{128 - jaw - 4:.0f} {top + 18:.0f} {128 - jaw:.0f} 110Z",
-        "url(#crown)",
-    )
+    out += bib(110, top, jaw, "url(#crown)")
     out += locks(r, coat, 42 + r.uniform(-6, 6), 156, 126 + r.uniform(-6, 6), reach)
     if r.random() < 0.6:  # a fold of the brow
         out += path("M122 122 Q114 98 115 92 Q128 80 141 92 Q142 98 134 122Z", rgb(tan, 0.88))
