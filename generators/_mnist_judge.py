@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
 
 from noisebook.cells.contract import Cell, Context, Output
 from noisebook.cells.outputs import arrays, number, table
@@ -14,6 +16,10 @@ if TYPE_CHECKING:
 
 COMPARED = 200
 """Samples in every Fréchet distance of a chart: it depends on their number."""
+Samples = Annotated[
+    int,
+    Field(ge=COMPARED, le=10_000, multiple_of=10, examples=[COMPARED], description="how many in each set"),
+]
 DISTANCE = f"Fréchet distance of {COMPARED}"
 SPREAD = "spread, share of real digits'"
 

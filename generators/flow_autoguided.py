@@ -12,7 +12,7 @@ from noisebook.cells.contract import Cell, Complaint, Context, Files, Result
 
 from ._mnist import after, run_complaints
 from ._mnist_flow import FLOW, flow_params
-from ._mnist_judge import COMPARED
+from ._mnist_judge import COMPARED, Samples
 from ._mnist_sampling import Gamma
 from .mnist_classifier import need as classifier
 from .mnist_training import SHORT
@@ -38,14 +38,7 @@ class Params(contract.Params):
     ] = Field([2.0, 3.0])
     epoch: int = Field(1, ge=1, description="the checkpoint that is the worse version")
     steps: int = Field(50, ge=1, le=1000, description="Euler steps, each with a call of both networks")
-    samples: int = Field(
-        1000,
-        ge=COMPARED,
-        le=10_000,
-        multiple_of=10,
-        examples=[COMPARED],
-        description="how many in each set",
-    )
+    samples: Samples = 1000
     precision: Literal["fp32", "bf16"] = Field("bf16", description="what the networks compute in")
 
 

@@ -15,7 +15,7 @@ from noisebook.cells.outputs import number
 
 from ._mnist import after
 from ._mnist_flow import FLOW, flow_params
-from ._mnist_judge import COMPARED
+from ._mnist_judge import COMPARED, Samples
 from ._mnist_sampling import RUN, Gamma, Weights, network_params
 from .mnist_classifier import need as classifier
 from .mnist_scores import BATCH
@@ -73,14 +73,7 @@ class Params(contract.Params):
         description="the methods",
     )
     gamma: Gamma = 5.0
-    samples: int = Field(
-        1000,
-        ge=COMPARED,
-        le=10_000,
-        multiple_of=10,
-        examples=[COMPARED],
-        description="how many in each set",
-    )
+    samples: Samples = 1000
     precision: Literal["fp32", "bf16"] = Field("bf16", description="what the networks compute in")
 
 
